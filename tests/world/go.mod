@@ -1,0 +1,3 @@
+module iamdb.dev/world
+
+go 1.24
