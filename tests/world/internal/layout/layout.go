@@ -13,16 +13,17 @@ type World struct {
 
 // Port numbers are the well-known ones: every part has an address of its own.
 const (
-	etcdPort              = 2379
-	etcdPeerPort          = 2380
-	apiServerPort         = 6443
-	apiServerForwardPort  = 7443
-	controllerManagerPort = 10257
-	awsPort               = 5000
-	awsForwardPort        = 5001
-	forwardControlPort    = 9900
-	operatorPort          = 8080
+	etcdPort             = 2379
+	etcdPeerPort         = 2380
+	apiServerPort        = 6443
+	apiServerForwardPort = 7443
+	awsPort              = 5000
+	awsForwardPort       = 5001
+	forwardControlPort   = 9900
+	operatorPort         = 8080
 
+	// ControllerManagerPort serves kube-controller-manager's probes.
+	ControllerManagerPort = 10257
 	// DatabasePort is the port of every DB instance.
 	DatabasePort = 3306
 )
@@ -44,11 +45,8 @@ func (w World) APIServer() string { return w.at(apiServerPort) }
 // APIServerForward is the forwarder before it, where the operator connects.
 func (w World) APIServerForward() string { return w.at(apiServerForwardPort) }
 
-// ControllerManagerPort is the port of kube-controller-manager's probes.
-func (w World) ControllerManagerPort() int { return controllerManagerPort }
-
 // ControllerManager is the address of kube-controller-manager's probes.
-func (w World) ControllerManager() string { return w.at(controllerManagerPort) }
+func (w World) ControllerManager() string { return w.at(ControllerManagerPort) }
 
 // AWS is the AWS launcher itself.
 func (w World) AWS() string { return w.at(awsPort) }
