@@ -1,0 +1,70 @@
+//! The configuration file, which the test world's AWS writes and this plugin reads at every login.
+
+use std::collections::HashMap;
+use std::net::SocketAddr;
+
+use serde::Deserialize;
+use serde_json::Value;
+
+/// What AWS knows: where the databases are, whose keys there are, and what their owners may do.
+///
+/// It has no `Debug`: it holds secret keys.
+#[derive(Deserialize)]
+pub struct Config {
+    /// The partition of every ARN, such as `aws`.
+    pub partition: String,
+    /// The Region of every endpoint.
+    pub region: String,
+    /// The account that owns the endpoints.
+    pub account: String,
+    /// The endpoints that one of the servers stands behind.
+    pub endpoints: Vec<Endpoint>,
+    /// Access keys by their id.
+    pub keys: HashMap<String, Key>,
+    /// A principal's effective statements. They stay unparsed until the principal logs in: a statement that cannot be
+    /// read must not lock out everybody else.
+    pub policies: HashMap<String, Vec<Value>>,
+}
+
+/// A name under which a database can be reached.
+#[derive(Deserialize)]
+pub struct Endpoint {
+    /// `host:port` as AWS tells it, and as a token must be signed for it.
+    pub endpoint: String,
+    /// The server's own address at which connections for this endpoint arrive.
+    pub local: SocketAddr,
+    /// `DbiResourceId`, `DbClusterResourceId`, or the last part of a proxy's ARN.
+    #[serde(rename = "resourceId")]
+    pub resource_id: String,
+    /// Whether IAM database authentication is switched on.
+    pub iam: bool,
+}
+
+/// An access key.
+#[derive(Deserialize)]
+pub struct Key {
+    /// The secret access key.
+    pub secret: String,
+    /// Present with temporary credentials.
+    #[serde(rename = "sessionToken")]
+    pub session_token: Option<String>,
+    /// Whose key it is: the ARN by which `policies` is searched.
+    pub principal: String,
+    /// When temporary credentials end, in seconds since the epoch.
+    pub expires: Option<i64>,
+}
+
+impl Config {
+    /// Reads a configuration. The error is kept from the caller's log on purpose: it could quote a secret.
+    pub fn parse(text: &str) -> Option<Self> {
+        serde_json::from_str(text).ok()
+    }
+
+    /// The endpoint whose connections arrive at `local`.
+    ///
+    /// A server that listens on the wildcard address sees IPv4 connections as `::ffff:a.b.c.d`, hence the canonical form.
+    pub fn endpoint_at(&self, local: SocketAddr) -> Option<&Endpoint> {
+        let canonical = |address: SocketAddr| (address.ip().to_canonical(), address.port());
+        self.endpoints.iter().find(|endpoint| canonical(endpoint.local) == canonical(local))
+    }
+}
