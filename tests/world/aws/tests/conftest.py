@@ -1,0 +1,207 @@
+"""Starts the launcher as the world does, and speaks to it through boto3."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import boto3
+import jwt
+import pytest
+import requests
+from botocore import UNSIGNED
+from botocore.config import Config
+from cryptography.hazmat.primitives import serialization
+from cryptography.hazmat.primitives.asymmetric import rsa
+
+ADDRESS = os.environ.get("WORLD_AWS_TEST_ADDRESS", "127.78.0.1:5000")
+PACKAGE_ROOT = Path(__file__).parents[1]
+ACCOUNT = "123456789012"
+REGION = "us-east-1"
+ISSUER = "https://kubernetes.default.svc"
+AUDIENCE = "sts.amazonaws.com"
+PROVIDER = f"arn:aws:iam::{ACCOUNT}:oidc-provider/kubernetes.default.svc"
+ADMIN = ("AKIAWORLDADMIN000001", "admin-secret")
+OPERATOR = ("AKIAOPERATOR00000001", "operator-secret")
+SHOP_ROLE = f"arn:aws:iam::{ACCOUNT}:role/shop-app"
+SHOP_SUBJECT = "system:serviceaccount:shop:app"
+START_SECONDS = 15
+
+# Stands in for the servers' client: writes down what it was told, and fails when a file says with which error.
+FAKE_SQL = """#!/bin/sh
+{ printf '%s\\n' "$*"; cat; } >>"$0.log"
+if [ -f "$0.error" ]; then cat "$0.error" >&2; exit 1; fi
+"""
+
+
+@dataclass
+class World:
+    """A running launcher and what belongs to it."""
+
+    url: str
+    folder: Path
+    key: rsa.RSAPrivateKey
+    process: subprocess.Popen[bytes]
+
+    def client(self, service: str, credentials: tuple[str, ...] = ADMIN, region: str = REGION) -> Any:
+        key, secret, *token = credentials
+        return boto3.client(
+            service,
+            endpoint_url=self.url,
+            region_name=region,
+            aws_access_key_id=key,
+            aws_secret_access_key=secret,
+            aws_session_token=token[0] if token else None,
+            config=Config(retries={"total_max_attempts": 1}, read_timeout=20),
+        )
+
+    def unsigned_sts(self) -> Any:
+        config = Config(signature_version=UNSIGNED, retries={"total_max_attempts": 1})
+        return boto3.client("sts", endpoint_url=self.url, region_name=REGION, config=config)
+
+    def auth(self) -> dict[str, Any]:
+        document = json.loads((self.folder / "auth.json").read_text())
+        assert isinstance(document, dict)
+        return document
+
+    def log(self) -> list[dict[str, Any]]:
+        return [json.loads(line) for line in (self.folder / "aws.log").read_text().splitlines()]
+
+    def sql(self, instance: str) -> str:
+        path = self.folder / f"sql-{instance}.log"
+        return path.read_text() if path.exists() else ""
+
+    def jwt(self, *, key: rsa.RSAPrivateKey | None = None, algorithm: str = "RS256", **claims: Any) -> str:
+        now = int(time.time())
+        payload = {
+            "iss": ISSUER,
+            "sub": SHOP_SUBJECT,
+            "aud": [AUDIENCE],
+            "iat": now,
+            "nbf": now,
+            "exp": now + 600,
+        } | claims
+        return jwt.encode(payload, key or self.key, algorithm=algorithm)
+
+    def control(self, method: str, path: str, body: Any = None) -> Any:
+        answer = requests.request(method, f"{self.url}/_world/{path}", json=body, timeout=20)
+        answer.raise_for_status()
+        return answer.json()
+
+
+def trust(principal: Any, action: str = "sts:AssumeRole", condition: Any = None) -> dict[str, Any]:
+    """A trust policy with one statement."""
+    statement: dict[str, Any] = {"Effect": "Allow", "Principal": principal, "Action": action}
+    if condition:
+        statement["Condition"] = condition
+    return {"Version": "2012-10-17", "Statement": [statement]}
+
+
+def policy(*users: str, resource_id: str = "db-ORDERS0000000000000000001") -> str:
+    """An identity policy that lets in as the given database users."""
+    resources = [f"arn:aws:rds-db:{REGION}:{ACCOUNT}:dbuser:{resource_id}/{user}" for user in users]
+    statement = {"Sid": "Connect", "Effect": "Allow", "Action": "rds-db:connect", "Resource": resources}
+    return json.dumps({"Version": "2012-10-17", "Statement": [statement]})
+
+
+def _instance(folder: Path, identifier: str, engine: str, version: str, octet: int) -> dict[str, Any]:
+    script = folder / f"sql-{identifier}"
+    script.write_text(FAKE_SQL)
+    script.chmod(0o755)
+    return {
+        "identifier": identifier,
+        "engine": engine,
+        "engineVersion": version,
+        "resourceId": f"db-{identifier.upper()}".ljust(27, "0") + "1",
+        "host": f"{identifier}.cworld000001.{REGION}.rds.amazonaws.com",
+        "port": 3306,
+        "local": f"127.10.2.{octet}:3306",
+        "iam": True,
+        "masterUsername": "admin",
+        "masterPassword": f"{identifier}-master-password",
+        "sql": [str(script), "--user=root"],
+    }
+
+
+def _configuration(folder: Path) -> dict[str, Any]:
+    condition = {
+        "StringEquals": {"kubernetes.default.svc:aud": AUDIENCE},
+        "StringLike": {"kubernetes.default.svc:sub": "system:serviceaccount:shop:*"},
+    }
+    shop = trust({"Federated": PROVIDER}, "sts:AssumeRoleWithWebIdentity", condition)
+    return {
+        "listen": ADDRESS,
+        "region": REGION,
+        "account": ACCOUNT,
+        "partition": "aws",
+        "authConfig": str(folder / "auth.json"),
+        "requestLog": str(folder / "aws.log"),
+        "oidc": {"issuer": ISSUER, "publicKey": str(folder / "sa.pub"), "audience": AUDIENCE},
+        "instances": [
+            _instance(folder, "orders", "mysql", "8.0.33", 1),
+            _instance(folder, "billing", "mariadb", "10.11", 2),
+        ],
+        "users": [
+            {"name": name, "accessKeyId": key, "secretAccessKey": secret}
+            for name, (key, secret) in {"world-admin": ADMIN, "iamdb-operator": OPERATOR}.items()
+        ],
+        "roles": [{"name": "shop-app", "path": "/", "trust": shop}],
+    }
+
+
+@pytest.fixture(scope="session")
+def start(tmp_path_factory: pytest.TempPathFactory) -> Callable[[], World]:
+    """Starts a launcher in a folder of its own."""
+
+    def begin() -> World:
+        folder = tmp_path_factory.mktemp("world")
+        key = rsa.generate_private_key(public_exponent=65537, key_size=2048)
+        public = key.public_key().public_bytes(
+            serialization.Encoding.PEM, serialization.PublicFormat.SubjectPublicKeyInfo
+        )
+        (folder / "sa.pub").write_bytes(public)
+        (folder / "aws.json").write_text(json.dumps(_configuration(folder)))
+        process = subprocess.Popen(
+            [sys.executable, "-m", "world_aws", "--config", str(folder / "aws.json")],
+            env={**os.environ, "PYTHONPATH": str(PACKAGE_ROOT)},
+        )
+        world = World(f"http://{ADDRESS}", folder, key, process)
+        _await_ready(world)
+        return world
+
+    return begin
+
+
+def _await_ready(world: World) -> None:
+    deadline = time.monotonic() + START_SECONDS
+    while True:
+        try:
+            world.control("GET", "ready")
+            return
+        except requests.ConnectionError:
+            if world.process.poll() is not None or time.monotonic() > deadline:
+                raise
+            time.sleep(0.05)
+
+
+@pytest.fixture(scope="session")
+def shared_world(start: Callable[[], World]) -> Iterator[World]:
+    """One launcher for all tests: they use names of their own."""
+    world = start()
+    yield world
+    world.process.terminate()
+    assert world.process.wait(timeout=10) == 0
+
+
+@pytest.fixture
+def world(shared_world: World) -> Iterator[World]:
+    """The launcher, with no faults left behind."""
+    yield shared_world
+    shared_world.control("DELETE", "faults")

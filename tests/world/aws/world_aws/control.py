@@ -1,0 +1,84 @@
+"""The launcher's own endpoints, below `/_world/`: for tests, not for the product."""
+
+from __future__ import annotations
+
+import json
+import threading
+from collections.abc import Callable
+from typing import Any
+
+from moto.rds.exceptions import DBInstanceNotFoundError
+from moto.rds.models import DBInstance, RDSBackend
+from werkzeug.wrappers import Request, Response
+
+from .faults import Faults
+from .rds import HOST, LOCAL, find
+
+PREFIX = "/_world/"
+INSTANCES = PREFIX + "instances/"
+
+
+class Control:
+    """Answers readiness, faults, and changes of instances that AWS's API has no call for."""
+
+    def __init__(self, faults: Faults, rds: RDSBackend, settle: Callable[[], None], lock: threading.RLock) -> None:
+        self._faults = faults
+        self._rds = rds
+        self._settle = settle
+        self._lock = lock
+
+    def answer(self, request: Request) -> Response:
+        """Route one request; a request that makes no sense is told why."""
+        try:
+            return self._route(request)
+        except DBInstanceNotFoundError as error:
+            return _json({"error": error.message}, 404)
+        except (ValueError, TypeError, KeyError) as error:
+            return _json({"error": str(error)}, 400)
+
+    def _route(self, request: Request) -> Response:
+        path, method = request.path, request.method
+        if path == PREFIX + "ready" and method == "GET":
+            return _json({"ready": True})
+        if path == PREFIX + "faults":
+            if method == "GET":
+                return _json(self._faults.describe())
+            if method == "DELETE":
+                return _json(self._faults.clear())
+            if method == "POST":
+                return _json(self._faults.arm(_object(request)), 201)
+        if path.startswith(INSTANCES) and method == "POST":
+            return self._alter(path.removeprefix(INSTANCES), _object(request))
+        return _json({"error": f"no {method} {path}"}, 404)
+
+    def _alter(self, identifier: str, change: dict[str, Any]) -> Response:
+        """Give an instance another endpoint, server, resource id or status."""
+        unknown = set(change) - set(ALTER)
+        if unknown:
+            raise ValueError(f"unknown: {', '.join(sorted(unknown))}")
+        with self._lock:
+            instance = find(self._rds, identifier)
+            for name, value in change.items():
+                ALTER[name](instance, value)
+            self._settle()
+        return _json({"identifier": instance.db_instance_identifier, **change})
+
+
+ALTER: dict[str, Callable[[DBInstance, Any], None]] = {
+    "host": lambda instance, value: instance.__dict__.update({HOST: value}),
+    "local": lambda instance, value: instance.__dict__.update({LOCAL: value}),
+    "port": lambda instance, value: setattr(instance, "port", int(value)),
+    "resourceId": lambda instance, value: setattr(instance, "dbi_resource_id", value),
+    "status": lambda instance, value: setattr(instance, "status", value),
+}
+
+
+def _object(request: Request) -> dict[str, Any]:
+    document = json.loads(request.get_data() or b"{}")
+    if not isinstance(document, dict):
+        raise ValueError("expected a JSON object")
+    return document
+
+
+def _json(document: Any, status: int = 200) -> Response:
+    return Response(json.dumps(document) + "\n", status, content_type="application/json")

@@ -1,0 +1,56 @@
+"""What exists when the world begins."""
+
+from __future__ import annotations
+
+import json
+
+from moto.iam.models import IAMBackend
+from moto.rds.models import RDSBackend
+
+from .config import Config, InstanceSeed, UserSeed
+from .rds import HOST
+
+INSTANCE_CLASS = "db.t4g.medium"
+THUMBPRINT = "0" * 40
+
+
+def seed(config: Config, iam: IAMBackend, rds: RDSBackend) -> None:
+    """Create the users, the OIDC provider, the roles and the instances with their managed secrets."""
+    for user in config.users:
+        _user(config, iam, user)
+    iam.create_open_id_connect_provider(
+        url=config.oidc.issuer, thumbprint_list=[THUMBPRINT], client_id_list=[config.oidc.audience], tags=[]
+    )
+    for role in config.roles:
+        iam.create_role(role.name, json.dumps(role.trust), role.path, None, "", [], None)
+    for instance in config.instances:
+        _instance(rds, instance)
+
+
+def _user(config: Config, iam: IAMBackend, seed: UserSeed) -> None:
+    user = iam.create_user(config.region, seed.name)
+    key = user.create_access_key(prefix="AKIA")
+    key.access_key_id = seed.access_key_id
+    key.secret_access_key = seed.secret_access_key
+    iam.access_keys[key.access_key_id] = key
+
+
+def _instance(rds: RDSBackend, seed: InstanceSeed) -> None:
+    instance = rds.create_db_instance(
+        {
+            "db_instance_identifier": seed.identifier,
+            "db_instance_class": INSTANCE_CLASS,
+            "engine": seed.engine,
+            "engine_version": seed.engine_version,
+            "port": seed.port,
+            "master_username": seed.master_username,
+            "allocated_storage": 20,
+            "enable_iam_database_authentication": seed.iam,
+        }
+    )
+    instance.dbi_resource_id = seed.resource_id
+    instance.__dict__[HOST] = seed.host
+    # The endpoint is complete only now, and the secret's password is looked up by it.
+    instance.update(manage_master_user_password=True)
+    # moto reports "creating" to whoever looks first.
+    assert instance.master_user_secret.secret_status == "creating"
