@@ -1,0 +1,132 @@
+// Package controlplane builds and runs the real Kubernetes control plane: etcd, kube-apiserver and kube-controller-manager.
+package controlplane
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"regexp"
+	"strings"
+
+	"iamdb.dev/world/internal/cache"
+	"iamdb.dev/world/internal/command"
+	"iamdb.dev/world/internal/console"
+)
+
+// source is the Go module of the control plane, below the project's root.
+const source = "tests/world/controlplane"
+
+// Programs are the paths of the control plane's programs.
+type Programs struct {
+	Etcd              string
+	APIServer         string
+	ControllerManager string
+	Kubectl           string
+}
+
+// Builder builds the control plane once for each version of its sources.
+type Builder struct {
+	Root  string
+	Cache cache.Cache
+	// Assets is a folder that has kube-apiserver, etcd and kubectl already ($KUBEBUILDER_ASSETS), or empty.
+	Assets string
+}
+
+// Build answers the programs, and builds those that are neither in Assets nor in the cache.
+func (b Builder) Build(ctx context.Context) (Programs, error) {
+	tags := []string{}
+	if b.hasAssets() {
+		tags = []string{"no_apiserver", "no_etcd", "no_kubectl"}
+	}
+	version, err := b.version()
+	if err != nil {
+		return Programs{}, err
+	}
+	digest, err := cache.Digest(b.Root, tags, source)
+	if err != nil {
+		return Programs{}, err
+	}
+	entry, err := b.Cache.Entry(ctx, "controlplane", version+"-"+digest, func(dir string) error {
+		return b.build(ctx, version, tags, dir)
+	})
+	if err != nil {
+		return Programs{}, err
+	}
+	built := func(name string) string { return filepath.Join(entry, name) }
+	programs := Programs{
+		Etcd: built("etcd"), APIServer: built("kube-apiserver"),
+		ControllerManager: built("kube-controller-manager"), Kubectl: built("kubectl"),
+	}
+	if b.hasAssets() {
+		programs.Etcd = filepath.Join(b.Assets, "etcd")
+		programs.APIServer = filepath.Join(b.Assets, "kube-apiserver")
+		programs.Kubectl = filepath.Join(b.Assets, "kubectl")
+	}
+	return programs, nil
+}
+
+func (b Builder) hasAssets() bool {
+	if b.Assets == "" {
+		return false
+	}
+	for _, name := range []string{"etcd", "kube-apiserver", "kubectl"} {
+		if _, err := os.Stat(filepath.Join(b.Assets, name)); err != nil {
+			return false
+		}
+	}
+	return true
+}
+
+var requirement = regexp.MustCompile(`(?m)^\s*k8s\.io/kubernetes (v1\.(\d+)\.\d+)$`)
+
+// version is the one that go.mod requires: there is no second place that says it.
+func (b Builder) version() (string, error) {
+	text, err := os.ReadFile(filepath.Join(b.Root, source, "go.mod"))
+	if err != nil {
+		return "", fmt.Errorf("read the control plane's version: %w", err)
+	}
+	match := requirement.FindSubmatch(text)
+	if match == nil {
+		return "", errors.New("read the control plane's version: its go.mod requires no k8s.io/kubernetes")
+	}
+	return string(match[1]), nil
+}
+
+// linkerFlags stamp the version into the programs, which otherwise call themselves v0.0.0-master.
+func linkerFlags(version string) string {
+	minor := strings.Split(strings.TrimPrefix(version, "v"), ".")[1]
+	flags := []string{"-s", "-w"}
+	for _, pkg := range []string{"k8s.io/component-base/version", "k8s.io/client-go/pkg/version"} {
+		for _, stamp := range []string{"gitVersion=" + version, "gitMajor=1", "gitMinor=" + minor, "gitTreeState=clean"} {
+			flags = append(flags, "-X", pkg+"."+stamp)
+		}
+	}
+	return strings.Join(flags, " ")
+}
+
+func (b Builder) build(ctx context.Context, version string, tags []string, dir string) error {
+	const binary = "kubeworld"
+	err := command.Command{
+		What: "build the Kubernetes control plane",
+		Args: []string{
+			"go", "build", "-trimpath", "-tags", strings.Join(tags, ","), "-ldflags", linkerFlags(version),
+			"-o", filepath.Join(dir, binary), "./cmd/kubeworld",
+		},
+		Env: []string{"CGO_ENABLED=0", "GOWORK=off"},
+		Dir: filepath.Join(b.Root, source),
+		// Beside the entry, because a failed build takes its folder away.
+		Log:    dir + ".log",
+		Remedy: "Go 1.24 or newer, access to the Go module proxy, 3 GB of memory and 5 GB of disk are needed",
+	}.Run(ctx)
+	if err != nil {
+		return err
+	}
+	for _, name := range []string{"etcd", "kube-apiserver", "kube-controller-manager", "kubectl"} {
+		if err := os.Symlink(binary, filepath.Join(dir, name)); err != nil {
+			return &console.Failure{What: "cannot link " + name + " to the control plane's binary", Err: err}
+		}
+	}
+	return nil
+}
