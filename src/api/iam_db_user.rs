@@ -1,0 +1,318 @@
+//! `IamDbUser`: an account with its grants in the database, and the `rds-db:connect` policy that lets principals use it.
+
+use kube::{CustomResource, KubeSchema};
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+use super::condition::{self, Conditions};
+use super::duration::Duration;
+
+/// A database account that logs in with IAM tokens, its grants, and who may use it.
+#[derive(CustomResource, KubeSchema, Clone, Debug, PartialEq, Deserialize, Serialize)]
+#[kube(
+    group = "iamdb.dev",
+    version = "v1alpha1",
+    kind = "IamDbUser",
+    plural = "iamdbusers",
+    shortname = "idu",
+    category = "iamdb",
+    namespaced,
+    status = "IamDbUserStatus",
+    derive = "PartialEq",
+    printcolumn(name = "Ready", type_ = "string", json_path = ".status.conditions[?(@.type=='Ready')].status"),
+    printcolumn(name = "Reason", type_ = "string", json_path = ".status.conditions[?(@.type=='Ready')].reason"),
+    printcolumn(name = "Server", type_ = "string", json_path = ".spec.serverRef.name"),
+    printcolumn(name = "User", type_ = "string", json_path = ".spec.username"),
+    printcolumn(name = "Age", type_ = "date", json_path = ".metadata.creationTimestamp"),
+    validation = Rule::new("self.spec.serverRef == oldSelf.spec.serverRef").message("spec.serverRef is immutable"),
+    validation = Rule::new("self.spec.username == oldSelf.spec.username").message("spec.username is immutable")
+)]
+#[serde(rename_all = "camelCase")]
+pub struct IamDbUserSpec {
+    /// The DbServer that the account is on. Immutable.
+    pub server_ref: ServerRef,
+    /// Name of the account. Case is kept and matters: in the database, in the policy and in the token. Immutable.
+    #[schemars(length(min = 1, max = 32), regex(pattern = r"^[A-Za-z0-9_][A-Za-z0-9_.-]{0,31}$"))]
+    pub username: String,
+    /// Host patterns; one account is made for each.
+    #[serde(default = "any_host")]
+    #[schemars(
+        length(min = 1, max = 16),
+        inner(length(min = 1, max = 255), regex(pattern = r"^[a-z0-9.:/_%-]+$"))
+    )]
+    #[x_kube(merge_strategy = ListMerge::Set)]
+    pub hosts: Vec<String>,
+    /// Exactly the grants that the account shall have.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(length(max = 128))]
+    #[x_kube(merge_strategy = ListMerge::Map(vec!["database".into(), "objectType".into(), "object".into()]))]
+    pub grants: Vec<Grant>,
+    /// What to do when the account is there already and is not ours.
+    #[serde(default)]
+    pub existing_user: ExistingUser,
+    /// Who may connect as this account.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub principals: Option<Principals>,
+    /// What becomes of the account when this object goes. Default: the DbServer's, else Drop.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub deletion_policy: Option<DeletionPolicy>,
+    /// What deletion does while the database cannot be reached.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub on_unreachable: Option<OnUnreachable>,
+}
+
+fn any_host() -> Vec<String> {
+    vec!["%".to_owned()]
+}
+
+/// Names a DbServer.
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize, Serialize, JsonSchema)]
+pub struct ServerRef {
+    /// Name of the DbServer.
+    #[schemars(length(min = 1, max = 253))]
+    pub name: String,
+}
+
+/// Privileges on one schema.
+#[derive(KubeSchema, Clone, Debug, PartialEq, Eq, Deserialize, Serialize)]
+#[serde(rename_all = "camelCase")]
+#[x_kube(
+    validation = Rule::new("self.objectType != 'Schema' || self.object == '*'")
+        .message("object must be * when objectType is Schema")
+)]
+pub struct Grant {
+    /// The database, literally: `_` stands for itself.
+    #[schemars(length(min = 1, max = 64), regex(pattern = r"^[A-Za-z0-9_$-]{1,64}$"))]
+    pub database: String,
+    /// What kind of thing the privileges are on.
+    #[serde(default)]
+    pub object_type: ObjectType,
+    /// Name of the table or routine; `*` for a schema.
+    #[serde(default = "any_object")]
+    #[schemars(length(min = 1, max = 64), regex(pattern = r"^(\*|[A-Za-z0-9_$-]{1,64})$"))]
+    pub object: String,
+    /// The privileges.
+    #[schemars(length(min = 1, max = 32))]
+    #[x_kube(merge_strategy = ListMerge::Set)]
+    pub privileges: Vec<Privilege>,
+}
+
+fn any_object() -> String {
+    "*".to_owned()
+}
+
+/// What a grant is on.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, Serialize, JsonSchema)]
+pub enum ObjectType {
+    /// All of a database.
+    #[default]
+    Schema,
+    /// A type that this version does not know.
+    #[serde(other)]
+    #[schemars(skip)]
+    Unknown,
+}
+
+/// The privileges that can be granted: those of a schema, and none that reaches beyond it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Deserialize, Serialize, JsonSchema)]
+#[allow(missing_docs, reason = "the names are MySQL's own; its manual says what each allows")]
+pub enum Privilege {
+    #[serde(rename = "SELECT")]
+    Select,
+    #[serde(rename = "INSERT")]
+    Insert,
+    #[serde(rename = "UPDATE")]
+    Update,
+    #[serde(rename = "DELETE")]
+    Delete,
+    #[serde(rename = "CREATE")]
+    Create,
+    #[serde(rename = "DROP")]
+    Drop,
+    #[serde(rename = "REFERENCES")]
+    References,
+    #[serde(rename = "INDEX")]
+    Index,
+    #[serde(rename = "ALTER")]
+    Alter,
+    #[serde(rename = "CREATE TEMPORARY TABLES")]
+    CreateTemporaryTables,
+    #[serde(rename = "LOCK TABLES")]
+    LockTables,
+    #[serde(rename = "EXECUTE")]
+    Execute,
+    #[serde(rename = "CREATE VIEW")]
+    CreateView,
+    #[serde(rename = "SHOW VIEW")]
+    ShowView,
+    #[serde(rename = "CREATE ROUTINE")]
+    CreateRoutine,
+    #[serde(rename = "ALTER ROUTINE")]
+    AlterRoutine,
+    #[serde(rename = "EVENT")]
+    Event,
+    #[serde(rename = "TRIGGER")]
+    Trigger,
+    /// A privilege that this version does not know.
+    #[serde(other)]
+    #[schemars(skip)]
+    Unknown,
+}
+
+/// What to do about an account that is there already.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, Serialize, JsonSchema)]
+pub enum ExistingUser {
+    /// Leave it alone and say so.
+    #[default]
+    Fail,
+    /// A choice that this version does not know.
+    #[serde(other)]
+    #[schemars(skip)]
+    Unknown,
+}
+
+/// Who may connect as an account.
+#[derive(KubeSchema, Clone, Debug, Default, PartialEq, Eq, Deserialize, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Principals {
+    /// ARNs of IAM roles, users and groups in the database's account.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(
+        length(max = 64),
+        inner(
+            length(min = 20, max = 2048),
+            regex(pattern = r"^arn:aws[a-z-]*:iam::[0-9]{12}:(role|user|group)/[A-Za-z0-9_+=,.@/-]+$")
+        )
+    )]
+    #[x_kube(merge_strategy = ListMerge::Set)]
+    pub arns: Vec<String>,
+    /// ServiceAccounts: the role that their IRSA annotation names.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(length(max = 64))]
+    #[x_kube(merge_strategy = ListMerge::Map(vec!["name".into(), "namespace".into()]))]
+    pub service_accounts: Vec<ServiceAccountRef>,
+}
+
+/// A ServiceAccount whose IRSA annotation names a role. A tenancy rule must list that role.
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize, Serialize, JsonSchema)]
+pub struct ServiceAccountRef {
+    /// Name of the ServiceAccount.
+    #[schemars(length(min = 1, max = 253))]
+    pub name: String,
+    /// Its namespace; empty for the object's own.
+    #[serde(default)]
+    #[schemars(length(max = 63))]
+    pub namespace: String,
+}
+
+/// What becomes of an account when its object goes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, Serialize, JsonSchema)]
+pub enum DeletionPolicy {
+    /// The account is dropped.
+    Drop,
+    /// The account stays, with its mark of ownership.
+    Retain,
+    /// A choice that this version does not know; nothing is dropped.
+    #[serde(other)]
+    #[schemars(skip)]
+    Unknown,
+}
+
+/// What deletion does while the database cannot be reached.
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize, Serialize, JsonSchema)]
+pub struct OnUnreachable {
+    /// Leave the account behind, or wait.
+    #[serde(default)]
+    pub action: UnreachableAction,
+    /// How long deletion tries before the account is left behind. Default: 1h.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub after: Option<Duration>,
+}
+
+/// Whether deletion waits for a database that cannot be reached.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, Serialize, JsonSchema)]
+pub enum UnreachableAction {
+    /// After a while the account is left behind, with an Event.
+    #[default]
+    Orphan,
+    /// Deletion waits without end, and says so.
+    Wait,
+    /// A choice that this version does not know; deletion waits.
+    #[serde(other)]
+    #[schemars(skip)]
+    Unknown,
+}
+
+/// What the operator made.
+#[derive(KubeSchema, Clone, Debug, Default, PartialEq, Deserialize, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct IamDbUserStatus {
+    /// Generation of the spec that this status speaks of.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub observed_generation: Option<i64>,
+    /// The accounts in the database.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(length(max = 64))]
+    #[x_kube(merge_strategy = ListMerge::Map(vec!["host".into()]))]
+    pub accounts: Vec<AccountStatus>,
+    /// The policies that name this account.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(length(max = 256))]
+    #[x_kube(merge_strategy = ListMerge::Map(vec!["arn".into()]))]
+    pub policies: Vec<PolicyStatus>,
+    /// The principals that may connect.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(length(max = 256))]
+    #[x_kube(merge_strategy = ListMerge::Map(vec!["principal".into()]))]
+    pub attachments: Vec<AttachmentStatus>,
+    /// Ready, AccountReady, GrantsReady, PolicyReady.
+    #[serde(default)]
+    #[schemars(schema_with = "condition::schema")]
+    pub conditions: Conditions,
+}
+
+/// One account.
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize, Serialize, JsonSchema)]
+pub struct AccountStatus {
+    /// Host pattern of the account.
+    #[schemars(length(max = 255))]
+    pub host: String,
+    /// What the operator knows of it.
+    pub state: AccountState,
+}
+
+/// What the operator knows of an account.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, Serialize, JsonSchema)]
+pub enum AccountState {
+    /// It is there and as it shall be.
+    Ready,
+    /// It is to go, or gone wrong; the conditions say why.
+    Pending,
+}
+
+/// One policy.
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize, Serialize, JsonSchema)]
+pub struct PolicyStatus {
+    /// ARN of the policy.
+    #[schemars(length(max = 2048))]
+    pub arn: String,
+}
+
+/// One principal.
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize, Serialize, JsonSchema)]
+pub struct AttachmentStatus {
+    /// ARN of the role, user or group.
+    #[schemars(length(max = 2048))]
+    pub principal: String,
+    /// Whether the policy is attached.
+    pub state: AttachmentState,
+}
+
+/// Whether a policy is attached.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, Serialize, JsonSchema)]
+pub enum AttachmentState {
+    /// The principal's policies admit the account.
+    Attached,
+    /// Not yet, or no longer.
+    Pending,
+}

@@ -1,0 +1,20 @@
+//! The decisions: names, tenancy, account plans, policies, tokens and their schedule.
+//!
+//! Pure: no async, no clock, no environment, no Kubernetes, no SQL text, no AWS client. What happens *now* is an argument; a plan is data
+//! that can be printed and compared; an empty plan means converged.
+
+pub mod account;
+pub mod arn;
+pub mod binding;
+pub mod ca;
+pub mod endpoint;
+pub mod engine;
+pub mod glob;
+pub mod names;
+pub mod ownership;
+pub mod policy;
+pub mod privilege;
+pub mod schedule;
+pub mod secret;
+pub mod tenancy;
+pub mod token;

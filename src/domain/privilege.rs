@@ -1,0 +1,92 @@
+//! The privileges that may be granted on a schema: a closed list, in the server's own words.
+
+macro_rules! privileges {
+    ($($name:ident = $sql:literal / $column:literal,)+) => {
+        /// A privilege on a schema. None of them reaches beyond the schema it is granted on.
+        #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+        #[allow(missing_docs, reason = "the names are MySQL's own; its manual says what each allows")]
+        pub enum Privilege { $($name,)+ }
+
+        impl Privilege {
+            /// All of them.
+            pub const ALL: &'static [Self] = &[$(Self::$name,)+];
+
+            /// The words of a GRANT statement.
+            #[must_use]
+            pub const fn sql(self) -> &'static str {
+                match self { $(Self::$name => $sql,)+ }
+            }
+
+            /// The column of `mysql.db` that records it.
+            #[must_use]
+            pub const fn column(self) -> &'static str {
+                match self { $(Self::$name => $column,)+ }
+            }
+        }
+    };
+}
+
+privileges! {
+    Select = "SELECT" / "Select_priv",
+    Insert = "INSERT" / "Insert_priv",
+    Update = "UPDATE" / "Update_priv",
+    Delete = "DELETE" / "Delete_priv",
+    Create = "CREATE" / "Create_priv",
+    Drop = "DROP" / "Drop_priv",
+    References = "REFERENCES" / "References_priv",
+    Index = "INDEX" / "Index_priv",
+    Alter = "ALTER" / "Alter_priv",
+    CreateTemporaryTables = "CREATE TEMPORARY TABLES" / "Create_tmp_table_priv",
+    LockTables = "LOCK TABLES" / "Lock_tables_priv",
+    Execute = "EXECUTE" / "Execute_priv",
+    CreateView = "CREATE VIEW" / "Create_view_priv",
+    ShowView = "SHOW VIEW" / "Show_view_priv",
+    CreateRoutine = "CREATE ROUTINE" / "Create_routine_priv",
+    AlterRoutine = "ALTER ROUTINE" / "Alter_routine_priv",
+    Event = "EVENT" / "Event_priv",
+    Trigger = "TRIGGER" / "Trigger_priv",
+}
+
+impl Privilege {
+    /// The privilege of these words, or none when they are outside the list.
+    #[must_use]
+    pub fn of_sql(words: &str) -> Option<Self> {
+        Self::ALL.iter().copied().find(|privilege| privilege.sql() == words)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::Privilege;
+
+    #[test]
+    fn nothing_that_reaches_beyond_a_schema_is_in_the_list() {
+        for words in [
+            "SUPER",
+            "FILE",
+            "PROCESS",
+            "CREATE USER",
+            "GRANT OPTION",
+            "RELOAD",
+            "SHUTDOWN",
+            "REPLICATION SLAVE",
+            "SYSTEM_USER",
+            "ALL",
+            "ALL PRIVILEGES",
+            "SET_USER_ID",
+            "SHOW DATABASES",
+            "select",
+            "SELECT, INSERT",
+            "",
+        ] {
+            assert_eq!(Privilege::of_sql(words), None, "{words}");
+        }
+    }
+
+    #[test]
+    fn words_lead_back_to_the_privilege() {
+        for &privilege in Privilege::ALL {
+            assert_eq!(Privilege::of_sql(privilege.sql()), Some(privilege));
+        }
+    }
+}

@@ -1,0 +1,305 @@
+//! Tenancy: a request fits one rule whole, or is refused with the field that no rule admits. Rules are never combined.
+
+use std::fmt;
+
+use super::arn::Principal;
+use super::glob;
+use super::privilege::Privilege;
+
+/// One rule of a DbServer.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Rule {
+    /// Name, for messages.
+    pub name: String,
+    /// Whether the rule is for the namespace of the request.
+    pub is_for_namespace: bool,
+    /// Globs over usernames, `${namespace}` already replaced.
+    pub usernames: Vec<String>,
+    /// Globs over literal database names, `${namespace}` already replaced.
+    pub databases: Vec<String>,
+    /// Privileges that may be granted.
+    pub privileges: Vec<Privilege>,
+    /// Literal host patterns.
+    pub hosts: Vec<String>,
+    /// Patterns of principals that policies may be attached to.
+    pub principals: Vec<String>,
+    /// Patterns of roles that may be assumed to sign.
+    pub assume_roles: Vec<String>,
+}
+
+/// What an object asks for.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Request<'a> {
+    /// Name of the account.
+    pub username: &'a str,
+    /// Host patterns of the accounts.
+    pub hosts: Vec<&'a str>,
+    /// Databases and privileges.
+    pub grants: Vec<(&'a str, Vec<Privilege>)>,
+    /// Principals to attach policies to.
+    pub principals: Vec<&'a Principal>,
+    /// A role to assume for signing.
+    pub assume_role: Option<&'a Principal>,
+}
+
+/// The part of a request that is not admitted, as a path in the object.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Field {
+    /// No rule is for the namespace.
+    Namespace,
+    /// `spec.username`
+    Username,
+    /// `spec.hosts`, and the host.
+    Host(String),
+    /// `spec.grants[].database`, and the database.
+    Database(String),
+    /// `spec.grants[].privileges`, and the privilege.
+    Privilege(&'static str),
+    /// `spec.principals`, and the ARN.
+    Principal(String),
+    /// `spec.identity.assumeRole.roleArn`
+    AssumeRole(String),
+}
+
+impl fmt::Display for Field {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Namespace => f.write_str("metadata.namespace"),
+            Self::Username => f.write_str("spec.username"),
+            Self::Host(host) => write!(f, "spec.hosts: {host}"),
+            Self::Database(database) => write!(f, "spec.grants[].database: {database}"),
+            Self::Privilege(privilege) => write!(f, "spec.grants[].privileges: {privilege}"),
+            Self::Principal(arn) => write!(f, "spec.principals: {arn}"),
+            Self::AssumeRole(arn) => write!(f, "spec.identity.assumeRole.roleArn: {arn}"),
+        }
+    }
+}
+
+/// No rule admits the whole request.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub struct Refusal {
+    /// The field at which the nearest rule, the one that admits most, gives out.
+    pub field: Field,
+    /// That rule, where one is for the namespace.
+    pub nearest: Option<String>,
+}
+
+impl fmt::Display for Refusal {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match &self.nearest {
+            None => write!(f, "no tenancy rule is for this namespace ({})", self.field),
+            Some(rule) => write!(
+                f,
+                "no tenancy rule admits the whole request; the nearest, {rule}, does not admit {}",
+                self.field
+            ),
+        }
+    }
+}
+
+/// The rule that admits the whole request.
+///
+/// # Errors
+/// A [`Refusal`] that names the field at which the nearest rule gives out.
+pub fn admit<'r>(rules: &'r [Rule], request: &Request<'_>) -> Result<&'r Rule, Refusal> {
+    let mut nearest = Refusal {
+        field: Field::Namespace,
+        nearest: None,
+    };
+    for rule in rules {
+        match first_refused(rule, request) {
+            None => return Ok(rule),
+            Some(field) if rank(&field) > rank(&nearest.field) => {
+                nearest = Refusal {
+                    field,
+                    nearest: Some(rule.name.clone()),
+                };
+            }
+            Some(_) => {}
+        }
+    }
+    Err(nearest)
+}
+
+/// How far a rule came: fields are checked in this order.
+const fn rank(field: &Field) -> u8 {
+    match field {
+        Field::Namespace => 0,
+        Field::Username => 1,
+        Field::Host(_) => 2,
+        Field::Database(_) => 3,
+        Field::Privilege(_) => 4,
+        Field::Principal(_) => 5,
+        Field::AssumeRole(_) => 6,
+    }
+}
+
+fn first_refused(rule: &Rule, request: &Request<'_>) -> Option<Field> {
+    let any = |patterns: &[String], text: &str| patterns.iter().any(|pattern| glob::matches(pattern, text));
+    let any_segment =
+        |patterns: &[String], text: &str| patterns.iter().any(|pattern| glob::matches_segment(pattern, text));
+    if !rule.is_for_namespace {
+        return Some(Field::Namespace);
+    }
+    if !any(&rule.usernames, request.username) {
+        return Some(Field::Username);
+    }
+    if let Some(host) = request
+        .hosts
+        .iter()
+        .find(|host| !rule.hosts.iter().any(|allowed| allowed == *host))
+    {
+        return Some(Field::Host((*host).to_owned()));
+    }
+    if let Some((database, _)) = request
+        .grants
+        .iter()
+        .find(|(database, _)| !any(&rule.databases, database))
+    {
+        return Some(Field::Database((*database).to_owned()));
+    }
+    let mut privileges = request.grants.iter().flat_map(|(_, privileges)| privileges);
+    if let Some(privilege) = privileges.find(|privilege| !rule.privileges.contains(privilege)) {
+        return Some(Field::Privilege(privilege.sql()));
+    }
+    if let Some(principal) = request
+        .principals
+        .iter()
+        .find(|principal| !any_segment(&rule.principals, principal.arn().as_str()))
+    {
+        return Some(Field::Principal(principal.to_string()));
+    }
+    request
+        .assume_role
+        .filter(|role| !any_segment(&rule.assume_roles, role.arn().as_str()))
+        .map(|role| Field::AssumeRole(role.to_string()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn rule(name: &str) -> Rule {
+        Rule {
+            name: name.into(),
+            is_for_namespace: true,
+            usernames: vec!["app_*".into()],
+            databases: vec!["orders*".into()],
+            privileges: vec![Privilege::Select],
+            hosts: vec!["%".into()],
+            principals: vec!["arn:aws:iam::123456789012:role/shop-*".into()],
+            assume_roles: vec!["arn:aws:iam::123456789012:role/sign-*".into()],
+        }
+    }
+
+    fn principal(text: &str) -> Principal {
+        text.parse().unwrap()
+    }
+
+    fn request() -> Request<'static> {
+        Request {
+            username: "app_orders",
+            hosts: vec!["%"],
+            grants: vec![("orders_prod", vec![Privilege::Select])],
+            ..Request::default()
+        }
+    }
+
+    #[test]
+    fn a_request_that_fits_is_admitted_and_an_empty_list_admits_nobody() {
+        assert_eq!(admit(&[rule("shop")], &request()).unwrap().name, "shop");
+        let refusal = admit(&[], &request()).unwrap_err();
+        assert_eq!(refusal.field, Field::Namespace);
+    }
+
+    #[test]
+    fn each_field_is_refused_by_its_name() {
+        let shop_x = principal("arn:aws:iam::123456789012:role/shop-x/admin");
+        let other = principal("arn:aws:iam::123456789012:role/other");
+        let cases = [
+            (
+                Request {
+                    username: "root2",
+                    ..request()
+                },
+                "spec.username",
+            ),
+            (
+                Request {
+                    hosts: vec!["10.%"],
+                    ..request()
+                },
+                "spec.hosts: 10.%",
+            ),
+            (
+                Request {
+                    grants: vec![("payroll", vec![])],
+                    ..request()
+                },
+                "spec.grants[].database: payroll",
+            ),
+            (
+                Request {
+                    grants: vec![("orders", vec![Privilege::Drop])],
+                    ..request()
+                },
+                "spec.grants[].privileges: DROP",
+            ),
+            (
+                Request {
+                    principals: vec![&shop_x],
+                    ..request()
+                },
+                "spec.principals: arn:aws:iam::123456789012:role/shop-x/admin",
+            ),
+            (
+                Request {
+                    assume_role: Some(&other),
+                    ..request()
+                },
+                "spec.identity.assumeRole.roleArn: arn:aws:iam::123456789012:role/other",
+            ),
+        ];
+        for (request, field) in cases {
+            let refusal = admit(&[rule("shop")], &request).unwrap_err();
+            assert_eq!(refusal.field.to_string(), field);
+            assert_eq!(refusal.nearest.as_deref(), Some("shop"));
+        }
+        let elsewhere = Rule {
+            is_for_namespace: false,
+            ..rule("shop")
+        };
+        assert_eq!(admit(&[elsewhere], &request()).unwrap_err().field, Field::Namespace);
+    }
+
+    #[test]
+    fn two_rules_are_never_combined() {
+        let databases = Rule {
+            usernames: vec!["other".into()],
+            databases: vec!["*".into()],
+            ..rule("databases")
+        };
+        let usernames = Rule {
+            databases: vec![],
+            ..rule("usernames")
+        };
+        let refusal = admit(&[databases, usernames], &request()).unwrap_err();
+        assert_eq!(
+            (refusal.field, refusal.nearest.as_deref()),
+            (Field::Database("orders_prod".into()), Some("usernames"))
+        );
+    }
+
+    #[test]
+    fn in_database_globs_the_underscore_is_an_ordinary_character() {
+        let exact = Rule {
+            databases: vec!["orders_prod".into()],
+            ..rule("shop")
+        };
+        let request = Request {
+            grants: vec![("ordersXprod", vec![])],
+            ..request()
+        };
+        assert!(admit(&[exact], &request).is_err());
+    }
+}
