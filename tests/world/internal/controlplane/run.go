@@ -4,7 +4,6 @@ import (
 	"context"
 	_ "embed"
 	"fmt"
-	"net/http"
 	"os"
 	"strings"
 
@@ -47,7 +46,9 @@ func (c ControlPlane) Up(ctx context.Context) error {
 	}
 	// Side by side: the apiserver tries again until etcd answers.
 	err = tasks.All(ctx,
-		func(ctx context.Context) error { return c.ensure(ctx, layout.Etcd, c.etcdArgs(), c.etcdReady) },
+		func(ctx context.Context) error {
+			return c.ensure(ctx, layout.Etcd, c.etcdArgs(), process.HTTPReady("http://"+c.World.Etcd()+"/readyz"))
+		},
 		func(ctx context.Context) error {
 			return c.ensure(ctx, layout.APIServer, c.apiServerArgs(), client.Ready)
 		},
@@ -61,22 +62,6 @@ func (c ControlPlane) Up(ctx context.Context) error {
 func (c ControlPlane) ensure(ctx context.Context, part string, args []string, probe func(context.Context) error) error {
 	spec := process.Spec{Name: part, Args: args, Env: process.BaseEnv(), Dir: c.World.Dir(), Log: c.World.Log(part)}
 	return c.Processes.Ensure(ctx, c.Report, spec, probe)
-}
-
-func (c ControlPlane) etcdReady(ctx context.Context) error {
-	request, err := http.NewRequestWithContext(ctx, http.MethodGet, "http://"+c.World.Etcd()+"/readyz", nil)
-	if err != nil {
-		return err
-	}
-	response, err := http.DefaultClient.Do(request)
-	if err != nil {
-		return err
-	}
-	defer response.Body.Close()
-	if response.StatusCode != http.StatusOK {
-		return fmt.Errorf("%s answers %s", request.URL, response.Status)
-	}
-	return nil
 }
 
 func (c ControlPlane) etcdArgs() []string {
