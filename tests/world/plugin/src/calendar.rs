@@ -5,7 +5,7 @@
 const DAY: i64 = 86_400;
 
 /// Reads `20260101T000000Z`, the form of `X-Amz-Date`. `None` when it is no such date, or a date that never was.
-pub fn parse_amz(text: &str) -> Option<i64> {
+pub(crate) fn parse_amz(text: &str) -> Option<i64> {
     let bytes: &[u8; 16] = text.as_bytes().try_into().ok()?;
     if bytes[8] != b'T' || bytes[15] != b'Z' {
         return None;
@@ -26,7 +26,7 @@ pub fn parse_amz(text: &str) -> Option<i64> {
 }
 
 /// Writes RFC 3339 in UTC, to the second.
-pub fn rfc3339(epoch: i64) -> String {
+pub(crate) fn rfc3339(epoch: i64) -> String {
     let (year, month, day) = civil_from_days(epoch.div_euclid(DAY));
     let second = epoch.rem_euclid(DAY);
     let (hour, minute, second) = (second / 3600, second / 60 % 60, second % 60);

@@ -68,3 +68,51 @@ impl Config {
         self.endpoints.iter().find(|endpoint| canonical(endpoint.local) == canonical(local))
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const TEXT: &str = r#"{
+        "partition": "aws", "region": "us-east-1", "account": "123456789012",
+        "endpoints": [
+            {"endpoint": "writer.example:3306", "local": "127.10.2.1:3306", "resourceId": "cluster-1", "iam": true},
+            {"endpoint": "reader.example:3306", "local": "127.10.2.2:3306", "resourceId": "cluster-1", "iam": false},
+            {"endpoint": "six.example:3306", "local": "[::1]:3306", "resourceId": "db-6", "iam": true}
+        ],
+        "keys": {
+            "AKIA": {"secret": "s", "principal": "arn:aws:iam::123456789012:user/u"},
+            "ASIA": {"secret": "s", "sessionToken": "t", "principal": "arn:aws:iam::123456789012:role/r",
+                     "expires": 1790000000}
+        },
+        "policies": {"arn:aws:iam::123456789012:user/u": ["not a statement"]}
+    }"#;
+
+    #[test]
+    fn long_term_keys_have_neither_session_token_nor_end() {
+        let config = Config::parse(TEXT).unwrap();
+        assert!(config.keys["AKIA"].session_token.is_none() && config.keys["AKIA"].expires.is_none());
+        assert_eq!(config.keys["ASIA"].session_token.as_deref(), Some("t"));
+        assert_eq!(config.keys["ASIA"].expires, Some(1_790_000_000));
+    }
+
+    #[test]
+    fn an_endpoint_is_found_by_address_and_port() {
+        let config = Config::parse(TEXT).unwrap();
+        let at = |local: &str| config.endpoint_at(local.parse().unwrap()).map(|endpoint| endpoint.endpoint.as_str());
+        assert_eq!(at("127.10.2.1:3306"), Some("writer.example:3306"));
+        assert_eq!(at("127.10.2.2:3306"), Some("reader.example:3306"));
+        assert_eq!(at("[::1]:3306"), Some("six.example:3306"));
+        assert_eq!(at("[::ffff:127.10.2.2]:3306"), Some("reader.example:3306"), "a listener on the wildcard address");
+        assert_eq!(at("127.10.2.1:3307"), None);
+        assert_eq!(at("127.10.2.3:3306"), None);
+    }
+
+    #[test]
+    fn half_a_configuration_is_none() {
+        assert!(Config::parse("").is_none());
+        assert!(Config::parse(&TEXT[..TEXT.len() - 10]).is_none());
+        assert!(Config::parse(&TEXT.replace("\"iam\": false", "\"iam\": \"no\"")).is_none());
+        assert!(Config::parse(&TEXT.replace("127.10.2.1:3306", "localhost:3306")).is_none());
+    }
+}

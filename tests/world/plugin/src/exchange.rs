@@ -19,18 +19,20 @@ pub(crate) unsafe fn authenticate<const NAME: usize, const EXTERNAL: usize>(
     vio: *mut Vio,
     info: *mut AuthInfo<NAME, EXTERNAL>,
 ) -> c_int {
+    static QUIET: Once = Once::new();
     QUIET.call_once(|| panic::set_hook(Box::new(report_place)));
 
     // SAFETY: the caller's promise is passed on.
-    let attempt = || unsafe { hear(vio, info) }.judge();
-    let admitted = panic::catch_unwind(AssertUnwindSafe(attempt)).unwrap_or_else(|_| {
-        let _ = panic::catch_unwind(login::record_failure);
-        false
-    });
-    if admitted { CR_OK } else { CR_AUTH_USER_CREDENTIALS }
+    if guarded(|| unsafe { hear(vio, info) }.judge()) { CR_OK } else { CR_AUTH_USER_CREDENTIALS }
 }
 
-static QUIET: Once = Once::new();
+/// Refuses when the judgement panics: unwinding into the server's C++ would be undefined.
+fn guarded(judgement: impl FnOnce() -> bool) -> bool {
+    panic::catch_unwind(AssertUnwindSafe(judgement)).unwrap_or_else(|_| {
+        let _ = panic::catch_unwind(login::record_failure);
+        false
+    })
+}
 
 /// The usual report of a panic would hold its message, which may quote a piece of a token. The hook is this shared
 /// object's own: Rust's runtime is linked into it.
@@ -50,8 +52,8 @@ unsafe fn hear<const NAME: usize, const EXTERNAL: usize>(vio: *mut Vio, info: *m
     let socket = unsafe { socket(vio) };
     // SAFETY: as above.
     let answer = unsafe { answer(vio, socket.as_ref()) };
-    // SAFETY: `info` is the server's. No reference outlives the statement: reading a packet, the server may write there.
-    // The account stands only now, when the server has surely read the client's first packet.
+    // The account is known for sure only now that the server has read the client's first packet.
+    // SAFETY: `info` is the server's, and the server, which writes there while it reads a packet, is not called again.
     let name = unsafe { &(*info).authenticated_as };
     let account = CStr::from_bytes_until_nul(name).unwrap_or_default().to_string_lossy().into_owned();
     // SAFETY: as above.
@@ -67,7 +69,7 @@ unsafe fn hear<const NAME: usize, const EXTERNAL: usize>(vio: *mut Vio, info: *m
 unsafe fn socket(vio: *mut Vio) -> Option<Socket> {
     let mut info = VioInfo { protocol: 0, socket: -1, room: [0; 8] };
     // SAFETY: `vio` is the server's.
-    let describe = unsafe { (*vio).info };
+    let Vio { info: describe, .. } = unsafe { *vio };
     // SAFETY: as above, and `info` has room for what the server knows of the connection.
     unsafe { describe(vio, &raw mut info) };
     let open = matches!(info.protocol, VIO_TCP | VIO_SOCKET) && info.socket >= 0;
@@ -86,9 +88,9 @@ unsafe fn socket(vio: *mut Vio) -> Option<Socket> {
 /// `vio` must be the server's.
 unsafe fn answer(vio: *mut Vio, socket: Option<&Socket>) -> Option<Answer> {
     // SAFETY: `vio` is the server's.
-    let (read, write) = unsafe { ((*vio).read_packet, (*vio).write_packet) };
+    let Vio { read_packet, write_packet, .. } = unsafe { *vio };
     // SAFETY: as above; behind the packet of length 0 there is a NUL for the server to look at.
-    if unsafe { write(vio, c"".as_ptr().cast(), 0) } != 0 {
+    if unsafe { write_packet(vio, c"".as_ptr().cast(), 0) } != 0 {
         return None;
     }
     let transport = match socket {
@@ -97,7 +99,7 @@ unsafe fn answer(vio: *mut Vio, socket: Option<&Socket>) -> Option<Answer> {
     };
     let mut packet = ptr::null_mut();
     // SAFETY: as above; `packet` is good for writes.
-    let length = unsafe { read(vio, &raw mut packet) };
+    let length = unsafe { read_packet(vio, &raw mut packet) };
     let length = usize::try_from(length).ok()?;
     if packet.is_null() {
         return None;
@@ -105,4 +107,16 @@ unsafe fn answer(vio: *mut Vio, socket: Option<&Socket>) -> Option<Answer> {
     // SAFETY: the server has pointed `packet` at as many bytes as it says, good until its next call; they are copied.
     let packet = unsafe { slice::from_raw_parts(packet, length) }.to_vec();
     Some(Answer { transport, packet })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_panic_refuses() {
+        assert!(guarded(|| true));
+        assert!(!guarded(|| false));
+        assert!(!guarded(|| panic!("on purpose")));
+    }
 }

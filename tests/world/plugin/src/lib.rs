@@ -4,8 +4,12 @@
 //! checks what AWS would check and says in a log why it refused. It is part of the test world only, and shares no code
 //! with the product: a mistake in the product's token or policy code must not be repeated here.
 //!
+//! `cargo build --release` makes `libworld_auth_plugin.so`. In the server's `plugin_dir` it is called
+//! `AWSAuthenticationPlugin.so`, and it can come and go while the server runs:
+//!
 //! ```text
 //! INSTALL PLUGIN AWSAuthenticationPlugin SONAME 'AWSAuthenticationPlugin.so';
+//! UNINSTALL PLUGIN AWSAuthenticationPlugin;
 //! ```
 //!
 //! | variable in the server's environment | meaning |
@@ -13,23 +17,27 @@
 //! | `WORLD_AUTH_CONFIG` | the configuration, read anew at every login |
 //! | `WORLD_AUTH_LOG` | one JSON line a login; standard error (the server's error log) when absent |
 //!
+//! The log has `time`, `endpoint`, `user`, `principal`, `accepted` and `reason`; `endpoint` and `principal` are `null`
+//! as long as they are not known. It never holds a token, a key or a signature.
+//!
 //! # Map
 //!
 //! | file | job | unsafe | I/O |
 //! |---|---|---|---|
-//! | `abi` | layouts shared by both servers | | |
+//! | `abi/mod.rs` | layouts that both servers share | | |
 //! | `abi/mariadb.rs`, `abi/mysql.rs` | each server's descriptors and exported symbols | yes | |
 //! | `exchange.rs` | speaks to the client through the server; no panic gets past it | yes | socket |
 //! | `socket.rs` | is the connection TLS, and at which address did it arrive | yes | socket |
-//! | `login.rs` | reads clock and configuration, decides, logs | | files |
+//! | `login.rs` | reads clock and configuration, has the login judged and logged | | files |
 //! | `journal.rs` | the log line | | files |
 //! | [`config`] | the configuration file | | |
 //! | [`verdict`] | the closed list of reasons | | |
-//! | [`verify`] | **the checks, in order**; pure | | |
-//! | [`presigned`] | a token's shape: a presigned URL without its scheme | | |
-//! | [`sigv4`] | the signature of a presigned URL | | |
-//! | [`policy`] | does a principal's policy allow `rds-db:connect` on an ARN | | |
-//! | [`wildcard`], [`percent`], [`calendar`] | `*` and `?`, percent-encoding, dates | | |
+//! | [`verify`] | **the checks, in their order** | | |
+//! | `presigned.rs` | a token's shape: a presigned URL without its scheme | | |
+//! | `sigv4.rs` | the signature of a presigned URL | | |
+//! | `policy.rs` | does a principal's policy allow `rds-db:connect` on a database user | | |
+//! | `wildcard.rs`, `percent.rs`, `calendar.rs` | `*` and `?`, percent-encoding, dates | | |
+//! | `tests/support` | a signer of tokens that shares nothing with the files above; `examples/sign.rs` is its command | | |
 //!
 //! # What it does not do
 //!
@@ -38,16 +46,16 @@
 //! the effective statements.
 
 mod abi;
-pub mod calendar;
+mod calendar;
 pub mod config;
 mod exchange;
 mod journal;
 mod login;
-pub mod percent;
-pub mod policy;
-pub mod presigned;
-pub mod sigv4;
+mod percent;
+mod policy;
+mod presigned;
+mod sigv4;
 mod socket;
 pub mod verdict;
 pub mod verify;
-pub mod wildcard;
+mod wildcard;

@@ -3,7 +3,7 @@
 /// Decodes `%XX`. A `+` stays a `+`: the signature's canonical form knows no other way to write a space than `%20`.
 ///
 /// `None` when an escape is cut short or is no number, or when the result is not UTF-8.
-pub fn decode(text: &str) -> Option<String> {
+pub(crate) fn decode(text: &str) -> Option<String> {
     let mut decoded = Vec::with_capacity(text.len());
     let mut bytes = text.bytes();
     while let Some(byte) = bytes.next() {
@@ -16,7 +16,7 @@ pub fn decode(text: &str) -> Option<String> {
 }
 
 /// Encodes everything but the unreserved characters of RFC 3986, with upper-case digits.
-pub fn encode(text: &str) -> String {
+pub(crate) fn encode(text: &str) -> String {
     const DIGITS: &[u8; 16] = b"0123456789ABCDEF";
     let mut encoded = String::with_capacity(text.len());
     for byte in text.bytes() {

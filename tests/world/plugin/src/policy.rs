@@ -18,7 +18,7 @@ const ARN_SEGMENTS: usize = 6;
 /// # Errors
 ///
 /// The reason why not.
-pub fn allows(statements: &[Value], arn: &str) -> Result<(), Reason> {
+pub(crate) fn allows(statements: &[Value], arn: &str) -> Result<(), Reason> {
     let statements: Vec<Statement> =
         statements.iter().map(Statement::parse).collect::<Option<_>>().ok_or(Reason::PolicyUnreadable)?;
     let answers = |effect| {
@@ -35,7 +35,7 @@ pub fn allows(statements: &[Value], arn: &str) -> Result<(), Reason> {
 }
 
 /// The ARN of a database user, the resource that `rds-db:connect` acts on.
-pub fn user_arn(partition: &str, region: &str, account: &str, resource_id: &str, user: &str) -> String {
+pub(crate) fn user_arn(partition: &str, region: &str, account: &str, resource_id: &str, user: &str) -> String {
     format!("arn:{partition}:rds-db:{region}:{account}:dbuser:{resource_id}/{user}")
 }
 
@@ -142,6 +142,205 @@ impl OneOrMany {
         match self {
             Self::One(one) => std::slice::from_ref(one),
             Self::Many(many) => many,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    const ARN: &str = "arn:aws:rds-db:us-east-1:123456789012:dbuser:db-ORDERS/app";
+
+    fn judge(statements: Value) -> Result<(), Reason> {
+        let Value::Array(statements) = statements else { panic!("a list of statements") };
+        allows(&statements, ARN)
+    }
+
+    /// One statement that allows to connect to the resource.
+    fn resource(resource: &Value) -> Result<(), Reason> {
+        judge(json!([{"Effect": "Allow", "Action": "rds-db:connect", "Resource": resource}]))
+    }
+
+    /// One statement that allows the action on everything.
+    fn action(action: &Value) -> Result<(), Reason> {
+        judge(json!([{"Effect": "Allow", "Action": action, "Resource": "*"}]))
+    }
+
+    #[test]
+    fn the_arn_is_the_documented_one() {
+        assert_eq!(user_arn("aws", "us-east-1", "123456789012", "db-ORDERS", "app"), ARN);
+    }
+
+    #[test]
+    fn nothing_is_allowed_by_default() {
+        assert_eq!(judge(json!([])), Err(Reason::PolicyDenies));
+    }
+
+    #[test]
+    fn the_four_documented_shapes_allow() {
+        let prefix = "arn:aws:rds-db:us-east-1:123456789012:dbuser:";
+        assert_eq!(resource(&json!(format!("{prefix}db-ORDERS/app"))), Ok(()), "one user");
+        let several = json!([format!("{prefix}db-ORDERS/other"), format!("{prefix}db-ORDERS/app")]);
+        assert_eq!(resource(&several), Ok(()), "several users");
+        assert_eq!(resource(&json!(format!("{prefix}*/*"))), Ok(()), "every user everywhere");
+        assert_eq!(resource(&json!(format!("{prefix}*/app"))), Ok(()), "one user everywhere");
+    }
+
+    #[test]
+    fn wildcards_within_segments_allow() {
+        for pattern in [
+            "*",
+            "arn:*",
+            "arn:aws:rds-db:*",
+            "arn:aws:rds-db:us-east-1:123456789012:*",
+            "arn:aws:rds-db:us-east-1:123456789012:dbuser:*",
+            "arn:*:rds-db:*:*:dbuser:*",
+            "arn:aws:rds-db:us-east-?:123456789012:dbuser:db-ORDERS/app",
+            "arn:aws:rds-db:us-east-1:123456789012:dbuser:db-*/a?p",
+            "arn:aws:rds-db:us-east-1:123456789012:dbuser:db-ORDERS/*",
+        ] {
+            assert_eq!(resource(&json!(pattern)), Ok(()), "{pattern}");
+        }
+    }
+
+    #[test]
+    fn another_resource_does_not_allow() {
+        for pattern in [
+            "",
+            "arn",
+            "arn:aws:rds-db:us-east-1:123456789012:dbuser:db-OTHER/app",
+            "arn:aws:rds-db:us-east-1:123456789012:dbuser:db-orders/app",
+            "arn:aws:rds-db:us-east-1:123456789012:dbuser:db-ORDER/app",
+            "arn:aws:rds-db:us-east-1:123456789012:dbuser:db-ORDERS2/app",
+            "arn:aws:rds-db:us-east-1:123456789012:dbuser:db-ORDERS/App",
+            "arn:aws:rds-db:us-east-1:123456789012:dbuser:db-ORDERS/ap",
+            "arn:aws:rds-db:us-east-1:123456789012:dbuser:db-ORDERS/app2",
+            "arn:aws:rds-db:us-east-1:123456789012:dbuser:db-ORDERS",
+            "arn:aws:rds-db:us-east-1:123456789012:dbuser:orders/app",
+            "arn:aws:rds-db:us-east-1:123456789012:db:db-ORDERS/app",
+            "arn:aws:rds-db:eu-west-1:123456789012:dbuser:db-ORDERS/app",
+            "arn:aws:rds-db:us-east-1:210987654321:dbuser:db-ORDERS/app",
+            "arn:aws-cn:rds-db:us-east-1:123456789012:dbuser:db-ORDERS/app",
+            "arn:aws:rds:us-east-1:123456789012:dbuser:db-ORDERS/app",
+            "arn:aws:rds-db:us-east-1::dbuser:db-ORDERS/app",
+            " arn:aws:rds-db:us-east-1:123456789012:dbuser:db-ORDERS/app",
+        ] {
+            assert_eq!(resource(&json!(pattern)), Err(Reason::PolicyDenies), "{pattern}");
+        }
+    }
+
+    #[test]
+    fn a_wildcard_that_reaches_over_a_colon_decides_against_the_login() {
+        for pattern in ["*app", "arn:aws:rds-db:*:dbuser:db-ORDERS/app", "arn*dbuser:db-ORDERS/app"] {
+            assert_eq!(resource(&json!(pattern)), Err(Reason::PolicyDenies), "{pattern}");
+            let denied = judge(json!([
+                {"Effect": "Allow", "Action": "*", "Resource": "*"},
+                {"Effect": "Deny", "Action": "*", "Resource": pattern},
+            ]));
+            assert_eq!(denied, Err(Reason::PolicyDeniesExplicitly), "{pattern}");
+        }
+    }
+
+    #[test]
+    fn a_policy_variable_decides_against_the_login() {
+        let pattern = "arn:aws:rds-db:us-east-1:123456789012:dbuser:db-ORDERS/${aws:username}";
+        assert_eq!(resource(&json!(pattern)), Err(Reason::PolicyDenies));
+        for field in ["Resource", "NotResource"] {
+            let denied = judge(json!([
+                {"Effect": "Allow", "Action": "*", "Resource": "*"},
+                {"Effect": "Deny", "Action": "*", field: pattern},
+            ]));
+            assert_eq!(denied, Err(Reason::PolicyDeniesExplicitly), "{field}");
+        }
+        let all_but = json!([{"Effect": "Allow", "Action": "*", "NotResource": pattern}]);
+        assert_eq!(judge(all_but), Err(Reason::PolicyDenies));
+    }
+
+    #[test]
+    fn actions_know_wildcards_but_no_case() {
+        for allowed in ["rds-db:connect", "RDS-DB:Connect", "rds-db:*", "rds-db:c?nn*", "*"] {
+            assert_eq!(action(&json!(allowed)), Ok(()), "{allowed}");
+        }
+        assert_eq!(action(&json!(["rds:Describe*", "rds-db:connect"])), Ok(()));
+        for other in ["rds:*", "rds:connect", "rds-db:connect2", "rds-db:", "connect", ""] {
+            assert_eq!(action(&json!(other)), Err(Reason::PolicyDenies), "{other}");
+        }
+        assert_eq!(action(&json!([])), Err(Reason::PolicyDenies));
+    }
+
+    #[test]
+    fn deny_wins_wherever_it_stands() {
+        let allow = json!({"Effect": "Allow", "Action": "*", "Resource": "*"});
+        let deny = json!({"Sid": "no", "Effect": "Deny", "Action": "rds-db:*", "Resource": ["*:dbuser:*/app", ARN]});
+        assert_eq!(judge(json!([allow, deny])), Err(Reason::PolicyDeniesExplicitly));
+        assert_eq!(judge(json!([deny, allow])), Err(Reason::PolicyDeniesExplicitly));
+    }
+
+    #[test]
+    fn a_deny_of_something_else_does_no_harm() {
+        let allow = json!({"Effect": "Allow", "Action": "rds-db:connect", "Resource": ARN});
+        for deny in [
+            json!({"Effect": "Deny", "Action": "rds:*", "Resource": "*"}),
+            json!({"Effect": "Deny", "Action": "*", "Resource": "arn:aws:rds-db:*:*:dbuser:*/root"}),
+            json!({"Effect": "Deny", "Action": "*", "NotResource": ARN}),
+            json!({"Effect": "Deny", "NotAction": "rds-db:connect", "Resource": "*"}),
+        ] {
+            assert_eq!(judge(json!([allow, deny])), Ok(()), "{deny}");
+        }
+    }
+
+    #[test]
+    fn not_action_and_not_resource_mean_all_the_rest() {
+        let of = |statement: Value| judge(json!([statement]));
+        assert_eq!(of(json!({"Effect": "Allow", "NotAction": "iam:*", "Resource": "*"})), Ok(()));
+        let not_this = json!({"Effect": "Allow", "NotAction": ["iam:*", "RDS-DB:*"], "Resource": "*"});
+        assert_eq!(of(not_this), Err(Reason::PolicyDenies));
+        let elsewhere = "arn:aws:rds-db:us-east-1:123456789012:dbuser:db-OTHER/*";
+        assert_eq!(of(json!({"Effect": "Allow", "Action": "*", "NotResource": elsewhere})), Ok(()));
+        let not_here = json!({"Effect": "Allow", "Action": "*", "NotResource": [elsewhere, ARN]});
+        assert_eq!(of(not_here), Err(Reason::PolicyDenies));
+    }
+
+    #[test]
+    fn a_condition_decides_against_the_login() {
+        let condition = json!({"StringEquals": {"aws:ResourceTag/team": "shop"}});
+        let allow = json!({"Effect": "Allow", "Action": "*", "Resource": "*", "Condition": condition});
+        assert_eq!(judge(json!([allow])), Err(Reason::PolicyDenies));
+        let free = json!({"Effect": "Allow", "Action": "*", "Resource": "*"});
+        assert_eq!(judge(json!([allow, free])), Ok(()), "another statement may still allow");
+        let deny = json!({"Effect": "Deny", "Action": "*", "Resource": "*", "Condition": condition});
+        assert_eq!(judge(json!([free, deny])), Err(Reason::PolicyDeniesExplicitly));
+        let elsewhere = json!({"Effect": "Deny", "Action": "rds:*", "Resource": "*", "Condition": condition});
+        assert_eq!(judge(json!([free, elsewhere])), Ok(()), "a Deny of something else, whatever its condition");
+    }
+
+    #[test]
+    fn an_empty_condition_is_none() {
+        let allow = json!({"Effect": "Allow", "Action": "*", "Resource": "*", "Condition": {}});
+        assert_eq!(judge(json!([allow])), Ok(()));
+    }
+
+    #[test]
+    fn one_statement_that_cannot_be_read_spoils_the_policy() {
+        let allow = json!({"Effect": "Allow", "Action": "*", "Resource": "*"});
+        for broken in [
+            json!("Allow"),
+            json!(null),
+            json!({}),
+            json!({"Effect": "allow", "Action": "*", "Resource": "*"}),
+            json!({"Effect": "Allow", "Action": "*"}),
+            json!({"Effect": "Allow", "Resource": "*"}),
+            json!({"Effect": "Allow", "Action": "*", "NotAction": "*", "Resource": "*"}),
+            json!({"Effect": "Allow", "Action": "*", "Resource": "*", "NotResource": "*"}),
+            json!({"Effect": "Allow", "Action": 1, "Resource": "*"}),
+            json!({"Effect": "Allow", "Action": "*", "Resource": ["*", 1]}),
+            json!({"Effect": "Allow", "Action": "*", "Resource": "*", "Condition": "x"}),
+            json!({"Effect": "Allow", "Action": "*", "Resource": "*", "Principal": "*"}),
+        ] {
+            assert_eq!(judge(json!([allow, broken])), Err(Reason::PolicyUnreadable), "{broken}");
         }
     }
 }

@@ -7,29 +7,29 @@ const SIGNATURE: &str = "X-Amz-Signature";
 /// A token taken apart, before anything about it is believed.
 ///
 /// It has no `Debug`: a token is a password as long as it lives.
-pub struct Presigned<'a> {
+pub(crate) struct Presigned<'a> {
     /// `host:port` as it was signed.
-    pub endpoint: &'a str,
+    pub(crate) endpoint: &'a str,
     /// The database user.
-    pub user: String,
+    pub(crate) user: String,
     /// Id of the access key.
-    pub access_key: String,
+    pub(crate) access_key: String,
     /// The day in the credential scope, `20260101`. It is the day of `date`.
-    pub day: String,
+    pub(crate) day: String,
     /// The Region in the credential scope.
-    pub region: String,
+    pub(crate) region: String,
     /// The service in the credential scope.
-    pub service: String,
+    pub(crate) service: String,
     /// When the token was signed, as written.
-    pub date: String,
+    pub(crate) date: String,
     /// When the token was signed, in seconds since the epoch.
-    pub signed_at: i64,
+    pub(crate) signed_at: i64,
     /// How long the token lives, in seconds; never 0.
-    pub lifetime: i64,
+    pub(crate) lifetime: i64,
     /// The session token of temporary credentials.
-    pub session_token: Option<String>,
+    pub(crate) session_token: Option<String>,
     /// The signature.
-    pub signature: [u8; 32],
+    pub(crate) signature: [u8; 32],
     parameters: Vec<(String, String)>,
 }
 
@@ -38,7 +38,7 @@ impl<'a> Presigned<'a> {
     ///
     /// Every parameter may come once only, also one that is not looked at: two values would mean that what was signed
     /// and what is used can differ. Further parameters are let pass, as the signature covers them.
-    pub fn parse(token: &'a str) -> Option<Self> {
+    pub(crate) fn parse(token: &'a str) -> Option<Self> {
         let (endpoint, query) = token.split_once("/?")?;
         if endpoint.is_empty() || endpoint.contains(['/', '?', '#', '@']) {
             return None;
@@ -81,7 +81,7 @@ impl<'a> Presigned<'a> {
     }
 
     /// Every parameter but the signature, decoded, in the token's order.
-    pub fn signed_parameters(&self) -> impl Iterator<Item = (&str, &str)> {
+    pub(crate) fn signed_parameters(&self) -> impl Iterator<Item = (&str, &str)> {
         let all = self.parameters.iter().map(|(name, value)| (name.as_str(), value.as_str()));
         all.filter(|(name, _)| *name != SIGNATURE)
     }

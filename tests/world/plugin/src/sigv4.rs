@@ -9,14 +9,14 @@ use crate::presigned::Presigned;
 type HmacSha256 = Hmac<Sha256>;
 
 /// The service's name in the credential scope of a database token.
-pub const SERVICE: &str = "rds-db";
+pub(crate) const SERVICE: &str = "rds-db";
 /// The only signing algorithm.
-pub const ALGORITHM: &str = "AWS4-HMAC-SHA256";
+pub(crate) const ALGORITHM: &str = "AWS4-HMAC-SHA256";
 /// The last part of every credential scope.
-pub const TERMINATOR: &str = "aws4_request";
+pub(crate) const TERMINATOR: &str = "aws4_request";
 
 /// Whether `secret` made the signature. The comparison takes the same time wherever the difference is.
-pub fn is_signed_by(request: &Presigned<'_>, secret: &str) -> bool {
+pub(crate) fn is_signed_by(request: &Presigned<'_>, secret: &str) -> bool {
     let mut key = hmac(format!("AWS4{secret}").as_bytes(), request.day.as_bytes());
     for part in [&request.region, &request.service, TERMINATOR] {
         key = hmac(&key, part.as_bytes());

@@ -87,3 +87,68 @@ impl Socket {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::io::{Read, Write};
+    use std::net::TcpListener;
+
+    use super::*;
+
+    /// A client that sends some pieces, and the transport that the server takes them for.
+    fn transport_of(pieces: &[&[u8]], stay: bool) -> Option<Transport> {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let mut client = TcpStream::connect(listener.local_addr().unwrap()).unwrap();
+        client.set_nodelay(true).unwrap();
+        let (mut server, _) = listener.accept().unwrap();
+        thread::scope(|scope| {
+            // SAFETY: `server` stays open until the scope has ended.
+            let socket = unsafe { Socket::borrow(server.as_raw_fd()) };
+            let transport = scope.spawn(move || socket.transport());
+            for piece in pieces {
+                client.write_all(piece).unwrap();
+                thread::sleep(Duration::from_millis(5));
+            }
+            let client = stay.then_some(client);
+            let transport = transport.join().unwrap();
+            drop(client);
+            let mut rest = Vec::new();
+            server.read_to_end(&mut rest).unwrap();
+            assert_eq!(rest, pieces.concat(), "nothing may be taken away");
+            transport
+        })
+    }
+
+    #[test]
+    fn a_tls_record_is_told_from_a_packet() {
+        assert_eq!(transport_of(&[b"\x17\x03\x03\x01\x00..."], true), Some(Transport::Tls));
+        assert_eq!(transport_of(&[b"\x50\x01\x00\x03host:3306/?Action"], true), Some(Transport::Plain));
+    }
+
+    #[test]
+    fn a_packet_of_791_bytes_is_no_tls_record() {
+        assert_eq!(transport_of(&[b"\x17\x03\x00\x03host:3306/?Action"], true), Some(Transport::Plain));
+    }
+
+    #[test]
+    fn a_head_in_pieces_is_awaited() {
+        assert_eq!(transport_of(&[b"\x17", b"\x03", b"\x03"], true), Some(Transport::Tls));
+        assert_eq!(transport_of(&[b"\x17", b"\x03", b"\x00"], true), Some(Transport::Plain));
+    }
+
+    #[test]
+    fn a_client_that_leaves_has_not_answered() {
+        assert_eq!(transport_of(&[], false), None);
+        assert_eq!(transport_of(&[b"\x15\x03\x03\x00\x02.."], true), None);
+    }
+
+    #[test]
+    fn the_local_address_is_the_servers() {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let _client = TcpStream::connect(listener.local_addr().unwrap()).unwrap();
+        let (server, _) = listener.accept().unwrap();
+        // SAFETY: `server` stays open until the test ends.
+        let socket = unsafe { Socket::borrow(server.as_raw_fd()) };
+        assert_eq!(socket.local_address(), listener.local_addr().ok());
+    }
+}

@@ -1,7 +1,5 @@
 //! The closed list of reasons, as they stand in the log.
 
-use std::fmt;
-
 /// Why a login was let in or refused.
 ///
 /// The order is the order of the checks: a login that is wrong in two ways gets the first.
@@ -55,32 +53,6 @@ pub enum Reason {
 }
 
 impl Reason {
-    /// All reasons, for those who want to be sure that they know them.
-    pub const ALL: [Self; 22] = [
-        Self::Accepted,
-        Self::NoToken,
-        Self::NotTls,
-        Self::Unconfigured,
-        Self::UnknownEndpoint,
-        Self::IamOff,
-        Self::Malformed,
-        Self::WrongEndpoint,
-        Self::WrongRegion,
-        Self::WrongService,
-        Self::UnknownKey,
-        Self::KeyExpired,
-        Self::SessionTokenMismatch,
-        Self::SignatureMismatch,
-        Self::ExpiresTooLong,
-        Self::NotYetValid,
-        Self::Expired,
-        Self::WrongUser,
-        Self::PolicyUnreadable,
-        Self::PolicyDeniesExplicitly,
-        Self::PolicyDenies,
-        Self::Internal,
-    ];
-
     /// The word in the log.
     pub const fn code(self) -> &'static str {
         match self {
@@ -107,12 +79,6 @@ impl Reason {
             Self::PolicyDenies => "policy-denies",
             Self::Internal => "internal",
         }
-    }
-}
-
-impl fmt::Display for Reason {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(self.code())
     }
 }
 

@@ -59,7 +59,7 @@ fn credentials(key: &Key, request: &Presigned<'_>, now: i64) -> Result<(), Reaso
 /// Is now within its life? A token of 900 seconds is good for 899 full ones and dead at the 900th.
 fn lifetime(request: &Presigned<'_>, now: i64) -> Result<(), Reason> {
     ensure(request.lifetime <= LONGEST_LIFE, Reason::ExpiresTooLong)?;
-    ensure(request.signed_at <= now + CLOCK_SKEW, Reason::NotYetValid)?;
+    ensure(request.signed_at <= now.saturating_add(CLOCK_SKEW), Reason::NotYetValid)?;
     ensure(now < request.signed_at + request.lifetime, Reason::Expired)
 }
 

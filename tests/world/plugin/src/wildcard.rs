@@ -4,7 +4,7 @@
 /// them.
 ///
 /// It remembers only the last `*`, so the time is bounded by the product of the lengths, whatever the pattern.
-pub fn matches(pattern: &str, text: &str) -> bool {
+pub(crate) fn matches(pattern: &str, text: &str) -> bool {
     let pattern: Vec<char> = pattern.chars().collect();
     let text: Vec<char> = text.chars().collect();
     let (mut p, mut t) = (0, 0);

@@ -32,6 +32,7 @@ pub(crate) const CR_AUTH_USER_CREDENTIALS: c_int = 1;
 pub(crate) const PASSWORD_USED_YES: c_int = 1;
 
 /// `MYSQL_PLUGIN_VIO` in `plugin_auth_common.h`: the way to the client. The server's own data follows it in memory.
+#[derive(Clone, Copy)]
 #[repr(C)]
 pub(crate) struct Vio {
     /// Points `buffer` at the next packet and returns its length, or a negative number when there is none. The packet

@@ -35,7 +35,7 @@ struct Authentication {
         salt: *mut c_uchar,
         salt_length: *mut c_uchar,
     ) -> c_int,
-    authentication_flags: c_ulong,
+    flags: c_ulong,
     compare_password_with_hash: *const c_void,
 }
 
@@ -105,7 +105,7 @@ static mut AUTHENTICATION: Authentication = Authentication {
     generate_authentication_string,
     validate_authentication_string,
     set_salt,
-    authentication_flags: 0,
+    flags: 0,
     compare_password_with_hash: null(),
 };
 

@@ -1,6 +1,8 @@
 //! A signer for database tokens, written apart from the code that checks them: it builds the canonical request from
 //! the parameters it is given and takes none of it from the token.
 
+#![expect(clippy::expect_used, reason = "a test may panic")]
+
 use std::fmt::Write;
 
 use hmac::{Hmac, KeyInit, Mac};
@@ -18,7 +20,7 @@ pub(crate) struct Signer {
     pub(crate) date: String,
     /// The day in the credential scope.
     pub(crate) day: String,
-    /// Decoded names and values, without the signature; in the token's order.
+    /// Decoded names and values, without the signature and, unless it is to be a wrong one, the credential.
     pub(crate) parameters: Vec<(String, String)>,
 }
 
@@ -39,7 +41,6 @@ impl Signer {
             ("Action", "connect"),
             ("DBUser", user),
             ("X-Amz-Algorithm", "AWS4-HMAC-SHA256"),
-            ("X-Amz-Credential", ""),
             ("X-Amz-Date", date),
             ("X-Amz-Expires", "900"),
             ("X-Amz-SignedHeaders", "host"),
@@ -49,7 +50,7 @@ impl Signer {
         signer
     }
 
-    /// Sets a parameter, in its place or at the end.
+    /// Sets a parameter, new or in place of another value.
     pub(crate) fn with(mut self, name: &str, value: &str) -> Self {
         match self.parameters.iter_mut().find(|(known, _)| known == name) {
             Some((_, old)) => value.clone_into(old),
@@ -62,19 +63,14 @@ impl Signer {
     pub(crate) fn sign(&self) -> String {
         let scope = format!("{}/{}/{}/aws4_request", self.day, self.region, self.service);
         let mut parameters = self.parameters.clone();
-        for (name, value) in &mut parameters {
-            if name == "X-Amz-Credential" && value.is_empty() {
-                *value = format!("{}/{scope}", self.access_key);
-            }
+        if !parameters.iter().any(|(name, _)| name == "X-Amz-Credential") {
+            parameters.push(("X-Amz-Credential".to_owned(), format!("{}/{scope}", self.access_key)));
         }
-        let query = |parameters: &[(String, String)]| {
-            let pairs = parameters.iter().map(|(name, value)| format!("{}={}", escape(name), escape(value)));
-            pairs.collect::<Vec<_>>().join("&")
-        };
-        let mut sorted = parameters.clone();
-        sorted.sort();
+        parameters.sort();
+        let pairs = parameters.iter().map(|(name, value)| format!("{}={}", escape(name), escape(value)));
+        let query = pairs.collect::<Vec<_>>().join("&");
         let empty = "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855";
-        let canonical = format!("GET\n/\n{}\nhost:{}\n\nhost\n{empty}", query(&sorted), self.host);
+        let canonical = format!("GET\n/\n{query}\nhost:{}\n\nhost\n{empty}", self.host);
         let digest = hex(&Sha256::digest(canonical));
         let to_sign = format!("AWS4-HMAC-SHA256\n{}\n{scope}\n{digest}", self.date);
         let mut key = format!("AWS4{}", self.secret).into_bytes();
@@ -83,7 +79,7 @@ impl Signer {
             mac.update(part.as_bytes());
             key = mac.finalize().into_bytes().to_vec();
         }
-        format!("{}/?{}&X-Amz-Signature={}", self.host, query(&parameters), hex(&key))
+        format!("{}/?{query}&X-Amz-Signature={}", self.host, hex(&key))
     }
 }
 
