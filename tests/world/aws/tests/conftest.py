@@ -21,7 +21,8 @@ from botocore.config import Config
 from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import rsa
 
-ADDRESS = os.environ.get("WORLD_AWS_TEST_ADDRESS", "127.78.0.1:5000")
+# An address of our own, so that a world can run beside the tests.
+HOST = os.environ.get("WORLD_AWS_TEST_HOST", "127.78.0.1")
 PACKAGE_ROOT = Path(__file__).parents[1]
 ACCOUNT = "123456789012"
 REGION = "us-east-1"
@@ -52,18 +53,19 @@ class World:
 
     def client(self, service: str, credentials: tuple[str, ...] = ADMIN, region: str = REGION) -> Any:
         key, secret, *token = credentials
-        return boto3.client(
+        make: Any = boto3.client
+        return make(
             service,
             endpoint_url=self.url,
             region_name=region,
             aws_access_key_id=key,
             aws_secret_access_key=secret,
             aws_session_token=token[0] if token else None,
-            config=Config(retries={"total_max_attempts": 1}, read_timeout=20),
+            config=Config(parameter_validation=False, retries={"total_max_attempts": 1}, read_timeout=20),
         )
 
     def unsigned_sts(self) -> Any:
-        config = Config(signature_version=UNSIGNED, retries={"total_max_attempts": 1})
+        config = Config(signature_version=UNSIGNED, parameter_validation=False, retries={"total_max_attempts": 1})
         return boto3.client("sts", endpoint_url=self.url, region_name=REGION, config=config)
 
     def auth(self) -> dict[str, Any]:
@@ -130,14 +132,14 @@ def _instance(folder: Path, identifier: str, engine: str, version: str, octet: i
     }
 
 
-def _configuration(folder: Path) -> dict[str, Any]:
+def _configuration(folder: Path, address: str) -> dict[str, Any]:
     condition = {
         "StringEquals": {"kubernetes.default.svc:aud": AUDIENCE},
         "StringLike": {"kubernetes.default.svc:sub": "system:serviceaccount:shop:*"},
     }
     shop = trust({"Federated": PROVIDER}, "sts:AssumeRoleWithWebIdentity", condition)
     return {
-        "listen": ADDRESS,
+        "listen": address,
         "region": REGION,
         "account": ACCOUNT,
         "partition": "aws",
@@ -157,22 +159,22 @@ def _configuration(folder: Path) -> dict[str, Any]:
 
 
 @pytest.fixture(scope="session")
-def start(tmp_path_factory: pytest.TempPathFactory) -> Callable[[], World]:
-    """Starts a launcher in a folder of its own."""
+def start(tmp_path_factory: pytest.TempPathFactory) -> Callable[[int], World]:
+    """Starts a launcher on a port, in a folder of its own."""
 
-    def begin() -> World:
+    def begin(port: int) -> World:
         folder = tmp_path_factory.mktemp("world")
         key = rsa.generate_private_key(public_exponent=65537, key_size=2048)
         public = key.public_key().public_bytes(
             serialization.Encoding.PEM, serialization.PublicFormat.SubjectPublicKeyInfo
         )
         (folder / "sa.pub").write_bytes(public)
-        (folder / "aws.json").write_text(json.dumps(_configuration(folder)))
+        (folder / "aws.json").write_text(json.dumps(_configuration(folder, f"{HOST}:{port}")))
         process = subprocess.Popen(
             [sys.executable, "-m", "world_aws", "--config", str(folder / "aws.json")],
             env={**os.environ, "PYTHONPATH": str(PACKAGE_ROOT)},
         )
-        world = World(f"http://{ADDRESS}", folder, key, process)
+        world = World(f"http://{HOST}:{port}", folder, key, process)
         _await_ready(world)
         return world
 
@@ -192,9 +194,9 @@ def _await_ready(world: World) -> None:
 
 
 @pytest.fixture(scope="session")
-def shared_world(start: Callable[[], World]) -> Iterator[World]:
+def shared_world(start: Callable[[int], World]) -> Iterator[World]:
     """One launcher for all tests: they use names of their own."""
-    world = start()
+    world = start(5000)
     yield world
     world.process.terminate()
     assert world.process.wait(timeout=10) == 0

@@ -29,7 +29,7 @@ class AuthFile:
 
     def refresh(self) -> None:
         """Bring the file up to date; readers see the old one or the new one, never a part."""
-        text = json.dumps(self._document(), indent=1, sort_keys=True)
+        text = json.dumps(self._document(), sort_keys=True)
         if text == self._written:
             return
         path = self._config.auth_config

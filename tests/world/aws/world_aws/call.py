@@ -35,8 +35,9 @@ class Call:
         return not self.action.startswith(READ_PREFIXES)
 
     @property
-    def signed(self) -> bool:
-        return self.access_key_id is not None
+    def changes_access(self) -> bool:
+        """Whether it may change who gets into a database: new sessions do, though they are no write."""
+        return self.service in ("iam", "rds", "sts") and (self.write or self.action.startswith("Assume"))
 
     @property
     def may_be_unsigned(self) -> bool:

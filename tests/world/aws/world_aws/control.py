@@ -12,7 +12,7 @@ from moto.rds.models import DBInstance, RDSBackend
 from werkzeug.wrappers import Request, Response
 
 from .faults import Faults
-from .rds import HOST, LOCAL, find
+from .rds import HOST, LOCAL, apply_pending, find
 
 PREFIX = "/_world/"
 INSTANCES = PREFIX + "instances/"
@@ -52,7 +52,7 @@ class Control:
         return _json({"error": f"no {method} {path}"}, 404)
 
     def _alter(self, identifier: str, change: dict[str, Any]) -> Response:
-        """Give an instance another endpoint, server, resource id or status."""
+        """Give an instance another endpoint, server, resource id or status, or let its maintenance window come."""
         unknown = set(change) - set(ALTER)
         if unknown:
             raise ValueError(f"unknown: {', '.join(sorted(unknown))}")
@@ -69,6 +69,7 @@ ALTER: dict[str, Callable[[DBInstance, Any], None]] = {
     "local": lambda instance, value: instance.__dict__.update({LOCAL: value}),
     "port": lambda instance, value: setattr(instance, "port", int(value)),
     "resourceId": lambda instance, value: setattr(instance, "dbi_resource_id", value),
+    "maintenance": lambda instance, _: apply_pending(instance),
     "status": lambda instance, value: setattr(instance, "status", value),
 }
 

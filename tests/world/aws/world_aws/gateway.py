@@ -30,7 +30,6 @@ if TYPE_CHECKING:
     from _typeshed.wsgi import StartResponse, WSGIApplication, WSGIEnvironment
 
 ERROR_CODE = re.compile(rb"<Code>([^<]+)</Code>|\"__type\":\s*\"(?:[^\"#]*#)?([^\"]+)\"")
-SERVICES_OF_THE_PLUGIN = frozenset({"iam", "sts", "rds"})
 
 
 class Gateway:
@@ -97,7 +96,7 @@ class Gateway:
         try:
             with self._lock, acting_as(caller):
                 response = Response.from_app(self._moto, _replayable(request), buffered=True)
-                if call.service in SERVICES_OF_THE_PLUGIN and not call.action.startswith(("Get", "List", "Describe")):
+                if call.changes_access:
                     self._settle()
                 return response
         except NotImplementedError as error:

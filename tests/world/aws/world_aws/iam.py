@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable
+from functools import lru_cache
 from typing import Any
 
 from moto.iam.models import Group, IAMBackend, Role, User
@@ -207,7 +208,8 @@ def _conflict(message: str) -> AwsError:
     return AwsError("DeleteConflict", message, 409)
 
 
-def statements(document: str) -> list[dict[str, Any]]:
-    """A policy document's statements, as a list even if there is only one."""
+@lru_cache(maxsize=8192)
+def statements(document: str) -> tuple[dict[str, Any], ...]:
+    """A policy document's statements, even if there is only one; kept, because each change asks for all of them."""
     found = json.loads(document)["Statement"]
-    return found if isinstance(found, list) else [found]
+    return tuple(found) if isinstance(found, list) else (found,)

@@ -32,7 +32,17 @@ PASSWORD_ALPHABET = string.ascii_letters + string.digits
 # Attributes that we keep on moto's instances.
 HOST = "world_host"
 LOCAL = "world_local"
-PENDING_IAM = "world_pending_iam"
+PENDING = "world_pending"
+
+# What waits for the maintenance window, by the name that PendingModifiedValues gives it.
+DEFERRED = {
+    "allocated_storage": "AllocatedStorage",
+    "ca_certificate_identifier": "CACertificateIdentifier",
+    "db_instance_class": "DBInstanceClass",
+    "enable_iam_database_authentication": "IAMDatabaseAuthenticationEnabled",
+    "engine_version": "EngineVersion",
+    "multi_az": "MultiAZ",
+}
 
 
 def install(servers: Servers) -> None:
@@ -40,7 +50,7 @@ def install(servers: Servers) -> None:
     _tell_instances_apart()
     _name_hosts()
     _ignore_case_of_names()
-    _defer_iam_changes()
+    _defer_changes()
     _keep_master_passwords(servers)
     _make_replicas_own_instances()
     _correct_clusters()
@@ -124,35 +134,41 @@ def _ignore_case_of_names() -> None:
         return original(self, db_instance_identifier.lower(), **kwargs)
 
 
-def _defer_iam_changes() -> None:
-    """moto applies every change at once; AWS keeps a change of IAM authentication until it is told to apply it."""
+def _defer_changes() -> None:
+    """moto applies every change at once; AWS keeps those below until the maintenance window, unless told otherwise."""
 
     @around(DBInstance, "update")
     def update(original: Method, self: DBInstance, **kwargs: Any) -> None:
-        wanted = kwargs.pop("enable_iam_database_authentication", None)
-        original(self, **kwargs)
-        if wanted is not None:
-            self.__dict__[PENDING_IAM] = wanted if wanted != self.enable_iam_database_authentication else None
+        for name in DEFERRED.keys() & kwargs.keys():
+            _pending(self)[name] = kwargs.pop(name)
         if kwargs.get("apply_immediately"):
-            _apply_pending(self)
+            kwargs |= _take_pending(self)
+        original(self, **kwargs)
 
-    @around(RDSBackend, "reboot_db_instance")
-    def reboot(original: Method, self: RDSBackend, db_instance_identifier: str) -> Any:
-        instance = original(self, db_instance_identifier)
-        _apply_pending(instance)
-        return instance
+    def pending_modified_values(self: DBInstance) -> dict[str, Any]:
+        return {
+            DEFERRED[name]: value
+            for name, value in _pending(self).items()
+            if value is not None and value != getattr(self, name)
+        }
 
-    def pending(self: DBInstance) -> dict[str, bool]:
-        wanted = self.__dict__.get(PENDING_IAM)
-        return {} if wanted is None else {"IAMDatabaseAuthenticationEnabled": wanted}
-
-    DBInstance.pending_modified_values = property(pending)  # type: ignore[attr-defined]
+    DBInstance.pending_modified_values = property(pending_modified_values)  # type: ignore[attr-defined]
 
 
-def _apply_pending(instance: DBInstance) -> None:
-    wanted = instance.__dict__.pop(PENDING_IAM, None)
-    if wanted is not None:
-        instance.enable_iam_database_authentication = wanted
+def apply_pending(instance: DBInstance) -> None:
+    """What the maintenance window does."""
+    instance.update(apply_immediately=True)  # type: ignore[arg-type]
+
+
+def _pending(instance: DBInstance) -> dict[str, Any]:
+    pending: dict[str, Any] = instance.__dict__.setdefault(PENDING, {})
+    return pending
+
+
+def _take_pending(instance: DBInstance) -> dict[str, Any]:
+    pending = dict(_pending(instance))
+    _pending(instance).clear()
+    return pending
 
 
 def _keep_master_passwords(servers: Servers) -> None:
@@ -195,7 +211,7 @@ def _make_replicas_own_instances() -> None:
         replica = original(self, db_kwargs)
         replica.dbi_resource_id = _resource_id()
         replica.manage_master_user_password = False
-        for name in (HOST, LOCAL, PENDING_IAM, "master_user_secret"):
+        for name in (HOST, LOCAL, PENDING, "master_user_secret"):
             replica.__dict__.pop(name, None)
         return replica
 
@@ -222,7 +238,7 @@ def _correct_clusters() -> None:
 
 def _skip_automated_backups() -> None:
     """moto makes a snapshot with every instance, and refuses the hundred-and-first."""
-    DBInstance.save_automated_backup = lambda _: None  # type: ignore[method-assign]
+    DBInstance.save_automated_backup = lambda _: None  # type: ignore[assignment,method-assign]
 
 
 def _resource_id() -> str:

@@ -49,7 +49,8 @@ def _instance(rds: RDSBackend, seed: InstanceSeed) -> None:
         }
     )
     instance.dbi_resource_id = seed.resource_id
-    instance.__dict__[HOST] = seed.host
+    if instance.address != seed.host:
+        instance.__dict__[HOST] = seed.host
     # The endpoint is complete only now, and the secret's password is looked up by it.
     instance.update(manage_master_user_password=True)
     # moto reports "creating" to whoever looks first.

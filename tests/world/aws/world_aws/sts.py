@@ -130,7 +130,7 @@ def install(sts: Sts, account: str) -> None:
             }
         )
 
-    def get_caller_identity(_: TokenResponse) -> ActionResult:
+    def get_caller_identity(self: TokenResponse) -> ActionResult:  # noqa: ARG001
         caller = current_caller()
         return ActionResult({"UserId": caller.user_id, "Account": account, "Arn": caller.arn})
 
