@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 from conftest import OPERATOR, SHOP_ROLE, World
-from helpers import refused
+from refusals import refused
 
 from world_aws.call import Call
 from world_aws.callers import Callers

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 import requests
 from conftest import World, policy
-from helpers import refused
+from refusals import refused
 
 
 def test_a_fault_fails_the_next_calls_only(world: World) -> None:

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 from conftest import ACCOUNT, SHOP_ROLE, World, policy, trust
-from helpers import refused
+from refusals import refused
 
 OPERATOR_ARN = f"arn:aws:iam::{ACCOUNT}:user/iamdb-operator"
 

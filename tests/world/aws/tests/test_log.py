@@ -5,7 +5,7 @@ from __future__ import annotations
 import threading
 
 from conftest import OPERATOR, SHOP_ROLE, World
-from helpers import refused
+from refusals import refused
 
 FIELDS = {"time", "service", "action", "principal", "status", "code", "write", "parameters"}
 

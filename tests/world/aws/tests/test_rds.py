@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 from botocore.exceptions import ClientError
 from conftest import World
-from helpers import refused
+from refusals import refused
 
 RESOURCE_ID = re.compile(r"db-[A-Z0-9]{26}")
 
@@ -171,6 +171,8 @@ def test_a_server_that_fails_is_not_hidden(world: World) -> None:
         error.write_text("ERROR 2002 (HY000): Can't connect")
         request = {"EnableIAMDatabaseAuthentication": False} | change
         assert refused(rds.modify_db_instance, **request) == ("InternalFailure", 500)
+        assert endpoints(world)["billing"]["iam"] is False
+        world.client("iam").create_user(UserName="while-a-server-fails")
     finally:
         error.unlink()
     rds.modify_db_instance(EnableIAMDatabaseAuthentication=True, **change)

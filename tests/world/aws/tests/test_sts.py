@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 from conftest import ACCOUNT, AUDIENCE, ISSUER, OPERATOR, PROVIDER, SHOP_ROLE, SHOP_SUBJECT, World, trust
 from cryptography.hazmat.primitives.asymmetric import rsa
-from helpers import refused
+from refusals import refused
 
 OPERATOR_ARN = f"arn:aws:iam::{ACCOUNT}:user/iamdb-operator"
 

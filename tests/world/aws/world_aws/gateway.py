@@ -97,7 +97,7 @@ class Gateway:
             with self._lock, acting_as(caller):
                 response = Response.from_app(self._moto, _replayable(request), buffered=True)
                 if call.changes_access:
-                    self._settle()
+                    self._settle(servers=call.service == "rds")
                 return response
         except NotImplementedError as error:
             raise AwsError("InvalidAction", f"not emulated: {error}") from error
@@ -107,13 +107,22 @@ class Gateway:
             traceback.print_exc(file=sys.stderr)
             raise AwsError("InternalFailure", f"{type(error).__name__}: {error}", 500) from error
 
-    def _settle(self) -> None:
-        """Make the servers and the plugin's configuration agree with what AWS now says."""
+    def _settle(self, *, servers: bool = True) -> None:
+        """Make the plugin's configuration, and the servers, agree with what AWS now says.
+
+        A server that cannot be reached fails the RDS call that it was to follow, but no call of another service.
+        """
+        try:
+            if servers:
+                self._switch_servers()
+        finally:
+            self._auth_file.refresh()
+
+    def _switch_servers(self) -> None:
         for instance in self._rds.databases.values():
             server = self._servers.at(endpoint(instance))
             if server is not None:
                 server.set_iam(bool(instance.iam_database_authentication_enabled))
-        self._auth_file.refresh()
 
 
 def _replayable(request: Request) -> dict[str, Any]:
