@@ -68,7 +68,7 @@ fn log(account: &str, now: i64, verdict: &Verdict) {
     journal::record(path.as_deref(), now, account, verdict);
 }
 
-/// A clock before 1970 or after the year 292 billion is as wrong as 1970: no token is good then.
+/// Seconds since the epoch. A clock that cannot be right reads as 1970, when no token is good.
 fn now() -> i64 {
     let elapsed = SystemTime::now().duration_since(UNIX_EPOCH);
     elapsed.ok().and_then(|elapsed| i64::try_from(elapsed.as_secs()).ok()).unwrap_or(0)

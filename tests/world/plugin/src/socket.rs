@@ -3,7 +3,7 @@
 //! MariaDB and MySQL 8.0 do not tell a plugin whether a connection is encrypted. So the plugin makes the client send
 //! something and looks at its first bytes on the wire without taking them.
 
-use std::io;
+use std::io::{self, ErrorKind};
 use std::mem::ManuallyDrop;
 use std::net::{SocketAddr, TcpStream};
 use std::os::fd::{AsRawFd, FromRawFd, RawFd};
@@ -52,7 +52,9 @@ impl Socket {
         let mut head = [0; 3];
         while self.wait_readable(deadline) {
             match self.0.peek(&mut head) {
-                Ok(0) | Err(_) => return None,
+                Ok(0) => return None,
+                Err(error) if matches!(error.kind(), ErrorKind::Interrupted | ErrorKind::WouldBlock) => {}
+                Err(_) => return None,
                 Ok(3) if head == [0x17, 0x03, 0x03] => return Some(Transport::Tls),
                 // An alert, with which a client says good-bye that will not send clear text.
                 Ok(3) if head == [0x15, 0x03, 0x03] => return None,
@@ -81,7 +83,7 @@ impl Socket {
             if ready > 0 {
                 return true;
             }
-            if ready < 0 && io::Error::last_os_error().kind() != io::ErrorKind::Interrupted {
+            if ready < 0 && io::Error::last_os_error().kind() != ErrorKind::Interrupted {
                 return false;
             }
         }
