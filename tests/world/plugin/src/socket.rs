@@ -52,9 +52,8 @@ impl Socket {
         let mut head = [0; 3];
         while self.wait_readable(deadline) {
             match self.0.peek(&mut head) {
-                Ok(0) => return None,
                 Err(error) if matches!(error.kind(), ErrorKind::Interrupted | ErrorKind::WouldBlock) => {}
-                Err(_) => return None,
+                Ok(0) | Err(_) => return None,
                 Ok(3) if head == [0x17, 0x03, 0x03] => return Some(Transport::Tls),
                 // An alert, with which a client says good-bye that will not send clear text.
                 Ok(3) if head == [0x15, 0x03, 0x03] => return None,
