@@ -1,0 +1,60 @@
+//! Managed policies and what they are attached to.
+
+mod apply;
+mod observe;
+
+use async_trait::async_trait;
+use aws_config::SdkConfig;
+use aws_sdk_iam::Client;
+
+use super::clients::Regional;
+use crate::domain::arn::Principal;
+use crate::domain::policy::{ObservedPolicies, PolicyHome, PolicyStep};
+use crate::ports::{Fault, Policies};
+
+/// Tag that says whose a policy is: the id of the cluster.
+const CLUSTER_TAG: &str = "iamdb.dev/cluster";
+
+/// IAM of every partition.
+#[derive(Debug)]
+pub struct IamPolicies {
+    clients: Regional<Client>,
+}
+
+impl IamPolicies {
+    pub(super) fn new(sdk: &SdkConfig) -> Self {
+        Self {
+            clients: Regional::new(sdk, Client::new),
+        }
+    }
+
+    fn client(&self, principal: &Principal) -> Client {
+        self.clients.client(home_region(principal.arn().partition()))
+    }
+}
+
+/// IAM has one endpoint a partition; this is the Region that its calls are signed for.
+fn home_region(partition: &str) -> &'static str {
+    match partition {
+        "aws-cn" => "cn-north-1",
+        "aws-us-gov" => "us-gov-west-1",
+        "aws-iso" => "us-iso-east-1",
+        "aws-iso-b" => "us-isob-east-1",
+        _ => "us-east-1",
+    }
+}
+
+#[async_trait]
+impl Policies for IamPolicies {
+    async fn observe(&self, home: &PolicyHome) -> Result<ObservedPolicies, Fault> {
+        observe::policies(&self.client(&home.principal), home).await
+    }
+
+    async fn exists(&self, principal: &Principal) -> Result<bool, Fault> {
+        observe::exists(&self.client(principal), principal).await
+    }
+
+    async fn apply(&self, home: &PolicyHome, step: &PolicyStep) -> Result<(), Fault> {
+        apply::step(&self.client(&home.principal), home, step).await
+    }
+}

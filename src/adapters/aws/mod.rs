@@ -1,0 +1,23 @@
+//! AWS behind the [`ports`](crate::ports).
+//!
+//! | module | job |
+//! |---|---|
+//! | [`clients`] | one HTTPS pool and one identity for all; a client for each Region |
+//! | [`rds`] | DB instances |
+//! | [`secrets`] | administrators' logins in Secrets Manager |
+//! | [`sts`] | sessions of roles |
+//! | [`iam`] | policies and what they are attached to |
+//! | [`classify`] | what an error of the SDK means |
+
+mod classify;
+mod clients;
+mod iam;
+mod rds;
+mod secrets;
+mod sts;
+
+pub use clients::Aws;
+pub use iam::IamPolicies;
+pub use rds::RdsInstances;
+pub use secrets::SecretsManager;
+pub use sts::StsSessions;

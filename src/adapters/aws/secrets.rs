@@ -1,0 +1,95 @@
+//! Administrators' logins in Secrets Manager.
+
+use async_trait::async_trait;
+use aws_config::SdkConfig;
+use aws_sdk_secretsmanager::Client;
+use serde::Deserialize;
+
+use super::classify;
+use super::clients::Regional;
+use crate::domain::secret::Secret;
+use crate::ports::{AdminLogin, AdminSecrets, Fault, FaultKind};
+
+const READ: &str = "read the administrator's secret";
+
+/// Secrets Manager of every Region.
+#[derive(Debug)]
+pub struct SecretsManager {
+    clients: Regional<Client>,
+}
+
+impl SecretsManager {
+    pub(super) fn new(sdk: &SdkConfig) -> Self {
+        Self {
+            clients: Regional::new(sdk, Client::new),
+        }
+    }
+}
+
+#[async_trait]
+impl AdminSecrets for SecretsManager {
+    async fn read(&self, region: &str, arn: &str) -> Result<AdminLogin, Fault> {
+        let mut answer = self
+            .clients
+            .client(region)
+            .get_secret_value()
+            .secret_id(arn)
+            .send()
+            .await
+            .map_err(|error| classify::fault(READ, &error))?;
+        let text = answer.secret_string.take().map(Secret::new);
+        text.as_ref()
+            .and_then(parse)
+            .ok_or_else(|| Fault::new(FaultKind::Unreadable, READ))
+    }
+}
+
+/// No error says why a secret is no login: serde's would quote from it.
+fn parse(text: &Secret) -> Option<AdminLogin> {
+    // It has no `Debug`.
+    #[derive(Deserialize)]
+    struct Login {
+        username: String,
+        password: String,
+    }
+    let login: Login = serde_json::from_str(text.expose()).ok()?;
+    let password = Secret::new(login.password);
+    (!login.username.is_empty() && !password.expose().is_empty()).then_some(AdminLogin {
+        username: login.username,
+        password,
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn login(text: &str) -> Option<AdminLogin> {
+        parse(&Secret::new(text))
+    }
+
+    #[test]
+    fn a_login_is_read_and_its_password_is_not_shown() {
+        let login = login(r#"{"username":"admin","password":"ca\"nary","engine":"mysql"}"#).unwrap();
+        assert_eq!(
+            (login.username.as_str(), login.password.expose()),
+            ("admin", "ca\"nary")
+        );
+        assert!(!format!("{login:?}").contains("nary"));
+    }
+
+    #[test]
+    fn what_is_no_login_is_none() {
+        for text in [
+            "",
+            "canary",
+            "{}",
+            r#"{"username":"admin"}"#,
+            r#"{"username":"admin","password":""}"#,
+            r#"{"username":"","password":"x"}"#,
+            r#"{"username":"admin","password":1}"#,
+        ] {
+            assert_eq!(login(text), None, "{text}");
+        }
+    }
+}
