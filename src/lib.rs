@@ -17,6 +17,7 @@
 //!
 //! `tests/it/layers.rs` reads the sources and holds them to this.
 
+pub mod adapters;
 pub mod api;
 pub mod domain;
 pub mod ports;
