@@ -114,16 +114,26 @@ func parseCredentials(raw []byte) (credentials, error) {
 	return credentials{}, errors.New("the answer holds no credentials")
 }
 
-// refusal is STS's reason; an answer that is not STS's is told by its status alone.
+// refusal is STS's reason; an answer that is not STS's is told by its status alone. Emulators put one more element around the
+// error than AWS does.
 func refusal(status string, raw []byte) error {
-	var answer struct {
-		Code    string `xml:"Error>Code"`
-		Message string `xml:"Error>Message"`
+	type reason struct {
+		Code    string
+		Message string
 	}
-	if err := xml.Unmarshal(raw, &answer); err != nil || answer.Code == "" {
+	var answer struct {
+		Error  reason
+		Errors struct{ Error reason }
+	}
+	if err := xml.Unmarshal(raw, &answer); err != nil {
 		return errors.New(status)
 	}
-	return fmt.Errorf("%s: %s: %s", status, answer.Code, answer.Message)
+	for _, r := range []reason{answer.Error, answer.Errors.Error} {
+		if r.Code != "" {
+			return fmt.Errorf("%s: %s: %s", status, r.Code, r.Message)
+		}
+	}
+	return errors.New(status)
 }
 
 func checkEndpoint(endpoint string) error {
