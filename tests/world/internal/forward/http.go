@@ -190,6 +190,13 @@ type gatedWriter struct {
 	gone <-chan struct{}
 }
 
+// WriteHeader waits too: a watch that begins during a pause must not look established. When the client leaves, the writes that
+// follow fail.
+func (w *gatedWriter) WriteHeader(status int) {
+	w.gate.passLine(w.line, w.gone)
+	w.ResponseWriter.WriteHeader(status)
+}
+
 func (w *gatedWriter) Write(b []byte) (int, error) {
 	if err := w.gate.passLine(w.line, w.gone); err != nil {
 		return 0, err

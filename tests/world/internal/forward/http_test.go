@@ -8,6 +8,7 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"strings"
+	"sync"
 	"sync/atomic"
 	"testing"
 	"time"
@@ -316,9 +317,17 @@ func (w watch) silent(t *testing.T) {
 	}
 }
 
-// newEvents serves watches: each value sent is one event to one of them.
-func newEvents(t *testing.T, kind string) (*api, chan string) {
-	events := make(chan string)
+// streams are the events to be sent, by the path that is watched.
+type streams struct{ byPath sync.Map }
+
+func (s *streams) on(path string) chan string {
+	c, _ := s.byPath.LoadOrStore(path, make(chan string))
+	return c.(chan string)
+}
+
+// newEvents serves watches.
+func newEvents(t *testing.T, kind string) (*api, *streams) {
+	events := &streams{}
 	return newAPI(t, "apiserver", kind, func(w http.ResponseWriter, r *http.Request) {
 		if !strings.Contains(r.RequestURI, "watch=true") {
 			echo(w, r)
@@ -328,7 +337,7 @@ func newEvents(t *testing.T, kind string) (*api, chan string) {
 		w.(http.Flusher).Flush()
 		for {
 			select {
-			case e := <-events:
+			case e := <-events.on(r.URL.Path):
 				io.WriteString(w, e+"\n")
 				w.(http.Flusher).Flush()
 			case <-r.Context().Done():
@@ -344,7 +353,7 @@ func TestAWatchStreamsWithoutBuffering(t *testing.T) {
 			a, events := newEvents(t, kind)
 			w := a.watch("/pods?watch=true")
 			for _, e := range []string{"one", "two", "three"} {
-				events <- e
+				events.on("/pods") <- e
 				w.next(t, e)
 			}
 			a.call("POST", "/close", `{"target":"apiserver"}`, 200, nil)
@@ -364,7 +373,7 @@ func TestCloseWithAMatchEndsOnlyThoseRequests(t *testing.T) {
 		t.Fatal(answer)
 	}
 	<-pods.err
-	events <- "still here"
+	events.on("/secrets") <- "still here"
 	secrets.next(t, "still here")
 	a.call("POST", "/close", `{"target":"apiserver"}`, 200, nil)
 	<-secrets.err
@@ -373,10 +382,10 @@ func TestCloseWithAMatchEndsOnlyThoseRequests(t *testing.T) {
 func TestPauseStopsBytesAndResumeContinues(t *testing.T) {
 	a, events := newEvents(t, kindHTTPS)
 	w := a.watch("/pods?watch=true")
-	events <- "before"
+	events.on("/pods") <- "before"
 	w.next(t, "before")
 	a.call("POST", "/pause", `{"target":"apiserver"}`, 200, nil)
-	events <- "during"
+	events.on("/pods") <- "during"
 	w.silent(t)
 	ctx, cancel := context.WithTimeout(t.Context(), 100*time.Millisecond)
 	defer cancel()
@@ -393,16 +402,25 @@ func TestPauseStopsBytesAndResumeContinues(t *testing.T) {
 func TestPauseWithAMatchStopsOnlyThoseReplies(t *testing.T) {
 	a, events := newEvents(t, kindHTTPS)
 	w := a.watch("/pods?watch=true")
-	events <- "before"
+	events.on("/pods") <- "before"
 	w.next(t, "before")
 	a.call("POST", "/pause", `{"target":"apiserver","match":"watch=true"}`, 200, nil)
-	events <- "during"
+	events.on("/pods") <- "during"
 	w.silent(t)
 	a.expect("PUT", "/x", "PUT /x")
+	begun := make(chan watch)
+	go func() { begun <- a.watch("/secrets?watch=true") }()
+	select {
+	case <-begun:
+		t.Fatal("a watch began during the pause")
+	case <-time.After(50 * time.Millisecond):
+	}
 	a.call("POST", "/resume", `{"target":"*"}`, 200, nil)
+	second := <-begun
 	w.next(t, "during")
 	a.call("POST", "/close", `{"target":"apiserver"}`, 200, nil)
 	<-w.err
+	<-second.err
 }
 
 func TestAPausedTargetCanBeClosedAndStopped(t *testing.T) {
