@@ -19,5 +19,11 @@
 
 pub mod adapters;
 pub mod api;
+pub mod app;
+pub mod cli;
+pub mod controllers;
 pub mod domain;
+pub mod k8s;
 pub mod ports;
+pub mod rotation;
+pub mod telemetry;

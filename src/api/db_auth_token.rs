@@ -21,6 +21,7 @@ use super::duration::Duration;
     namespaced,
     status = "DbAuthTokenStatus",
     derive = "PartialEq",
+    doc = "A Secret that always holds a live token, the endpoint and the CA.",
     printcolumn(name = "Ready", type_ = "string", json_path = ".status.conditions[?(@.type=='Ready')].status"),
     printcolumn(name = "Reason", type_ = "string", json_path = ".status.conditions[?(@.type=='Ready')].reason"),
     printcolumn(name = "User", type_ = "string", json_path = ".spec.userRef.name"),

@@ -19,6 +19,7 @@ use super::iam_db_user::{DeletionPolicy, Privilege};
     category = "iamdb",
     status = "DbServerStatus",
     derive = "PartialEq",
+    doc = "Where a database is, who administers it, and who may ask for what.",
     printcolumn(name = "Ready", type_ = "string", json_path = ".status.conditions[?(@.type=='Ready')].status"),
     printcolumn(name = "Reason", type_ = "string", json_path = ".status.conditions[?(@.type=='Ready')].reason"),
     printcolumn(name = "Engine", type_ = "string", json_path = ".status.engine"),

@@ -19,6 +19,7 @@ use super::duration::Duration;
     namespaced,
     status = "IamDbUserStatus",
     derive = "PartialEq",
+    doc = "A database account that logs in with IAM tokens, its grants, and who may use it.",
     printcolumn(name = "Ready", type_ = "string", json_path = ".status.conditions[?(@.type=='Ready')].status"),
     printcolumn(name = "Reason", type_ = "string", json_path = ".status.conditions[?(@.type=='Ready')].reason"),
     printcolumn(name = "Server", type_ = "string", json_path = ".spec.serverRef.name"),

@@ -4,6 +4,8 @@
 //! merges; every string and list has a maximum; durations are strings. What is missing here is added later as optional
 //! fields, nothing is renamed.
 
+#![allow(unreachable_pub, reason = "kube's derives copy the types, private modules and all")]
+
 mod condition;
 mod db_auth_token;
 mod db_server;

@@ -102,6 +102,8 @@ reasons! {
     NotSupportedYet,
     /// The object is being deleted; the message says what that waits for.
     Deleting,
+    /// The database or AWS answered with an error that this version does not know; the message has its code.
+    UnexpectedError,
 }
 
 impl std::fmt::Display for Reason {

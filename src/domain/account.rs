@@ -83,6 +83,10 @@ pub enum LedgerState {
 }
 
 /// One change in the database.
+#[allow(
+    missing_docs,
+    reason = "the fields are what the step is about: whose host, which schema, which privileges"
+)]
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum AccountStep {
     /// Write down that the account is about to be created, into the operator's own table.
@@ -141,6 +145,7 @@ impl AccountStep {
 }
 
 /// Why nothing is done to an account.
+#[allow(missing_docs, reason = "the fields say which account, and whose it is")]
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum Refusal {
     /// It exists and is not ours.

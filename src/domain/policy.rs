@@ -117,6 +117,7 @@ pub struct ObservedPolicies {
 }
 
 /// One change in IAM.
+#[allow(missing_docs, reason = "the fields say which policy, and what it shall allow")]
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum PolicyStep {
     /// Create the policy, tagged as ours.

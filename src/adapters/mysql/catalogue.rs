@@ -16,7 +16,7 @@ const OLDEST_MYSQL: (u16, u16, u16) = (8, 0, 21);
 /// What a new connection tells.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Greeting {
-    /// The facts; `partial_revokes` is yet to be asked for.
+    /// The facts.
     pub(super) facts: ServerFacts,
     /// Whether the operator's own table is there.
     pub(super) has_ledger: bool,
@@ -29,7 +29,7 @@ pub(super) fn greeting(operation: &'static str, row: &MySqlRow) -> Result<Greeti
     let read_only = cell.text("read_only")?;
     let facts = ServerFacts {
         engine,
-        partial_revokes: false,
+        partial_revokes: cell.number("partial_revokes")? != 0,
         folds_names: cell.number("lower_case_table_names")? != 0,
         // A number up to MariaDB 11, a word after that, with more words than OFF and ON. MySQL's super_read_only implies it.
         read_only: !matches!(read_only.as_str(), "0" | "OFF") || cell.number("innodb_read_only")? != 0,
@@ -39,11 +39,6 @@ pub(super) fn greeting(operation: &'static str, row: &MySqlRow) -> Result<Greeti
         facts,
         has_ledger: cell.number("ledgers")? != 0,
     })
-}
-
-/// Reads the answer of [`sql::partial_revokes`].
-pub(super) fn partial_revokes(operation: &'static str, row: &MySqlRow) -> Result<bool, Fault> {
-    Ok(Cells { operation, row }.number("partial_revokes")? != 0)
 }
 
 /// Adds a row of [`sql::accounts`].

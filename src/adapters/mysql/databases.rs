@@ -17,6 +17,9 @@ use crate::domain::endpoint::{self, Endpoint};
 use crate::domain::engine::ServerFacts;
 use crate::ports::{AdminSession, AdminTarget, Databases, Fault, FaultKind};
 
+/// More prepared statements than a session ever has; see `session::query` for what one less costs.
+const STATEMENTS: usize = 512;
+
 /// How long a database may take. sqlx has no limits of its own.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Deadlines {
@@ -124,10 +127,12 @@ fn options(target: &AdminTarget) -> MySqlConnectOptions {
         .ssl_ca_from_pem(target.ca.clone().into_bytes())
         // A password needs no clear-text plugin, and a server must not be able to ask for one.
         .enable_cleartext_plugin(false)
-        // `sql::pin` sets the modes; sqlx would only add its own to whatever the server has.
+        // `sql::pin` sets all of these; sqlx would only add its modes to whatever the server has.
         .pipes_as_concat(false)
         .no_engine_substitution(false)
-        .statement_cache_capacity(0)
+        .timezone(None)
+        .set_names(false)
+        .statement_cache_capacity(STATEMENTS)
         // sqlx logs statements, and slow ones with their text as warnings.
         .disable_statement_logging()
 }

@@ -40,12 +40,8 @@ impl Session {
             deadlines,
         };
         let greeting = catalogue::greeting("read the server's settings", &link.row(sql::facts()).await?)?;
-        let mut facts = greeting.facts;
+        let facts = greeting.facts;
         link.execute(sql::pin(facts.engine, deadlines.statement / 2)).await?;
-        if facts.engine == Engine::MySql {
-            let row = link.row(sql::partial_revokes()).await?;
-            facts.partial_revokes = catalogue::partial_revokes("read partial_revokes", &row)?;
-        }
         let session = Self {
             link,
             engine: facts.engine,
@@ -212,7 +208,10 @@ impl Link {
 
 /// Every statement is prepared: the text protocol would run a second statement behind a semicolon, this one refuses it.
 /// It is the one place where sqlx is told to trust a text; `sql.rs` is why it may.
+///
+/// Prepared statements stay until the session ends. sqlx sends the end of one without waiting for an answer, there is none,
+/// and the next statement then waits 40 ms for the server's delayed acknowledgement of it.
 fn query(statement: Statement) -> sqlx::query::Query<'static, sqlx::MySql, sqlx::mysql::MySqlArguments> {
-    let query = sqlx::query(AssertSqlSafe(statement.text)).persistent(false);
+    let query = sqlx::query(AssertSqlSafe(statement.text)).persistent(true);
     statement.values.into_iter().fold(query, sqlx::query::Query::bind)
 }

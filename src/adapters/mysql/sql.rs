@@ -54,43 +54,42 @@ impl Statement {
     }
 }
 
-/// What the server says of itself. It comes before [`pin`], so it has to mean the same in every `sql_mode`. The catalogue
-/// tells whether the ledger is there, so that its absence is never concluded from an error.
+/// What the server says of itself. It comes before [`pin`], so it has to mean the same in every `sql_mode`.
+///
+/// MariaDB has no `partial_revokes`, and naming it there is an error: only MySQL reads what stands behind `/*!80016`. The
+/// catalogue tells whether the ledger is there, so that its absence is never concluded from an error.
 pub(super) fn facts() -> Statement {
     let text = "SELECT VERSION() AS version, \
          CAST(@@lower_case_table_names AS SIGNED) AS lower_case_table_names, \
          CAST(@@read_only AS CHAR) AS read_only, \
          CAST(@@innodb_read_only AS SIGNED) AS innodb_read_only, \
+         /*!80016 CAST(@@partial_revokes AS SIGNED) + */ 0 AS partial_revokes, \
          (SELECT COUNT(*) FROM information_schema.PLUGINS WHERE PLUGIN_NAME = ? AND PLUGIN_STATUS = 'ACTIVE') AS plugins, \
          (SELECT COUNT(*) FROM information_schema.TABLES WHERE TABLE_SCHEMA = ? AND TABLE_NAME = ?) AS ledgers";
     Statement::new("read the server's settings", text).bind([PLUGIN, LEDGER_SCHEMA, LEDGER_TABLE])
-}
-
-/// Whether schema names in grants are literal. MariaDB does not know the variable, so this is a statement of its own.
-pub(super) fn partial_revokes() -> Statement {
-    Statement::new(
-        "read partial_revokes",
-        "SELECT CAST(@@partial_revokes AS SIGNED) AS partial_revokes",
-    )
 }
 
 /// Makes the session independent of how the server is configured.
 ///
 /// On MariaDB `NO_AUTO_CREATE_USER` must be among the modes: without it a GRANT to an account that has just gone makes the
 /// account anew, without a password. MySQL 8 never does that and refuses the word. With `autocommit` off our rows would be
-/// lost with the session. The lock timeouts end a statement on the server before we give it up here: a statement that takes
-/// effect after its caller has gone is one that nobody accounts for.
-pub(super) fn pin(engine: Engine, lock_wait: Duration) -> Statement {
-    let modes = match engine {
-        Engine::MySql => "STRICT_ALL_TABLES,NO_ENGINE_SUBSTITUTION",
-        Engine::MariaDb => "STRICT_ALL_TABLES,NO_ENGINE_SUBSTITUTION,NO_AUTO_CREATE_USER",
+/// lost with the session. The time limits end a statement on the server before it is given up here: one that takes effect
+/// after its caller has gone is accounted for by nobody. MySQL has none for statements that write, MariaDB's lock timeout
+/// does not cover the locks of a backup.
+pub(super) fn pin(engine: Engine, limit: Duration) -> Statement {
+    let seconds = limit.as_secs().max(1);
+    let (modes, own) = match engine {
+        Engine::MySql => ("STRICT_ALL_TABLES,NO_ENGINE_SUBSTITUTION", String::new()),
+        Engine::MariaDb => (
+            "STRICT_ALL_TABLES,NO_ENGINE_SUBSTITUTION,NO_AUTO_CREATE_USER",
+            format!(", SESSION max_statement_time = {seconds}"),
+        ),
     };
-    let seconds = lock_wait.as_secs().max(1);
     Statement::new(
         "prepare the session",
         format!(
             "SET SESSION sql_mode = '{modes}', SESSION autocommit = 1, \
-             SESSION lock_wait_timeout = {seconds}, SESSION innodb_lock_wait_timeout = {seconds}"
+             SESSION lock_wait_timeout = {seconds}, SESSION innodb_lock_wait_timeout = {seconds}{own}, NAMES utf8mb4"
         ),
     )
 }

@@ -1,0 +1,65 @@
+//! `iamdb run`: the operator.
+
+use std::net::SocketAddr;
+
+use tokio::signal::unix::{SignalKind, signal};
+use tokio_util::sync::CancellationToken;
+use tracing_subscriber::filter::LevelFilter;
+
+use crate::api::Duration;
+use crate::app::{self, Config};
+use crate::telemetry::logs::{self, LogFormat};
+
+#[derive(Debug, clap::Args)]
+pub(super) struct Args {
+    /// Id of this cluster in every mark of ownership; two clusters may share a database, never an id [default: the uid of kube-system].
+    #[arg(long, env = "IAMDB_CLUSTER_ID")]
+    cluster_id: Option<String>,
+    /// Namespace of the operator, where ConfigMaps with CA bundles are.
+    #[arg(long, env = "POD_NAMESPACE", default_value = "iamdb-system")]
+    operator_namespace: String,
+    /// Address for /metrics, /healthz and /readyz.
+    #[arg(long, env = "IAMDB_LISTEN", default_value = "0.0.0.0:8080")]
+    listen: SocketAddr,
+    /// How often accounts, policies and servers are compared with the outside although nothing changed in Kubernetes.
+    #[arg(long, env = "IAMDB_RESYNC", default_value = "5m")]
+    resync: Duration,
+    /// How much the operator tells of itself: error, warn, info, debug or trace. Libraries never tell more than warnings.
+    #[arg(long, env = "IAMDB_LOG", default_value = "info")]
+    log: LevelFilter,
+    /// How log lines look.
+    #[arg(long, env = "IAMDB_LOG_FORMAT", value_enum, default_value = "text")]
+    log_format: LogFormat,
+    /// Let databases have loopback and link-local addresses. For tests only: it opens the way to the machine's own services.
+    #[arg(long, hide_short_help = true)]
+    allow_loopback_databases: bool,
+}
+
+impl Args {
+    pub(super) fn run(self) -> Result<(), String> {
+        logs::start(self.log, self.log_format).map_err(|error| super::chain(&error))?;
+        let config = Config {
+            cluster_id: self.cluster_id,
+            namespace: self.operator_namespace,
+            listen: self.listen,
+            resync: self.resync.value(),
+            allow_loopback_databases: self.allow_loopback_databases,
+        };
+        let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build();
+        let runtime = runtime.map_err(|error| format!("cannot start: {error}"))?;
+        runtime.block_on(async {
+            let stop = CancellationToken::new();
+            let mut terminate = signal(SignalKind::terminate()).map_err(|error| error.to_string())?;
+            let stopped = stop.clone();
+            tokio::spawn(async move {
+                tokio::select! {
+                    _ = terminate.recv() => {}
+                    _ = tokio::signal::ctrl_c() => {}
+                }
+                tracing::info!("stopping: what is under way is finished");
+                stopped.cancel();
+            });
+            app::run(config, stop).await.map_err(|error| super::chain(&error))
+        })
+    }
+}

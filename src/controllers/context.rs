@@ -1,0 +1,79 @@
+//! What every controller has at hand.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use k8s_openapi::api::core::v1::{ConfigMap, Namespace, Secret};
+use kube::core::PartialObjectMeta;
+use kube::runtime::events::Recorder;
+
+use super::iam_db_user::Entitlements;
+use crate::api::{DbAuthToken, DbServer, IamDbUser};
+use crate::k8s::feed::Feed;
+use crate::ports::{AdminSecrets, Clock, Databases, Instances, Policies};
+use crate::rotation::Engine;
+use crate::telemetry::metrics::Metrics;
+
+/// What the command line decides.
+#[derive(Clone, Debug)]
+pub struct Settings {
+    /// Id of this cluster, in every mark of ownership.
+    pub cluster_id: String,
+    /// Namespace of the operator, where ConfigMaps with CAs are.
+    pub namespace: String,
+    /// How often everything is looked at again although nothing changed in Kubernetes.
+    pub resync: Duration,
+}
+
+/// The watches.
+pub struct Feeds {
+    /// All DbServers.
+    pub servers: Feed<DbServer>,
+    /// All IamDbUsers.
+    pub users: Feed<IamDbUser>,
+    /// All DbAuthTokens.
+    pub tokens: Feed<DbAuthToken>,
+    /// All namespaces, for the labels that tenancy rules select.
+    pub namespaces: Feed<Namespace>,
+    /// ConfigMaps of the operator's namespace.
+    pub config_maps: Feed<ConfigMap>,
+    /// The operator's own Secrets, without their data.
+    pub secrets: Feed<PartialObjectMeta<Secret>>,
+}
+
+/// What every controller has at hand.
+pub struct Context {
+    /// The apiserver.
+    pub client: kube::Client,
+    /// What the command line decided.
+    pub settings: Settings,
+    /// The watches.
+    pub feeds: Feeds,
+    /// What time it is.
+    pub clock: Arc<dyn Clock>,
+    /// Counters.
+    pub metrics: Arc<Metrics>,
+    /// Events.
+    pub recorder: Recorder,
+    /// RDS.
+    pub instances: Arc<dyn Instances>,
+    /// Secrets Manager.
+    pub admin_secrets: Arc<dyn AdminSecrets>,
+    /// MySQL and MariaDB.
+    pub databases: Arc<dyn Databases>,
+    /// IAM.
+    pub policies: Arc<dyn Policies>,
+    /// Who may connect as whom, as far as this process has worked it out.
+    pub entitlements: Entitlements,
+    /// The rotation engine.
+    pub engine: Arc<Engine>,
+}
+
+impl Context {
+    /// The pause before an object that is well is looked at again, spread so that objects made together do not stay together.
+    #[must_use]
+    pub fn resync_after(&self, uid: &str) -> Duration {
+        let spread = crate::domain::schedule::jitter(uid).as_secs_f64() / crate::domain::schedule::JITTER.as_secs_f64();
+        self.settings.resync.mul_f64(0.8_f64 + 0.4 * spread)
+    }
+}

@@ -1,0 +1,102 @@
+//! `DbAuthToken`: says what stands in a Secret and places the order; the rotation engine keeps it alive.
+
+mod desired;
+mod resolve;
+mod secret;
+mod status;
+
+use std::sync::Arc;
+
+use futures::{StreamExt, future};
+use kube::ResourceExt;
+use kube::api::Api;
+use kube::runtime::controller::Action;
+use tokio_util::sync::CancellationToken;
+
+use super::context::Context;
+use super::problem::{Problem, Retry};
+use super::run::Outcome;
+use crate::api::{DbAuthToken, Reason};
+use crate::domain::schedule;
+use crate::k8s::feed::Change;
+use crate::rotation::Progress;
+
+pub(super) async fn reconcile(object: Arc<DbAuthToken>, context: Arc<Context>) -> Outcome {
+    let api = Api::<DbAuthToken>::namespaced(context.client.clone(), &object.namespace().unwrap_or_default());
+    let uid = object.uid().unwrap_or_default();
+    if object.metadata.deletion_timestamp.is_some() {
+        context.engine.withdraw(&uid); // its Secret goes by ownerReference
+        return Ok(Action::await_change());
+    }
+    let order = resolve::inputs(&object, &context)
+        .await
+        .and_then(|inputs| desired::order(&object, &inputs));
+    match order {
+        Ok(order) => {
+            context.engine.place(&uid, order.clone());
+            let progress = context.engine.progress(&uid).unwrap_or_default();
+            status::write(
+                &api,
+                &object,
+                &status::Findings::of(&order, &progress, context.clock.now()),
+                &context,
+            )
+            .await?;
+            Ok(next_look(&progress, &context))
+        }
+        Err(problem) => withhold(&api, &object, problem, &context).await,
+    }
+}
+
+/// Rotation tells of itself when something changes; only the passing of time must be looked for: failure becomes an alarm, and an alarm an expiry.
+fn next_look(progress: &Progress, context: &Context) -> Action {
+    let (Some(expires_at), Some(_)) = (progress.expires_at, &progress.problem) else {
+        return Action::await_change();
+    };
+    let now = context.clock.now();
+    let alarm = schedule::until(schedule::minus(expires_at, schedule::ALARM), now);
+    let wait = if alarm.is_zero() {
+        schedule::until(expires_at, now)
+    } else {
+        alarm
+    };
+    if wait.is_zero() {
+        Action::await_change()
+    } else {
+        Action::requeue(wait + std::time::Duration::from_secs(1))
+    }
+}
+
+/// No token is to be had. The engine stops where somebody decided so; for what may pass it goes on with the order that it has.
+async fn withhold(api: &Api<DbAuthToken>, object: &DbAuthToken, problem: Problem, context: &Context) -> Outcome {
+    let uid = object.uid().unwrap_or_default();
+    let is_decided = matches!(
+        problem.reason,
+        Reason::UserGone | Reason::NotAllowed | Reason::UserRefNotFound
+    );
+    let mut outcome = Ok(Action::await_change());
+    if is_decided {
+        context.engine.withdraw(&uid);
+        outcome = secret::retire(object, problem.reason, context).await;
+    }
+    let progress = context.engine.progress(&uid);
+    let findings = status::Findings::withheld(problem.clone(), progress.as_ref(), context.clock.now());
+    status::write(api, object, &findings, context).await?;
+    match problem.retry {
+        Retry::OnChange => outcome,
+        Retry::Backoff | Retry::Resync => Err(problem),
+    }
+}
+
+/// Takes the orders of deleted objects off the engine: there is no finalizer that would wake a reconciliation.
+pub(super) async fn withdraw_deleted(context: &Context, stop: &CancellationToken) {
+    let changes = context.feeds.tokens.subscribe().take_until(stop.cancelled());
+    changes
+        .for_each(|change| {
+            if let Change::Deleted(object) = change {
+                context.engine.withdraw(&object.uid().unwrap_or_default());
+            }
+            future::ready(())
+        })
+        .await;
+}

@@ -1,0 +1,61 @@
+//! Takes a Secret away whose token nobody is to use any more.
+
+use std::time::Duration;
+
+use k8s_openapi::api::core::v1::Secret;
+use kube::ResourceExt;
+use kube::api::{Api, DeleteParams, Preconditions};
+use kube::core::PartialObjectMeta;
+use kube::runtime::controller::Action;
+use kube::runtime::reflector::ObjectRef;
+
+use crate::api::{DbAuthToken, EXPIRES_AT_ANNOTATION, OWNER_UID_LABEL, Reason};
+use crate::controllers::context::Context;
+use crate::controllers::problem::Problem;
+use crate::controllers::run::Outcome;
+use crate::domain::schedule;
+use crate::k8s::status::call;
+
+/// Deletes the Secret: at once when its user is gone, else when its last token has run out, since what was allowed when it was signed was allowed.
+pub(super) async fn retire(object: &DbAuthToken, reason: Reason, context: &Context) -> Outcome {
+    let namespace = object.namespace().unwrap_or_default();
+    let name = &object.spec.secret.name;
+    let reference = ObjectRef::<PartialObjectMeta<Secret>>::new(name).within(&namespace);
+    let Some(secret) = context.feeds.secrets.store().get(&reference) else {
+        return Ok(Action::await_change());
+    };
+    if secret.labels().get(OWNER_UID_LABEL) != object.uid().as_ref() {
+        return Ok(Action::await_change()); // not ours
+    }
+    let left = time_left(&secret, context);
+    if reason != Reason::UserGone && !left.is_zero() {
+        return Ok(Action::requeue(left));
+    }
+    let api = Api::<Secret>::namespaced(context.client.clone(), &namespace);
+    let preconditions = Preconditions {
+        uid: secret.uid(),
+        resource_version: secret.resource_version(),
+    };
+    let parameters = DeleteParams {
+        preconditions: Some(preconditions),
+        ..DeleteParams::default()
+    };
+    match call("delete Secret", api.delete(name, &parameters)).await {
+        Ok(_) => {
+            tracing::info!(namespace, secret = name, %reason, "token Secret deleted");
+            Ok(Action::await_change())
+        }
+        Err(error) if error.code() == Some(404) => Ok(Action::await_change()),
+        Err(error) => Err(Problem::from(error)),
+    }
+}
+
+fn time_left(secret: &PartialObjectMeta<Secret>, context: &Context) -> Duration {
+    let expires_at = secret
+        .annotations()
+        .get(EXPIRES_AT_ANNOTATION)
+        .and_then(|text| text.parse().ok());
+    expires_at.map_or(Duration::ZERO, |expires_at| {
+        schedule::until(expires_at, context.clock.now())
+    })
+}

@@ -1,0 +1,182 @@
+//! What an IamDbUser shall be: parsed, admitted, and nothing left to check. Pure.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use kube::ResourceExt;
+
+use super::resolve::Inputs;
+use crate::api::{self, DeletionPolicy, ExistingUser, IamDbUser, ObjectType, PolicyAttach, PolicyMode, Reason};
+use crate::controllers::problem::Problem;
+use crate::controllers::server::{self, Server};
+use crate::domain::account::DesiredUser;
+use crate::domain::arn::Principal;
+use crate::domain::names::{DatabaseName, HostPattern, NotAUsername, Username};
+use crate::domain::ownership::Owner;
+use crate::domain::policy::{ConnectArn, PolicyHome};
+use crate::domain::privilege::Privilege;
+use crate::domain::tenancy::{Request, admit};
+
+/// The account and the policies as they shall be.
+pub(super) struct Desired {
+    pub(super) user: DesiredUser,
+    pub(super) resource: ConnectArn,
+    pub(super) homes: Vec<PolicyHome>,
+}
+
+pub(super) fn user(object: &IamDbUser, inputs: &Inputs, cluster_id: &str) -> Result<Desired, Problem> {
+    let username = username(object, &inputs.server)?;
+    let hosts = hosts(object)?;
+    let grants = grants(&object.spec.grants)?;
+    if object.spec.existing_user != ExistingUser::Fail {
+        return Err(Problem::of_spec(
+            Reason::NotSupportedYet,
+            "spec.existingUser: this version knows Fail only",
+        ));
+    }
+    let request = Request {
+        username: username.as_str(),
+        hosts: hosts.iter().map(HostPattern::as_str).collect(),
+        grants: grants
+            .iter()
+            .map(|(database, privileges)| (database.as_str(), privileges.iter().copied().collect()))
+            .collect(),
+        principals: inputs.principals.iter().collect(),
+        assume_role: None,
+    };
+    admit(&inputs.rules, &request)?;
+    let homes = inputs
+        .principals
+        .iter()
+        .map(|principal| home(principal, inputs, cluster_id))
+        .collect::<Result<_, _>>()?;
+    let resource = resource(&inputs.server, &username);
+    let drop_surplus = deletion_policy(object, &inputs.object) == DeletionPolicy::Drop;
+    let owner = owner(object, &inputs.server, cluster_id);
+    Ok(Desired {
+        user: DesiredUser {
+            username,
+            hosts,
+            grants,
+            owner,
+            drop_surplus,
+        },
+        resource,
+        homes,
+    })
+}
+
+/// The mark of an IamDbUser on a server.
+pub(super) fn owner(object: &IamDbUser, server: &Server, cluster_id: &str) -> Owner {
+    Owner {
+        cluster: cluster_id.to_owned(),
+        server: server.resource_id.clone(),
+        namespace: object.namespace().unwrap_or_default(),
+        name: object.name_any(),
+        uid: object.uid().unwrap_or_default(),
+    }
+}
+
+/// What becomes of the account when its object goes: the object's word, else the server's, else it is dropped.
+pub(super) fn deletion_policy(object: &IamDbUser, server: &api::DbServer) -> DeletionPolicy {
+    let default = server
+        .spec
+        .defaults
+        .as_ref()
+        .and_then(|defaults| defaults.deletion_policy);
+    object.spec.deletion_policy.or(default).unwrap_or(DeletionPolicy::Drop)
+}
+
+pub(super) fn resource(server: &Server, username: &Username) -> ConnectArn {
+    ConnectArn::new(
+        &server.partition,
+        &server.region,
+        &server.account_id,
+        &server.resource_id,
+        username,
+    )
+}
+
+fn username(object: &IamDbUser, server: &Server) -> Result<Username, Problem> {
+    let text = &object.spec.username;
+    let username = Username::parse(text).map_err(|error| {
+        let reason = match error {
+            NotAUsername::Malformed => Reason::InvalidUsername,
+            NotAUsername::Protected => Reason::Protected,
+        };
+        Problem::of_spec(reason, format!("spec.username: {text} {error}"))
+    })?;
+    if text.eq_ignore_ascii_case(&server.master_username) {
+        return Err(Problem::of_spec(
+            Reason::Protected,
+            "spec.username: is the master user of the DB instance",
+        ));
+    }
+    Ok(username)
+}
+
+fn hosts(object: &IamDbUser) -> Result<BTreeSet<HostPattern>, Problem> {
+    let parse = |text: &String| {
+        HostPattern::parse(text)
+            .map_err(|error| Problem::of_spec(Reason::NotAllowed, format!("spec.hosts: {text} {error}")))
+    };
+    object.spec.hosts.iter().map(parse).collect()
+}
+
+fn grants(grants: &[api::Grant]) -> Result<BTreeMap<DatabaseName, BTreeSet<Privilege>>, Problem> {
+    let mut parsed: BTreeMap<DatabaseName, BTreeSet<Privilege>> = BTreeMap::new();
+    for grant in grants {
+        if grant.object_type != ObjectType::Schema {
+            return Err(Problem::of_spec(
+                Reason::NotSupportedYet,
+                "spec.grants[].objectType: this version knows Schema only",
+            ));
+        }
+        let database = DatabaseName::parse(&grant.database).map_err(|error| {
+            Problem::of_spec(
+                Reason::NotAllowed,
+                format!("spec.grants[].database: {} {error}", grant.database),
+            )
+        })?;
+        for &privilege in &grant.privileges {
+            let privilege = server::privilege(privilege).ok_or_else(|| {
+                Problem::of_spec(
+                    Reason::InvalidPrivilege,
+                    "spec.grants[].privileges: one is outside the list of privileges",
+                )
+            })?;
+            parsed.entry(database.clone()).or_default().insert(privilege);
+        }
+    }
+    Ok(parsed)
+}
+
+fn home(principal: &Principal, inputs: &Inputs, cluster_id: &str) -> Result<PolicyHome, Problem> {
+    let policy = inputs.object.spec.policy.clone().unwrap_or_default();
+    if policy.mode != PolicyMode::Manage || policy.attach != PolicyAttach::ManagedPolicy {
+        let message = "DbServer spec.policy: this version knows mode Manage and attach ManagedPolicy only";
+        return Err(Problem::of_spec(Reason::NotSupportedYet, message));
+    }
+    let account = &inputs.server.account_id;
+    if principal.arn().account() != account {
+        let message = format!(
+            "spec.principals: {principal} is not of account {account}, which owns the database; \
+             let the workload assume a role there"
+        );
+        return Err(Problem::of_spec(Reason::PrincipalAccountMismatch, message));
+    }
+    if principal.is_reserved() {
+        let message = format!("spec.principals: AWS lets nobody attach policies to {principal}");
+        return Err(Problem::of_spec(Reason::PrincipalUnmodifiable, message));
+    }
+    Ok(policy_home(principal, &inputs.object, cluster_id))
+}
+
+/// Where the policies of a principal live.
+pub(super) fn policy_home(principal: &Principal, server: &api::DbServer, cluster_id: &str) -> PolicyHome {
+    let path = server.spec.policy.as_ref().and_then(|policy| policy.path.clone());
+    PolicyHome {
+        principal: principal.clone(),
+        path: path.unwrap_or_else(|| format!("/iamdb/{cluster_id}/")),
+        cluster: cluster_id.to_owned(),
+    }
+}

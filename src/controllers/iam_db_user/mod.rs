@@ -1,0 +1,67 @@
+//! `IamDbUser`: an account with its grants in the database, and the policies that let principals use it.
+
+mod account;
+mod desired;
+mod entitlements;
+mod removal;
+mod resolve;
+mod status;
+
+use std::sync::Arc;
+
+use kube::ResourceExt;
+use kube::api::Api;
+use kube::runtime::controller::Action;
+use kube::runtime::finalizer::{Event, finalizer};
+
+pub use entitlements::Entitlements;
+pub(super) use resolve::role_of_service_account;
+
+use super::context::Context;
+use super::problem::{Problem, Retry};
+use super::run::Outcome;
+use crate::api::{FINALIZER, IamDbUser};
+use crate::k8s::status::CallError;
+
+pub(super) async fn reconcile(object: Arc<IamDbUser>, context: Arc<Context>) -> Outcome {
+    let api = Api::<IamDbUser>::namespaced(context.client.clone(), &object.namespace().unwrap_or_default());
+    let step = |event| async {
+        match event {
+            Event::Apply(object) => apply(&api, &object, &context).await,
+            Event::Cleanup(object) => removal::remove(&api, &object, &context).await,
+        }
+    };
+    finalizer(&api, FINALIZER, object, step)
+        .await
+        .map_err(Problem::of_finalizer)
+}
+
+async fn apply(api: &Api<IamDbUser>, object: &IamDbUser, context: &Context) -> Outcome {
+    let findings = work(api, object, context).await?;
+    status::write(api, object, &findings, context).await?;
+    match findings.problem() {
+        Some(problem) if problem.retry != Retry::OnChange => Err(problem.clone()),
+        _ => Ok(Action::requeue(context.resync_after(&object.uid().unwrap_or_default()))),
+    }
+}
+
+/// What was found and done, part by part. A part whose precondition failed stays open.
+async fn work(api: &Api<IamDbUser>, object: &IamDbUser, context: &Context) -> Result<status::Findings, CallError> {
+    let inputs = resolve::inputs(object, context).await; // reads watches and ServiceAccounts
+    let decided = inputs.and_then(|inputs| {
+        let desired = desired::user(object, &inputs, &context.settings.cluster_id)?; // pure
+        Ok((inputs, desired))
+    });
+    let (inputs, desired) = match decided {
+        Ok(decided) => decided,
+        Err(problem) => return Ok(status::Findings::unresolved(problem)),
+    };
+    status::write_intent(api, object, &desired, context).await?;
+    let account = account::converge(&inputs, &desired.user, context).await; // reads and writes the database
+    // An account that is not ours gets no policy: it would let the principals in as somebody else.
+    let policy = match account.account {
+        Ok(()) => Some(context.entitlements.converge(object, &desired, context).await), // reads and writes IAM
+        Err(_) => None,
+    };
+    Ok(status::Findings::of(&desired, account, policy))
+}

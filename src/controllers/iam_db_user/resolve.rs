@@ -1,0 +1,90 @@
+//! What an IamDbUser needs to know of the cluster: its server, the rules for its namespace, its principals.
+
+use std::sync::Arc;
+
+use k8s_openapi::api::core::v1::ServiceAccount;
+use kube::ResourceExt;
+use kube::api::Api;
+
+use crate::api::{DbServer, IamDbUser, ROLE_ARN_ANNOTATION, Reason, ServiceAccountRef};
+use crate::controllers::context::Context;
+use crate::controllers::problem::Problem;
+use crate::controllers::server::{self, Server};
+use crate::domain::arn::Principal;
+use crate::domain::tenancy::Rule;
+use crate::k8s::status::call;
+
+/// What there is to decide with.
+pub(super) struct Inputs {
+    pub(super) object: Arc<DbServer>,
+    pub(super) server: Server,
+    pub(super) rules: Vec<Rule>,
+    pub(super) principals: Vec<Principal>,
+}
+
+pub(super) async fn inputs(user: &IamDbUser, context: &Context) -> Result<Inputs, Problem> {
+    let object = server::find(context, &user.spec.server_ref.name)?;
+    let server = server::resolved(&object)?;
+    let namespace = user.namespace().unwrap_or_default();
+    let rules = server::rules(context, &object, &namespace);
+    let principals = principals(user, &namespace, context).await?;
+    Ok(Inputs {
+        object,
+        server,
+        rules,
+        principals,
+    })
+}
+
+async fn principals(user: &IamDbUser, namespace: &str, context: &Context) -> Result<Vec<Principal>, Problem> {
+    let Some(wanted) = &user.spec.principals else {
+        return Ok(Vec::new());
+    };
+    let mut principals = Vec::new();
+    for arn in &wanted.arns {
+        let principal = arn.parse::<Principal>().map_err(|error| {
+            Problem::of_spec(
+                Reason::PrincipalNotFound,
+                format!("spec.principals.arns: {arn} is {error}"),
+            )
+        })?;
+        principals.push(principal);
+    }
+    for reference in &wanted.service_accounts {
+        principals.push(role_of(reference, namespace, context).await?);
+    }
+    principals.sort();
+    principals.dedup();
+    Ok(principals)
+}
+
+async fn role_of(reference: &ServiceAccountRef, namespace: &str, context: &Context) -> Result<Principal, Problem> {
+    let namespace = if reference.namespace.is_empty() {
+        namespace
+    } else {
+        &reference.namespace
+    };
+    role_of_service_account(context, namespace, &reference.name).await
+}
+
+/// The role that the IRSA annotation of a ServiceAccount names.
+pub(in crate::controllers) async fn role_of_service_account(
+    context: &Context,
+    namespace: &str,
+    name: &str,
+) -> Result<Principal, Problem> {
+    let api = Api::<ServiceAccount>::namespaced(context.client.clone(), namespace);
+    let missing = |what: String| Problem::passing(Reason::PrincipalNotFound, what);
+    let found = call("read ServiceAccount", api.get_opt(name)).await?;
+    let found = found.ok_or_else(|| missing(format!("there is no ServiceAccount {namespace}/{name}")))?;
+    let role = found.annotations().get(ROLE_ARN_ANNOTATION).ok_or_else(|| {
+        missing(format!(
+            "ServiceAccount {namespace}/{name} has no annotation {ROLE_ARN_ANNOTATION}"
+        ))
+    })?;
+    role.parse().map_err(|_| {
+        missing(format!(
+            "the annotation of ServiceAccount {namespace}/{name} names no IAM role"
+        ))
+    })
+}

@@ -1,0 +1,17 @@
+//! The controllers: one folder a kind. They decide *what*; the rotation engine decides *when*.
+//!
+//! Each reconciles the same way: resolve (reads) -> desired (pure) -> observe (reads) -> plan (pure, data) -> apply (writes) -> status
+//! (one place, only when it changed). An empty plan makes no call that writes.
+
+mod context;
+mod db_auth_token;
+mod db_server;
+mod iam_db_user;
+mod problem;
+mod report;
+mod run;
+mod server;
+
+pub use context::{Context, Feeds, Settings};
+pub use iam_db_user::Entitlements;
+pub use run::run_all;

@@ -1,0 +1,135 @@
+//! What is wrong, in the words of the API: a closed reason, a message, and what to do next.
+
+use kube::runtime::finalizer;
+
+use crate::api::Reason;
+use crate::domain::{account, ca, policy, tenancy};
+use crate::k8s::status::CallError;
+use crate::ports::{Fault, FaultKind};
+
+/// When to try again.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Retry {
+    /// When something that is watched changes.
+    OnChange,
+    /// Soon, and later after each failure.
+    Backoff,
+    /// At the pace of the resync: nothing is broken, somebody has to decide something.
+    Resync,
+}
+
+/// What is wrong with one part of an object.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("{reason}: {message}")]
+pub(super) struct Problem {
+    pub(super) reason: Reason,
+    pub(super) message: String,
+    pub(super) retry: Retry,
+}
+
+impl Problem {
+    /// Something that only a change of an object can mend.
+    pub(super) fn of_spec(reason: Reason, message: impl Into<String>) -> Self {
+        Self {
+            reason,
+            message: message.into(),
+            retry: Retry::OnChange,
+        }
+    }
+
+    /// Something outside that may pass.
+    pub(super) fn passing(reason: Reason, message: impl Into<String>) -> Self {
+        Self {
+            reason,
+            message: message.into(),
+            retry: Retry::Backoff,
+        }
+    }
+
+    /// Something outside that somebody has to decide.
+    pub(super) fn standing(reason: Reason, message: impl Into<String>) -> Self {
+        Self {
+            reason,
+            message: message.into(),
+            retry: Retry::Resync,
+        }
+    }
+
+    /// What went wrong around a finalizer: our own problem, or the apiserver's answer to storing the finalizer.
+    pub(super) fn of_finalizer(error: finalizer::Error<Self>) -> Self {
+        match error {
+            finalizer::Error::ApplyFailed(problem) | finalizer::Error::CleanupFailed(problem) => problem,
+            finalizer::Error::AddFinalizer(_) => {
+                Self::passing(Reason::Unreachable, "the finalizer could not be stored")
+            }
+            finalizer::Error::RemoveFinalizer(_) => {
+                Self::passing(Reason::Unreachable, "the finalizer could not be removed")
+            }
+            finalizer::Error::UnnamedObject | finalizer::Error::InvalidFinalizer => {
+                Self::of_spec(Reason::UnexpectedError, "the object cannot carry a finalizer")
+            }
+        }
+    }
+
+    /// The same with another reason: a fault of a certain call often has a name of its own.
+    pub(super) fn because(self, reason: Reason) -> Self {
+        Self { reason, ..self }
+    }
+}
+
+impl From<Fault> for Problem {
+    fn from(fault: Fault) -> Self {
+        let reason = match fault.kind {
+            FaultKind::Unreachable | FaultKind::Throttled | FaultKind::ReadOnly => Reason::Unreachable,
+            FaultKind::Denied => Reason::AccessDenied,
+            FaultKind::LacksPrivilege => Reason::AdminLacksPrivilege,
+            FaultKind::TlsVerification => Reason::TlsVerificationFailed,
+            FaultKind::PluginMissing => Reason::PluginMissing,
+            FaultKind::Missing => Reason::NotFound,
+            FaultKind::Conflict => Reason::Conflict,
+            FaultKind::Unmodifiable => Reason::PrincipalUnmodifiable,
+            FaultKind::Unreadable | FaultKind::Other => Reason::UnexpectedError,
+        };
+        Self::passing(reason, fault.to_string())
+    }
+}
+
+impl From<CallError> for Problem {
+    fn from(error: CallError) -> Self {
+        let code = error.code().map(|code| format!(" (HTTP {code})")).unwrap_or_default();
+        Self::passing(Reason::Unreachable, format!("{error}{code}"))
+    }
+}
+
+impl From<tenancy::Refusal> for Problem {
+    fn from(refusal: tenancy::Refusal) -> Self {
+        Self::of_spec(Reason::NotAllowed, refusal.to_string())
+    }
+}
+
+impl From<account::Refusal> for Problem {
+    fn from(refusal: account::Refusal) -> Self {
+        let reason = match &refusal {
+            account::Refusal::Foreign { .. } => Reason::ForeignAccount,
+            account::Refusal::Privileged { .. } => Reason::Protected,
+            account::Refusal::Owned { .. } => Reason::Conflict,
+            account::Refusal::Shadowed { .. } => Reason::ShadowedAccount,
+        };
+        Self::standing(reason, refusal.to_string())
+    }
+}
+
+impl From<policy::Foreign> for Problem {
+    fn from(foreign: policy::Foreign) -> Self {
+        Self::standing(Reason::ForeignPolicy, foreign.to_string())
+    }
+}
+
+impl From<ca::NotABundle> for Problem {
+    fn from(error: ca::NotABundle) -> Self {
+        Self::of_spec(
+            Reason::TlsVerificationFailed,
+            format!("the CA bundle cannot be used: {error}"),
+        )
+    }
+}

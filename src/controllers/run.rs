@@ -1,0 +1,265 @@
+//! Runs the controllers: what wakes each, how many at once, and what failure waits for.
+
+use std::collections::HashMap;
+use std::collections::hash_map::DefaultHasher;
+use std::fmt::Debug;
+use std::hash::{Hash, Hasher};
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use futures::{Stream, StreamExt, future, stream};
+use k8s_openapi::api::core::v1::{ConfigMap, Namespace};
+use kube::runtime::controller::{Action, Config, Controller};
+use kube::runtime::reflector::ObjectRef;
+use kube::{Resource, ResourceExt};
+use serde::de::DeserializeOwned;
+use tokio_util::sync::CancellationToken;
+
+use super::context::Context;
+use super::problem::{Problem, Retry};
+use super::{db_auth_token, db_server, iam_db_user};
+use crate::api::{DbAuthToken, DbServer, GROUP, IamDbUser};
+use crate::k8s::backoff::Backoffs;
+use crate::k8s::feed::{Change, Feed};
+
+/// Objects of a kind that are reconciled at the same time.
+const CONCURRENCY: u16 = 16;
+
+/// Changes that come together are looked at once.
+const DEBOUNCE: Duration = Duration::from_millis(50);
+
+/// The longest wait after a failure: what was broken is found mended within a minute.
+const LONGEST_WAIT: Duration = Duration::from_secs(30);
+
+/// What a reconciliation leaves to do: when it is to be looked at again, or what stands in the way.
+pub(super) type Outcome = Result<Action, Problem>;
+
+/// Runs all controllers until `stop`; what is under way is finished. `news` are the uids of tokens whose rotation has something to tell.
+pub async fn run_all(
+    context: Arc<Context>,
+    news: impl Stream<Item = String> + Send + 'static,
+    stop: CancellationToken,
+) {
+    let feeds = &context.feeds;
+    let server_wakes = stream::select(
+        config_map_wakes(&context),
+        related(&feeds.users, own_state, |user: &IamDbUser| {
+            vec![ObjectRef::new(&user.spec.server_ref.name)]
+        }),
+    );
+    let user_wakes = stream::select(
+        related(&feeds.servers, db_server::fingerprint, {
+            let users = feeds.users.store().clone();
+            move |server: &DbServer| {
+                let name = server.name_any();
+                refs(users.state_filter(|user| user.spec.server_ref.name == name))
+            }
+        }),
+        related(&feeds.namespaces, labels, {
+            let users = feeds.users.store().clone();
+            move |namespace: &Namespace| {
+                let name = namespace.name_any();
+                refs(users.state_filter(|user| user.namespace().as_deref() == Some(&name)))
+            }
+        }),
+    );
+    let token_wakes = stream::select_all([
+        related(
+            &feeds.users,
+            own_state,
+            token_index(&context, |user: &IamDbUser, token| {
+                token.spec.user_ref.name == user.name_any() && token.namespace() == user.namespace()
+            }),
+        )
+        .boxed(),
+        related(&feeds.servers, db_server::fingerprint, all_tokens(&context)).boxed(),
+        related(
+            &feeds.namespaces,
+            labels,
+            token_index(&context, |namespace: &Namespace, token| {
+                token.namespace().as_deref() == Some(&namespace.name_any())
+            }),
+        )
+        .boxed(),
+        related(&feeds.config_maps, content, all_tokens(&context)).boxed(),
+        token_news(&context, news).boxed(),
+    ]);
+    future::join4(
+        run::<DbServer, _>(&feeds.servers, server_wakes, db_server::reconcile, &context, &stop),
+        run::<IamDbUser, _>(&feeds.users, user_wakes, iam_db_user::reconcile, &context, &stop),
+        run::<DbAuthToken, _>(&feeds.tokens, token_wakes, db_auth_token::reconcile, &context, &stop),
+        db_auth_token::withdraw_deleted(&context, &stop),
+    )
+    .await;
+}
+
+async fn run<K, F>(
+    feed: &Feed<K>,
+    wakes: impl Stream<Item = ObjectRef<K>> + Send + 'static,
+    reconcile: fn(Arc<K>, Arc<Context>) -> F,
+    context: &Arc<Context>,
+    stop: &CancellationToken,
+) where
+    K: Resource<DynamicType = ()> + Clone + Debug + DeserializeOwned + Send + Sync + 'static,
+    F: Future<Output = Outcome> + Send + 'static,
+{
+    let kind: &'static str = leak_kind::<K>();
+    let backoffs = Arc::new(Backoffs::<ObjectRef<K>>::new(Duration::from_secs(2), LONGEST_WAIT));
+    let changed = changes(feed, own_state).filter_map(|change| future::ready(applied(change)));
+    let reconcile_one = {
+        let backoffs = backoffs.clone();
+        move |object: Arc<K>, context: Arc<Context>| {
+            let backoffs = backoffs.clone();
+            async move {
+                let started = Instant::now();
+                let key = ObjectRef::from_obj(object.as_ref());
+                let outcome = reconcile(object.clone(), context.clone()).await;
+                context.metrics.reconciled(kind, started.elapsed());
+                match outcome {
+                    Ok(action) => {
+                        backoffs.reset(&key);
+                        Ok(action)
+                    }
+                    Err(problem) => {
+                        context.metrics.failed(kind, problem.reason.as_str());
+                        match problem.retry {
+                            Retry::OnChange => Ok(Action::await_change()),
+                            Retry::Resync => {
+                                Ok(Action::requeue(context.resync_after(&object.uid().unwrap_or_default())))
+                            }
+                            Retry::Backoff => Err(problem),
+                        }
+                    }
+                }
+            }
+        }
+    };
+    let error_policy = move |object: Arc<K>, problem: &Problem, _: Arc<Context>| {
+        let key = ObjectRef::from_obj(object.as_ref());
+        let wait = backoffs.after_failure(key);
+        tracing::debug!(kind, namespace = object.namespace(), name = object.name_any(), %problem, ?wait, "will try again");
+        Action::requeue(wait)
+    };
+    Controller::for_shared_stream(changed, feed.store().clone())
+        .reconcile_on(wakes)
+        .with_config(Config::default().concurrency(CONCURRENCY).debounce(DEBOUNCE))
+        .graceful_shutdown_on(stop.clone().cancelled_owned())
+        .run(reconcile_one, error_policy, context.clone())
+        .for_each(|_| future::ready(()))
+        .await;
+}
+
+/// The kind's name as a label of metrics: one small leak a kind and process.
+fn leak_kind<K: Resource<DynamicType = ()>>() -> &'static str {
+    Box::leak(K::kind(&()).into_owned().into_boxed_str())
+}
+
+fn applied<K>(change: Change<K>) -> Option<Arc<K>> {
+    match change {
+        Change::Applied(object) => Some(object),
+        Change::Deleted(_) => None,
+    }
+}
+
+/// What wakes an object's own controller: its generation, its finalizers, its deletion, and annotations of ours. Status is not among them, or
+/// every status write would be work.
+pub(super) fn own_state<K: Resource>(object: &K) -> u64 {
+    let ours = object
+        .annotations()
+        .iter()
+        .filter(|(key, _)| key.split('/').next() == Some(GROUP));
+    digest(&(
+        object.meta().uid.as_deref(),
+        object.meta().generation,
+        object.finalizers(),
+        object.meta().deletion_timestamp.is_some(),
+        ours.collect::<Vec<_>>(),
+    ))
+}
+
+fn labels<K: Resource>(object: &K) -> u64 {
+    digest(object.labels())
+}
+
+fn content(config_map: &ConfigMap) -> u64 {
+    digest(&config_map.data)
+}
+
+pub(super) fn digest(value: &impl Hash) -> u64 {
+    let mut hasher = DefaultHasher::new();
+    value.hash(&mut hasher);
+    hasher.finish()
+}
+
+/// Changes of a feed, without those that leave the fingerprint as it was.
+fn changes<K>(feed: &Feed<K>, fingerprint: fn(&K) -> u64) -> impl Stream<Item = Change<K>> + Send + use<K>
+where
+    K: Resource<DynamicType = ()> + Clone + Debug + DeserializeOwned + Send + Sync + 'static,
+{
+    let mut seen: HashMap<ObjectRef<K>, u64> = HashMap::new();
+    feed.subscribe().filter(move |change| {
+        let key = ObjectRef::from_obj(change.object().as_ref());
+        let is_news = match change {
+            Change::Applied(object) => {
+                let now = fingerprint(object);
+                seen.insert(key, now) != Some(now)
+            }
+            Change::Deleted(_) => {
+                seen.remove(&key);
+                true
+            }
+        };
+        future::ready(is_news)
+    })
+}
+
+/// Wakes that changes of one kind bring to another.
+fn related<K, T>(
+    feed: &Feed<K>,
+    fingerprint: fn(&K) -> u64,
+    whom: impl Fn(&K) -> Vec<ObjectRef<T>> + Send + 'static,
+) -> impl Stream<Item = ObjectRef<T>> + Send + 'static
+where
+    K: Resource<DynamicType = ()> + Clone + Debug + DeserializeOwned + Send + Sync + 'static,
+    T: Resource<DynamicType = ()> + Send + 'static,
+{
+    changes(feed, fingerprint).flat_map(move |change| stream::iter(whom(change.object())))
+}
+
+fn refs<K: Resource<DynamicType = ()>>(objects: Vec<Arc<K>>) -> Vec<ObjectRef<K>> {
+    objects
+        .iter()
+        .map(|object| ObjectRef::from_obj(object.as_ref()))
+        .collect()
+}
+
+fn token_index<K: 'static>(
+    context: &Context,
+    belongs: fn(&K, &DbAuthToken) -> bool,
+) -> impl Fn(&K) -> Vec<ObjectRef<DbAuthToken>> + Send + 'static {
+    let tokens = context.feeds.tokens.store().clone();
+    move |object| refs(tokens.state_filter(|token| belongs(object, token)))
+}
+
+fn all_tokens<K: 'static>(context: &Context) -> impl Fn(&K) -> Vec<ObjectRef<DbAuthToken>> + Send + 'static {
+    token_index(context, |_, _| true)
+}
+
+fn config_map_wakes(context: &Context) -> impl Stream<Item = ObjectRef<DbServer>> + Send + 'static {
+    let servers = context.feeds.servers.store().clone();
+    related(&context.feeds.config_maps, content, move |config_map: &ConfigMap| {
+        let name = config_map.name_any();
+        refs(servers.state_filter(|server| server.spec.ca.config_map.as_ref().is_some_and(|it| it.name == name)))
+    })
+}
+
+fn token_news<N>(context: &Context, news: N) -> impl Stream<Item = ObjectRef<DbAuthToken>> + Send + use<N>
+where
+    N: Stream<Item = String> + Send + 'static,
+{
+    let tokens = context.feeds.tokens.store().clone();
+    news.flat_map(move |uid| {
+        let found = tokens.find(|token| token.uid().as_deref() == Some(&uid));
+        stream::iter(refs(found.into_iter().collect()))
+    })
+}

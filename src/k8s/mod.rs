@@ -1,0 +1,6 @@
+//! Kubernetes plumbing that knows none of our kinds: watches, conditions, status, back-off.
+
+pub mod backoff;
+pub mod conditions;
+pub mod feed;
+pub mod status;

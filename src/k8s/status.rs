@@ -1,0 +1,90 @@
+//! Writing status: server-side apply of the whole status, and only when it changed.
+
+use std::fmt::Debug;
+use std::time::Duration;
+
+use kube::api::{Api, Patch, PatchParams};
+use kube::{Resource, ResourceExt};
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+use serde_json::json;
+
+/// Field manager of everything that is applied.
+pub const FIELD_MANAGER: &str = "iamdb-operator";
+
+/// No call to the apiserver takes longer. kube itself retries for minutes and has no read timeout.
+pub const CALL_DEADLINE: Duration = Duration::from_secs(10);
+
+/// The apiserver did not do what was asked.
+#[derive(Debug, thiserror::Error)]
+pub enum CallError {
+    /// It did not answer in time.
+    #[error("{operation}: the apiserver did not answer in time")]
+    Deadline {
+        /// What was attempted.
+        operation: &'static str,
+    },
+    /// It refused.
+    #[error("{operation}")]
+    Refused {
+        /// What was attempted.
+        operation: &'static str,
+        /// Its answer.
+        source: Box<kube::Error>,
+    },
+}
+
+impl CallError {
+    /// The HTTP status of the answer, if there was one.
+    #[must_use]
+    pub fn code(&self) -> Option<u16> {
+        match self {
+            Self::Refused { source, .. } => match source.as_ref() {
+                kube::Error::Api(status) => Some(status.code),
+                _ => None,
+            },
+            Self::Deadline { .. } => None,
+        }
+    }
+}
+
+/// Runs a call to the apiserver under the deadline.
+pub async fn call<T>(
+    operation: &'static str,
+    future: impl Future<Output = Result<T, kube::Error>>,
+) -> Result<T, CallError> {
+    match tokio::time::timeout(CALL_DEADLINE, future).await {
+        Ok(Ok(answer)) => Ok(answer),
+        Ok(Err(source)) => Err(CallError::Refused {
+            operation,
+            source: Box::new(source),
+        }),
+        Err(_) => Err(CallError::Deadline { operation }),
+    }
+}
+
+/// Writes `next` as the status of `object` unless `current` says the same already. Tells whether it wrote. An object that is gone is no error.
+pub async fn write<K, S>(api: &Api<K>, object: &K, current: Option<&S>, next: &S) -> Result<bool, CallError>
+where
+    K: Resource<DynamicType = ()> + Clone + Debug + DeserializeOwned,
+    S: Serialize + PartialEq + Sync,
+{
+    if current == Some(next) {
+        return Ok(false);
+    }
+    let status = json!({
+        "apiVersion": K::api_version(&()),
+        "kind": K::kind(&()),
+        "metadata": {"uid": object.uid()},
+        "status": next,
+    });
+    let name = object.name_any();
+    let parameters = PatchParams::apply(FIELD_MANAGER).force();
+    let patch = Patch::Apply(&status);
+    match call("write status", api.patch_status(&name, &parameters, &patch)).await {
+        Ok(_) => Ok(true),
+        // The object went, or a namesake stands in its place: either way there is nobody to tell.
+        Err(error) if matches!(error.code(), Some(404 | 409)) => Ok(false),
+        Err(error) => Err(error),
+    }
+}

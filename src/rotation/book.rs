@@ -1,0 +1,620 @@
+//! The engine's book: who is due, what a turn writes, what came of it. Pure: the time is an argument.
+
+use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::time::Duration;
+
+use jiff::Timestamp;
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
+
+use super::order::{Order, Problem, Progress, TokenKey};
+use crate::domain::schedule;
+use crate::domain::token::Token;
+
+/// First wait after a failure; doubles up to [`RETRY_CAP`].
+const RETRY_FIRST: Duration = Duration::from_secs(5);
+const RETRY_CAP: Duration = Duration::from_secs(30);
+
+/// What a Secret holds, as its own annotations tell it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Published {
+    /// When its token stops being usable.
+    pub(super) expires_at: Timestamp,
+    /// Digest of what went into it.
+    pub(super) inputs: String,
+}
+
+/// One order and where it stands.
+#[derive(Debug)]
+struct Slot {
+    order: Order,
+    /// The Secret's metadata as last written or seen: what the next write is conditional on.
+    known: Option<ObjectMeta>,
+    published: Option<Published>,
+    problem: Option<Problem>,
+    failures: u32,
+    retry_at: Option<Timestamp>,
+    /// Somebody else wrote the Secret: look at it before anything else.
+    is_suspect: bool,
+}
+
+/// The orders of one token.
+#[derive(Debug, Default)]
+struct Group {
+    members: BTreeSet<String>,
+    /// The token of the last turn, for newcomers.
+    token: Option<Token>,
+    in_flight: bool,
+    due: Option<Timestamp>,
+}
+
+/// All orders, by the uid of the object that placed them.
+#[derive(Debug, Default)]
+pub(super) struct Book {
+    slots: HashMap<String, Slot>,
+    groups: BTreeMap<TokenKey, Group>,
+    queue: BTreeSet<(Timestamp, TokenKey)>,
+}
+
+/// What a worker is to do: get a token for the key and write it to these Secrets.
+#[derive(Debug)]
+pub(super) struct Turn {
+    pub(super) key: TokenKey,
+    /// The current token, where it can be used once more.
+    pub(super) token: Option<Token>,
+    pub(super) members: Vec<Member>,
+}
+
+/// One Secret of a turn.
+#[derive(Clone, Debug)]
+pub(super) struct Member {
+    pub(super) uid: String,
+    pub(super) order: Order,
+    pub(super) known: Option<ObjectMeta>,
+    /// Somebody else wrote the Secret: read it, and write only if it differs.
+    pub(super) is_suspect: bool,
+}
+
+/// What came of a Secret's write.
+#[derive(Debug)]
+pub(super) enum Outcome {
+    /// It holds the token of the turn; this is its metadata now.
+    Written(Box<ObjectMeta>),
+    /// It does not.
+    Failed(Problem),
+}
+
+impl Book {
+    /// Takes an order, new or changed. `observed` is the Secret's metadata, if it is there and ours.
+    pub(super) fn place(&mut self, uid: &str, order: Order, observed: Option<(ObjectMeta, Published)>) {
+        let key = order.key();
+        match self.slots.get_mut(uid) {
+            Some(slot) if slot.order == order => return,
+            Some(slot) => {
+                let before = std::mem::replace(&mut slot.order, order).key();
+                slot.retry_at = None;
+                if before != key {
+                    self.leave(uid, &before);
+                }
+            }
+            None => {
+                let (known, published) = observed.unzip();
+                let slot = Slot {
+                    order,
+                    known,
+                    published,
+                    problem: None,
+                    failures: 0,
+                    retry_at: None,
+                    is_suspect: false,
+                };
+                self.slots.insert(uid.to_owned(), slot);
+            }
+        }
+        self.groups
+            .entry(key.clone())
+            .or_default()
+            .members
+            .insert(uid.to_owned());
+        self.schedule(&key);
+    }
+
+    /// Forgets an order. The key is returned when nobody needs it any more.
+    pub(super) fn withdraw(&mut self, uid: &str) -> Option<TokenKey> {
+        let key = self.slots.remove(uid)?.order.key();
+        self.leave(uid, &key);
+        (!self.groups.contains_key(&key)).then_some(key)
+    }
+
+    /// Tells what the watch saw of a Secret: its metadata, or that it is gone. One's own write comes back here too, and is no news.
+    pub(super) fn notice(&mut self, uid: &str, seen: Option<&ObjectMeta>) {
+        let Some(slot) = self.slots.get_mut(uid) else { return };
+        let key = slot.order.key();
+        if self.groups.get(&key).is_some_and(|group| group.in_flight) {
+            return; // the turn's own answer tells more; `finish` is called with what the store holds then
+        }
+        match seen {
+            None if slot.known.is_some() => {
+                slot.known = None;
+                slot.published = None;
+                slot.retry_at = None;
+            }
+            Some(seen) if is_newer(seen, slot.known.as_ref()) => {
+                slot.known = Some(seen.clone());
+                slot.is_suspect = true;
+            }
+            None | Some(_) => return,
+        }
+        self.schedule(&key);
+    }
+
+    /// How an order goes; none when there is no such order.
+    pub(super) fn progress(&self, uid: &str) -> Option<Progress> {
+        self.slots.get(uid).map(Slot::progress)
+    }
+
+    /// How many orders there are.
+    pub(super) fn len(&self) -> usize {
+        self.slots.len()
+    }
+
+    /// When the next turn is due.
+    pub(super) fn next_due(&self) -> Option<Timestamp> {
+        self.queue.first().map(|(due, _)| *due)
+    }
+
+    /// The most urgent turn that is due: never issued first, then soonest due.
+    pub(super) fn begin(&mut self, now: Timestamp) -> Option<Turn> {
+        let (due, key) = self.queue.first()?.clone();
+        if due > now {
+            return None;
+        }
+        self.queue.remove(&(due, key.clone()));
+        let group = self.groups.get_mut(&key)?;
+        group.due = None;
+        group.in_flight = true;
+        let members: Vec<_> = group
+            .members
+            .iter()
+            .filter_map(|uid| self.slots.get(uid).map(|slot| (uid, slot)))
+            .collect();
+        // A rotation by schedule takes the whole key along; whatever else is due (a newcomer, a changed input, a repair) is written alone.
+        let is_scheduled = members.iter().any(|(_, slot)| slot.is_due_by_schedule(&key, now));
+        let taken: Vec<_> = members
+            .into_iter()
+            .filter(|(_, slot)| is_scheduled || slot.due(&key) <= now)
+            .collect();
+        let can_share = !is_scheduled && taken.iter().all(|(_, slot)| slot.takes_current_token());
+        let longest = taken
+            .iter()
+            .map(|(_, slot)| slot.order.renew_before)
+            .max()
+            .unwrap_or_default();
+        let token = group
+            .token
+            .clone()
+            .filter(|token| can_share && lives_long_enough(token, longest, now));
+        let members = taken
+            .into_iter()
+            .map(|(uid, slot)| Member {
+                uid: uid.clone(),
+                order: slot.order.clone(),
+                known: slot.known.clone(),
+                is_suspect: slot.is_suspect,
+            })
+            .collect();
+        Some(Turn { key, token, members })
+    }
+
+    /// Enters what came of a turn, and returns the uids of the orders whose progress an onlooker should hear of.
+    pub(super) fn finish(
+        &mut self,
+        key: &TokenKey,
+        token: Option<&Token>,
+        outcomes: Vec<(Member, Outcome)>,
+        now: Timestamp,
+    ) -> Vec<String> {
+        let mut news = Vec::new();
+        for (member, outcome) in outcomes {
+            let Some(slot) = self.slots.get_mut(&member.uid) else {
+                continue;
+            };
+            let before = slot.progress();
+            match (outcome, token) {
+                (Outcome::Written(meta), Some(token)) => {
+                    slot.known = Some(*meta);
+                    slot.published = Some(Published {
+                        expires_at: token.usable_until,
+                        inputs: member.order.inputs.clone(),
+                    });
+                    (slot.problem, slot.retry_at, slot.failures, slot.is_suspect) = (None, None, 0, false);
+                }
+                (Outcome::Written(_), None) => {}
+                (Outcome::Failed(problem), _) => {
+                    slot.retry_at = Some(schedule::plus(now, retry_delay(&member.uid, slot.failures)));
+                    slot.failures = slot.failures.saturating_add(1);
+                    slot.problem = Some(problem);
+                }
+            }
+            let after = slot.progress();
+            if before.problem != after.problem || before.expires_at.is_none() != after.expires_at.is_none() {
+                news.push(member.uid);
+            }
+        }
+        if let Some(group) = self.groups.get_mut(key) {
+            group.in_flight = false;
+            if let Some(token) = token {
+                group.token = Some(token.clone());
+            }
+        }
+        self.schedule(key);
+        news
+    }
+
+    fn leave(&mut self, uid: &str, key: &TokenKey) {
+        let Some(group) = self.groups.get_mut(key) else { return };
+        group.members.remove(uid);
+        if group.members.is_empty() {
+            if let Some(due) = group.due {
+                self.queue.remove(&(due, key.clone()));
+            }
+            self.groups.remove(key);
+        } else {
+            self.schedule(key);
+        }
+    }
+
+    /// Puts the key where it belongs in the queue.
+    fn schedule(&mut self, key: &TokenKey) {
+        let Some(group) = self.groups.get_mut(key) else { return };
+        if let Some(due) = group.due.take() {
+            self.queue.remove(&(due, key.clone()));
+        }
+        if group.in_flight {
+            return;
+        }
+        let due = group
+            .members
+            .iter()
+            .filter_map(|uid| self.slots.get(uid))
+            .map(|slot| slot.due(key))
+            .min();
+        group.due = due;
+        self.queue.extend(due.map(|due| (due, key.clone())));
+    }
+}
+
+impl Slot {
+    fn progress(&self) -> Progress {
+        Progress {
+            expires_at: self.published.as_ref().map(|published| published.expires_at),
+            problem: self.problem.clone(),
+        }
+    }
+
+    fn due(&self, key: &TokenKey) -> Timestamp {
+        match (self.retry_at, &self.published) {
+            (Some(retry_at), _) => retry_at,
+            (None, Some(published)) if published.inputs == self.order.inputs && !self.is_suspect => {
+                self.scheduled(published, key)
+            }
+            (None, _) => Timestamp::MIN,
+        }
+    }
+
+    fn scheduled(&self, published: &Published, key: &TokenKey) -> Timestamp {
+        schedule::due(published.expires_at, self.order.renew_before, jitter(key))
+    }
+
+    fn is_due_by_schedule(&self, key: &TokenKey, now: Timestamp) -> bool {
+        let is_time = |published| self.scheduled(published, key) <= now;
+        self.retry_at.is_none_or(|retry_at| retry_at <= now) && self.published.as_ref().is_some_and(is_time)
+    }
+
+    /// Changed inputs want a new signing: somebody asked for one. A newcomer or a repair takes what there is.
+    fn takes_current_token(&self) -> bool {
+        self.published
+            .as_ref()
+            .is_none_or(|published| published.inputs == self.order.inputs)
+    }
+}
+
+/// The part of a token's spread that belongs to its key.
+fn jitter(key: &TokenKey) -> Duration {
+    let connect = &key.connect;
+    schedule::jitter(&format!(
+        "{} {} {}",
+        key.identity.role(),
+        connect.username,
+        connect.endpoint
+    ))
+}
+
+/// A newcomer takes the current token while that has its whole renewal time and the spread before it.
+fn lives_long_enough(token: &Token, renew_before: Duration, now: Timestamp) -> bool {
+    schedule::until(token.usable_until, now) >= renew_before + schedule::JITTER
+}
+
+/// Whether `seen` is a later state of the Secret than `known`. The watch lags behind our own writes, so an older state is no news. Resource
+/// versions of one cluster are numbers that grow; one that is none compares as no news.
+fn is_newer(seen: &ObjectMeta, known: Option<&ObjectMeta>) -> bool {
+    let version = |meta: &ObjectMeta| {
+        meta.resource_version
+            .as_deref()
+            .and_then(|version| version.parse::<u64>().ok())
+    };
+    known.is_some_and(|known| version(seen) > version(known))
+}
+
+/// Doubles from [`RETRY_FIRST`] to [`RETRY_CAP`], less up to a quarter that belongs to the object, so that failures do not march in step.
+fn retry_delay(uid: &str, failures: u32) -> Duration {
+    let full = RETRY_FIRST.saturating_mul(1 << failures.min(8)).min(RETRY_CAP);
+    let share = schedule::jitter(&format!("{uid} {failures}")).as_secs_f64() / schedule::JITTER.as_secs_f64();
+    full.mul_f64(share.mul_add(-0.25, 1.0))
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+
+    use k8s_openapi::apimachinery::pkg::apis::meta::v1::OwnerReference;
+
+    use super::*;
+    use crate::domain::binding::Binding;
+    use crate::domain::endpoint::Endpoint;
+    use crate::domain::engine::Engine;
+    use crate::domain::secret::Secret;
+    use crate::domain::token::Connect;
+    use crate::ports::{Fault, FaultKind};
+    use crate::rotation::order::{Identity, SecretRef};
+
+    const NOW: i64 = 1_000_000;
+
+    fn at(offset: i64) -> Timestamp {
+        Timestamp::from_second(NOW + offset).unwrap()
+    }
+
+    fn order(user: &str, secret: &str) -> Order {
+        Order {
+            secret: SecretRef {
+                namespace: "shop".into(),
+                name: secret.into(),
+            },
+            owner: OwnerReference {
+                uid: secret.into(),
+                ..OwnerReference::default()
+            },
+            identity: Identity::Role {
+                region: "us-east-1".into(),
+                role: "arn:aws:iam::123456789012:role/app".parse().unwrap(),
+                external_id: "c1/shop".into(),
+            },
+            binding: Binding {
+                connect: Connect {
+                    region: "us-east-1".into(),
+                    endpoint: Endpoint::new("orders.abc.us-east-1.rds.amazonaws.com", 3306).unwrap(),
+                    username: user.into(),
+                },
+                engine: Engine::MySql,
+                database: None,
+                ca: String::new(),
+                formats: BTreeSet::new(),
+                mount_path: "/x".into(),
+            },
+            renew_before: schedule::RENEW_BEFORE,
+            labels: BTreeMap::new(),
+            annotations: BTreeMap::new(),
+            inputs: "i1".into(),
+        }
+    }
+
+    fn token(signed: i64) -> Token {
+        Token {
+            text: Secret::new("t"),
+            signed_at: at(signed),
+            usable_until: schedule::usable_until(at(signed), None),
+        }
+    }
+
+    fn meta(version: u64) -> ObjectMeta {
+        ObjectMeta {
+            resource_version: Some(version.to_string()),
+            uid: Some("s".into()),
+            ..ObjectMeta::default()
+        }
+    }
+
+    fn published(expires: i64) -> Published {
+        Published {
+            expires_at: at(expires),
+            inputs: "i1".into(),
+        }
+    }
+
+    fn write_all(book: &mut Book, turn: Turn, signed: i64, version: u64) -> Vec<String> {
+        let token = turn.token.clone().unwrap_or_else(|| token(signed));
+        let outcomes = turn
+            .members
+            .into_iter()
+            .map(|member| (member, Outcome::Written(Box::new(meta(version)))))
+            .collect();
+        book.finish(&turn.key, Some(&token), outcomes, at(signed))
+    }
+
+    fn uids(turn: &Turn) -> Vec<&str> {
+        turn.members.iter().map(|member| member.uid.as_str()).collect()
+    }
+
+    #[test]
+    fn what_was_never_issued_is_due_at_once_and_then_by_schedule() {
+        let mut book = Book::default();
+        book.place("a", order("app", "a"), None);
+        let turn = book.begin(at(0)).unwrap();
+        assert!(turn.token.is_none());
+        assert_eq!(write_all(&mut book, turn, 0, 1), ["a"], "the first token is news");
+        let due = book.next_due().unwrap();
+        assert!(
+            due > at(330) - jiff::SignedDuration::from_secs(1) && due <= at(420),
+            "{due}"
+        );
+        assert!(book.begin(at(0)).is_none());
+        let turn = book.begin(due).unwrap();
+        assert_eq!(
+            write_all(&mut book, turn, 400, 2),
+            Vec::<String>::new(),
+            "a rotation is no news"
+        );
+    }
+
+    #[test]
+    fn a_restart_writes_nothing_that_is_alive() {
+        let mut book = Book::default();
+        book.place("a", order("app", "a"), Some((meta(1), published(800))));
+        assert!(book.begin(at(0)).is_none());
+        assert!(book.next_due().unwrap() > at(0));
+        book.place(
+            "b",
+            Order {
+                inputs: "i2".into(),
+                ..order("other", "b")
+            },
+            Some((meta(1), published(800))),
+        );
+        assert_eq!(
+            uids(&book.begin(at(0)).unwrap()),
+            ["b"],
+            "changed inputs are written at once"
+        );
+    }
+
+    #[test]
+    fn all_secrets_of_a_key_are_written_in_one_turn() {
+        let mut book = Book::default();
+        for uid in ["a", "b", "c"] {
+            book.place(uid, order("app", uid), Some((meta(1), published(800))));
+        }
+        book.place("other", order("other", "other"), Some((meta(1), published(870))));
+        let turn = book.begin(at(800)).unwrap();
+        assert_eq!(uids(&turn), ["a", "b", "c"]);
+    }
+
+    #[test]
+    fn a_newcomer_takes_the_current_token_while_it_lives_long_enough() {
+        let mut book = Book::default();
+        book.place("a", order("app", "a"), None);
+        let turn = book.begin(at(0)).unwrap();
+        write_all(&mut book, turn, 0, 1);
+        book.place("b", order("app", "b"), None);
+        let turn = book.begin(at(100)).unwrap();
+        assert_eq!((uids(&turn), turn.token.is_some()), (vec!["b"], true));
+        write_all(&mut book, turn, 100, 2);
+        assert_eq!(book.progress("a"), book.progress("b"), "both hold the same token");
+        book.place("c", order("app", "c"), None);
+        let turn = book.begin(at(331)).unwrap();
+        assert!(turn.token.is_none(), "it has less than renewBefore and the spread left");
+    }
+
+    #[test]
+    fn a_failure_waits_and_the_others_do_not() {
+        let mut book = Book::default();
+        book.place("a", order("app", "a"), None);
+        book.place("b", order("app", "b"), None);
+        let turn = book.begin(at(0)).unwrap();
+        let key = turn.key.clone();
+        let outcomes = turn
+            .members
+            .into_iter()
+            .map(|member| {
+                let failed = member.uid == "a";
+                let outcome = if failed {
+                    Outcome::Failed(Problem::ForeignSecret)
+                } else {
+                    Outcome::Written(Box::new(meta(1)))
+                };
+                (member, outcome)
+            })
+            .collect();
+        let mut news = book.finish(&key, Some(&token(0)), outcomes, at(0));
+        news.sort();
+        assert_eq!(news, ["a", "b"]);
+        assert_eq!(book.progress("a").unwrap().problem, Some(Problem::ForeignSecret));
+        assert!(book.begin(at(3)).is_none());
+        let turn = book.begin(at(5)).unwrap();
+        assert_eq!(uids(&turn), ["a"], "only the one that failed is tried again");
+    }
+
+    #[test]
+    fn waits_grow_to_thirty_seconds() {
+        let mut book = Book::default();
+        book.place("a", order("app", "a"), None);
+        let mut now = 0;
+        let mut waits = Vec::new();
+        for _ in 0..8 {
+            let turn = book.begin(at(now)).unwrap();
+            let fault = Fault::new(FaultKind::Unreachable, "assume role");
+            let outcomes = turn
+                .members
+                .into_iter()
+                .map(|member| (member, Outcome::Failed(Problem::Identity(fault.clone()))))
+                .collect();
+            book.finish(&turn.key, None, outcomes, at(now));
+            let wait = schedule::until(book.next_due().unwrap(), at(now)).as_secs();
+            waits.push(wait);
+            now += i64::try_from(wait).unwrap() + 1;
+        }
+        assert!(waits[0] >= 3 && waits[0] <= 5, "{waits:?}");
+        assert!(waits[7] >= 22 && waits[7] <= 30, "{waits:?}");
+    }
+
+    #[test]
+    fn the_echo_of_our_own_write_is_no_work_and_a_foreign_write_is_looked_at() {
+        let mut book = Book::default();
+        book.place("a", order("app", "a"), None);
+        let turn = book.begin(at(0)).unwrap();
+        write_all(&mut book, turn, 0, 7);
+        for echo in [7, 6, 1] {
+            book.notice("a", Some(&meta(echo)));
+            assert!(book.begin(at(1)).is_none(), "version {echo}");
+        }
+        book.notice("a", Some(&meta(9)));
+        let turn = book.begin(at(1)).unwrap();
+        assert!(turn.members[0].is_suspect && turn.token.is_some());
+    }
+
+    #[test]
+    fn a_deleted_secret_is_made_again_at_once() {
+        let mut book = Book::default();
+        book.place("a", order("app", "a"), Some((meta(1), published(800))));
+        book.notice("a", None);
+        let turn = book.begin(at(0)).unwrap();
+        assert!(turn.members[0].known.is_none());
+    }
+
+    #[test]
+    fn a_withdrawn_order_is_forgotten_even_in_flight() {
+        let mut book = Book::default();
+        book.place("a", order("app", "a"), None);
+        let turn = book.begin(at(0)).unwrap();
+        assert_eq!(book.withdraw("a"), Some(turn.key.clone()));
+        assert_eq!(write_all(&mut book, turn, 0, 1), Vec::<String>::new());
+        assert_eq!((book.len(), book.next_due()), (0, None));
+    }
+
+    #[test]
+    fn an_order_changed_in_flight_is_written_again() {
+        let mut book = Book::default();
+        book.place("a", order("app", "a"), None);
+        let turn = book.begin(at(0)).unwrap();
+        book.place(
+            "a",
+            Order {
+                inputs: "i2".into(),
+                ..order("app", "a")
+            },
+            None,
+        );
+        assert!(book.begin(at(0)).is_none(), "one turn of a key at a time");
+        write_all(&mut book, turn, 0, 1);
+        let turn = book.begin(at(0)).unwrap();
+        assert!(turn.token.is_none(), "changed inputs want a new signing");
+    }
+}

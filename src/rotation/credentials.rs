@@ -1,0 +1,131 @@
+//! One set of credentials an identity: fetched by one caller while the others wait, renewed before they are too short-lived to sign with.
+
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use k8s_openapi::api::authentication::v1::{TokenRequest, TokenRequestSpec};
+use k8s_openapi::api::core::v1::ServiceAccount;
+use kube::api::{Api, PostParams};
+
+use super::order::Identity;
+use crate::domain::schedule;
+use crate::domain::secret::Secret;
+use crate::domain::token::Credentials;
+use crate::k8s::status::call;
+use crate::ports::{Clock, Fault, FaultKind, Sessions};
+
+/// What sessions are asked for. Every role allows it, and role chaining allows no more.
+const SESSION_LIFE: Duration = Duration::from_secs(3_600);
+
+/// The audience that STS expects in a ServiceAccount's token.
+const AUDIENCE: &str = "sts.amazonaws.com";
+
+/// Life of a ServiceAccount's token, in seconds: the least that the apiserver gives. It is used once.
+const TOKEN_SECONDS: i64 = 600;
+
+type Cell = Arc<tokio::sync::Mutex<Option<Credentials>>>;
+
+/// Credentials of all identities.
+pub struct CredentialCache {
+    client: kube::Client,
+    sessions: Arc<dyn Sessions>,
+    clock: Arc<dyn Clock>,
+    cells: Mutex<HashMap<Identity, Cell>>,
+}
+
+impl CredentialCache {
+    /// An empty cache.
+    #[must_use]
+    pub fn new(client: kube::Client, sessions: Arc<dyn Sessions>, clock: Arc<dyn Clock>) -> Self {
+        Self {
+            client,
+            sessions,
+            clock,
+            cells: Mutex::default(),
+        }
+    }
+
+    /// Credentials that live at least a whole token longer, where the role allows sessions of that length. A role that does not gets what it allows:
+    /// its tokens say honestly when they die, and the next signing asks anew.
+    ///
+    /// # Errors
+    /// What the apiserver or STS had against it.
+    pub async fn get(&self, identity: &Identity) -> Result<Credentials, Fault> {
+        let cell = {
+            let mut cells = self.cells.lock().unwrap_or_else(PoisonError::into_inner);
+            cells.entry(identity.clone()).or_default().clone()
+        };
+        // Held while asking: whoever else needs the same identity waits for this answer instead of asking too.
+        let mut held = cell.lock().await;
+        if let Some(credentials) = held.as_ref()
+            && !schedule::must_renew(credentials.expires_at, self.clock.now())
+        {
+            return Ok(credentials.clone());
+        }
+        let credentials = self.assume(identity).await?;
+        *held = Some(credentials.clone());
+        Ok(credentials)
+    }
+
+    /// Forgets an identity that no order needs any more.
+    pub fn forget(&self, identity: &Identity) {
+        self.cells
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .remove(identity);
+    }
+
+    async fn assume(&self, identity: &Identity) -> Result<Credentials, Fault> {
+        match identity {
+            Identity::ServiceAccount {
+                region,
+                namespace,
+                name,
+                role,
+            } => {
+                let token = self.service_account_token(namespace, name).await?;
+                self.sessions.by_web_identity(region, role, &token, SESSION_LIFE).await
+            }
+            Identity::Role {
+                region,
+                role,
+                external_id,
+            } => self.sessions.by_role(region, role, external_id, SESSION_LIFE).await,
+        }
+    }
+
+    async fn service_account_token(&self, namespace: &str, name: &str) -> Result<Secret, Fault> {
+        const OPERATION: &str = "request ServiceAccount token";
+        let api = Api::<ServiceAccount>::namespaced(self.client.clone(), namespace);
+        let request = TokenRequest {
+            spec: TokenRequestSpec {
+                audiences: vec![AUDIENCE.to_owned()],
+                expiration_seconds: Some(TOKEN_SECONDS),
+                ..TokenRequestSpec::default()
+            },
+            ..TokenRequest::default()
+        };
+        let answer = call(
+            OPERATION,
+            api.create_token_request(name, &PostParams::default(), &request),
+        )
+        .await;
+        let answer = answer.map_err(|error| {
+            let kind = match error.code() {
+                Some(404) => FaultKind::Missing,
+                Some(401 | 403) => FaultKind::LacksPrivilege,
+                Some(429) => FaultKind::Throttled,
+                Some(_) => FaultKind::Other,
+                None => FaultKind::Unreachable,
+            };
+            let fault = Fault::new(kind, OPERATION);
+            match error.code() {
+                Some(code) => fault.with_code(code.to_string()),
+                None => fault,
+            }
+        })?;
+        let token = answer.status.map(|status| Secret::new(status.token));
+        token.ok_or_else(|| Fault::new(FaultKind::Unreadable, OPERATION))
+    }
+}

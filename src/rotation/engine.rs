@@ -1,0 +1,232 @@
+//! The engine's loop: takes the most urgent turn, gets credentials, signs, writes, and enters what came of it.
+
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use futures::{Stream, StreamExt, stream};
+use jiff::Timestamp;
+use k8s_openapi::api::core::v1::Secret;
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
+use kube::core::PartialObjectMeta;
+use kube::runtime::reflector::{ObjectRef, Store};
+use tokio::sync::mpsc::UnboundedSender;
+use tokio::sync::{Notify, Semaphore};
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+
+use super::book::{Book, Member, Outcome, Published, Turn};
+use super::credentials::CredentialCache;
+use super::order::{Order, Problem, Progress, SecretRef};
+use super::write::{self, Marks};
+use crate::domain::{schedule, token};
+use crate::k8s::feed::Change;
+use crate::ports::Clock;
+use crate::telemetry::metrics::Metrics;
+
+/// Secrets that are written at the same time. The raw limit of an apiserver is reached at about this many; more only adds latency.
+const WRITERS: usize = 32;
+
+/// The longest sleep. The wall clock may jump (a suspended machine), so it is looked at again this often.
+const LONGEST_SLEEP: Duration = Duration::from_secs(5);
+
+/// The rotation engine.
+pub struct Engine {
+    book: Mutex<Book>,
+    wake: Notify,
+    writers: Semaphore,
+    client: kube::Client,
+    marks: Marks,
+    secrets: Store<PartialObjectMeta<Secret>>,
+    credentials: CredentialCache,
+    clock: Arc<dyn Clock>,
+    metrics: Arc<Metrics>,
+    news: UnboundedSender<String>,
+}
+
+impl Engine {
+    /// An engine without orders. `secrets` is the store of the operator's own Secrets; `news` gets the uid of each order whose progress changed in
+    /// a way that its object should tell.
+    #[must_use]
+    pub fn new(
+        client: kube::Client,
+        marks: Marks,
+        secrets: Store<PartialObjectMeta<Secret>>,
+        credentials: CredentialCache,
+        clock: Arc<dyn Clock>,
+        metrics: Arc<Metrics>,
+        news: UnboundedSender<String>,
+    ) -> Arc<Self> {
+        let (book, wake, writers) = (Mutex::default(), Notify::new(), Semaphore::new(WRITERS));
+        Arc::new(Self {
+            book,
+            wake,
+            writers,
+            client,
+            marks,
+            secrets,
+            credentials,
+            clock,
+            metrics,
+            news,
+        })
+    }
+
+    /// Takes an order, new or changed. A Secret that is there already and alive is not written.
+    pub fn place(&self, uid: &str, order: Order) {
+        let observed = self.observed(&order.secret).and_then(|meta| {
+            let published = published(&self.marks, &meta, &order)?;
+            Some((meta, published))
+        });
+        self.with(|book| book.place(uid, order, observed));
+        self.wake.notify_one();
+    }
+
+    /// Forgets an order. Its Secret stays as it is.
+    pub fn withdraw(&self, uid: &str) {
+        if let Some(key) = self.with(|book| book.withdraw(uid)) {
+            self.credentials.forget(&key.identity);
+        }
+    }
+
+    /// How an order goes; none when there is no such order.
+    pub fn progress(&self, uid: &str) -> Option<Progress> {
+        self.with(|book| book.progress(uid))
+    }
+
+    /// Runs until `stop`, then finishes the turns that are under way.
+    pub async fn run(
+        self: Arc<Self>,
+        changes: impl Stream<Item = Change<PartialObjectMeta<Secret>>> + Send,
+        stop: CancellationToken,
+    ) {
+        let turns = TaskTracker::new();
+        let mut changes = std::pin::pin!(changes.fuse());
+        loop {
+            while let Some(turn) = self.next_turn() {
+                turns.spawn(self.clone().take(turn));
+            }
+            tokio::select! {
+                () = stop.cancelled() => break,
+                () = tokio::time::sleep(self.until_next()) => {}
+                () = self.wake.notified() => {}
+                Some(change) = changes.next() => self.notice(&change),
+            }
+        }
+        turns.close();
+        turns.wait().await;
+    }
+
+    fn next_turn(&self) -> Option<Turn> {
+        let now = self.clock.now();
+        self.with(|book| book.begin(now))
+    }
+
+    fn until_next(&self) -> Duration {
+        let now = self.clock.now();
+        let next = self.with(|book| book.next_due());
+        next.map_or(LONGEST_SLEEP, |due| schedule::until(due, now).min(LONGEST_SLEEP))
+    }
+
+    fn notice(&self, change: &Change<PartialObjectMeta<Secret>>) {
+        let labels = change.object().metadata.labels.as_ref();
+        let Some(uid) = labels.and_then(|labels| labels.get(self.marks.owner_uid)) else {
+            return;
+        };
+        let seen = match change {
+            Change::Applied(secret) => Some(&secret.metadata),
+            Change::Deleted(_) => None,
+        };
+        self.with(|book| book.notice(uid, seen));
+    }
+
+    async fn take(self: Arc<Self>, turn: Turn) {
+        let Turn { key, token, members } = turn;
+        let token = match token {
+            Some(token) => Ok(token),
+            None => self.credentials.get(&key.identity).await.map(|credentials| {
+                let now = self.clock.now();
+                token::sign(&credentials, &key.connect, now)
+            }),
+        };
+        let outcomes: Vec<(Member, Outcome)> = match &token {
+            Ok(token) => {
+                stream::iter(members)
+                    .map(|member| self.write(member, token))
+                    .buffer_unordered(WRITERS)
+                    .collect()
+                    .await
+            }
+            Err(fault) => {
+                let problem = Problem::Identity(fault.clone());
+                members
+                    .into_iter()
+                    .map(|member| (member, Outcome::Failed(problem.clone())))
+                    .collect()
+            }
+        };
+        self.tell(&outcomes);
+        let seen: Vec<(String, SecretRef)> = outcomes
+            .iter()
+            .map(|(member, _)| (member.uid.clone(), member.order.secret.clone()))
+            .collect();
+        let now = self.clock.now();
+        let news = self.with(|book| {
+            let news = book.finish(&key, token.as_ref().ok(), outcomes, now);
+            // What the watch told during the turn was not listened to; the store still knows it.
+            for (uid, secret) in seen {
+                if let Some(meta) = self.observed(&secret) {
+                    book.notice(&uid, Some(&meta));
+                }
+            }
+            self.metrics.tokens(book.len());
+            news
+        });
+        for uid in news {
+            let _ = self.news.send(uid); // nobody listens any more only when the process ends
+        }
+        self.wake.notify_one();
+    }
+
+    async fn write(&self, member: Member, token: &token::Token) -> (Member, Outcome) {
+        // A closed semaphore would be a bug; writing without a permit is still right.
+        let _permit = self.writers.acquire().await.ok();
+        match write::publish(&self.client, &self.marks, &member, token).await {
+            Ok(meta) => (member, Outcome::Written(Box::new(meta))),
+            Err(problem) => (member, Outcome::Failed(problem)),
+        }
+    }
+
+    fn tell(&self, outcomes: &[(Member, Outcome)]) {
+        for (member, outcome) in outcomes {
+            let SecretRef { namespace, name } = &member.order.secret;
+            match outcome {
+                Outcome::Written(_) => {
+                    self.metrics.rotated();
+                    tracing::debug!(namespace, secret = name, "token written");
+                }
+                Outcome::Failed(problem) => {
+                    self.metrics.rotation_failed(problem.word());
+                    tracing::warn!(namespace, secret = name, %problem, "token not written");
+                }
+            }
+        }
+    }
+
+    fn observed(&self, secret: &SecretRef) -> Option<ObjectMeta> {
+        let reference = ObjectRef::new(&secret.name).within(&secret.namespace);
+        self.secrets.get(&reference).map(|secret| secret.metadata.clone())
+    }
+
+    fn with<T>(&self, use_book: impl FnOnce(&mut Book) -> T) -> T {
+        use_book(&mut self.book.lock().unwrap_or_else(PoisonError::into_inner))
+    }
+}
+
+/// What a Secret says of itself; none when it is not the order's own, or its marks cannot be read.
+fn published(marks: &Marks, meta: &ObjectMeta, order: &Order) -> Option<Published> {
+    let owner = meta.labels.as_ref()?.get(marks.owner_uid)?;
+    let annotations = meta.annotations.as_ref()?;
+    let expires_at: Timestamp = annotations.get(marks.expires_at)?.parse().ok()?;
+    let inputs = annotations.get(marks.inputs)?.clone();
+    (owner == &order.owner.uid).then_some(Published { expires_at, inputs })
+}

@@ -1,0 +1,24 @@
+//! The rotation engine: keeps every Secret that was ordered alive, one write a rotation.
+//!
+//! Controllers decide *what* stands in a Secret and place an [`Order`]; the engine decides *when* it is written. It runs on its own clock and
+//! queue: a watch that is dead, a controller that is busy or an object that cannot be reconciled does not stop it. The Secret itself is the
+//! record, so a restart reads labels and re-mints nothing that is alive.
+//!
+//! | file | job | I/O |
+//! |---|---|---|
+//! | `order` | what is ordered, and how it goes | none |
+//! | `book` | who is due, and what a turn writes | none |
+//! | `credentials` | one set of credentials an identity, renewed in time | Kubernetes, STS |
+//! | `write` | the one conditional write | Kubernetes |
+//! | `engine` | the loop that brings them together | all |
+
+mod book;
+mod credentials;
+mod engine;
+mod order;
+mod write;
+
+pub use credentials::CredentialCache;
+pub use engine::Engine;
+pub use order::{Identity, Order, Problem, Progress, SecretRef, TokenKey};
+pub use write::Marks;

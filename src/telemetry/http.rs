@@ -1,0 +1,58 @@
+//! The HTTP endpoint: `/metrics`, `/healthz` (the process answers) and `/readyz` (its watches have caught up).
+
+use std::io;
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use axum::Router;
+use axum::http::{StatusCode, header};
+use axum::response::IntoResponse;
+use axum::routing::get;
+use tokio::net::TcpListener;
+
+use super::metrics::Metrics;
+
+/// Says when the operator is ready. Whoever may say so holds one.
+#[derive(Clone, Debug, Default)]
+pub struct Readiness(Arc<AtomicBool>);
+
+impl Readiness {
+    /// From here on the operator is ready.
+    pub fn ready(&self) {
+        self.0.store(true, Ordering::Release);
+    }
+
+    fn is_ready(&self) -> bool {
+        self.0.load(Ordering::Acquire)
+    }
+}
+
+/// Serves until the future is dropped.
+///
+/// # Errors
+/// When the address cannot be listened on.
+pub async fn serve(listen: SocketAddr, metrics: Arc<Metrics>, readiness: Readiness) -> io::Result<()> {
+    let listener = TcpListener::bind(listen).await?;
+    let metrics_text = move || async move {
+        (
+            [(
+                header::CONTENT_TYPE,
+                "application/openmetrics-text; version=1.0.0; charset=utf-8",
+            )],
+            metrics.text(),
+        )
+    };
+    let ready = move || async move {
+        if readiness.is_ready() {
+            (StatusCode::OK, "ready").into_response()
+        } else {
+            (StatusCode::SERVICE_UNAVAILABLE, "watches have not caught up yet").into_response()
+        }
+    };
+    let routes = Router::new()
+        .route("/metrics", get(metrics_text))
+        .route("/healthz", get(|| async { "alive" }))
+        .route("/readyz", get(ready));
+    axum::serve(listener, routes).await
+}

@@ -1,0 +1,34 @@
+//! Logs: one line a change, none for a no-op.
+
+use tracing_subscriber::EnvFilter;
+use tracing_subscriber::filter::{LevelFilter, ParseError};
+use tracing_subscriber::layer::SubscriberExt;
+use tracing_subscriber::util::SubscriberInitExt;
+
+/// How log lines look.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
+pub enum LogFormat {
+    /// For people.
+    Text,
+    /// One JSON object a line.
+    Json,
+}
+
+/// Starts logging to standard error. `level` is for the operator's own lines. Libraries are held at `warn` whatever it is: below that some print requests,
+/// answers and statements, and with them tokens and session keys.
+///
+/// # Errors
+/// When the level is none.
+pub fn start(level: LevelFilter, format: LogFormat) -> Result<(), ParseError> {
+    let own = format!("iamdb={level}");
+    let filter = EnvFilter::builder()
+        .with_default_directive(LevelFilter::WARN.into())
+        .parse(own)?;
+    let registry = tracing_subscriber::registry().with(filter);
+    let layer = tracing_subscriber::fmt::layer().with_writer(std::io::stderr);
+    match format {
+        LogFormat::Text => registry.with(layer.with_ansi(false)).init(),
+        LogFormat::Json => registry.with(layer.json().flatten_event(true)).init(),
+    }
+    Ok(())
+}

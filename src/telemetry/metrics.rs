@@ -1,0 +1,147 @@
+//! Metrics: few, with bounded labels; never the name of an object.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use prometheus_client::encoding::EncodeLabelSet;
+use prometheus_client::metrics::counter::Counter;
+use prometheus_client::metrics::family::Family;
+use prometheus_client::metrics::gauge::Gauge;
+use prometheus_client::metrics::histogram::{Histogram, exponential_buckets};
+use prometheus_client::registry::Registry;
+
+/// Labels of what a controller did.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+pub struct Controller {
+    /// The kind.
+    pub kind: &'static str,
+}
+
+/// Labels of a failure.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+pub struct Failure {
+    /// The kind.
+    pub kind: &'static str,
+    /// The reason, as in conditions.
+    pub reason: &'static str,
+}
+
+/// All metrics of the operator.
+pub struct Metrics {
+    registry: Registry,
+    reconciliations: Family<Controller, Counter>,
+    failures: Family<Failure, Counter>,
+    duration: Family<Controller, Histogram>,
+    rotations: Counter,
+    rotation_failures: Family<Failure, Counter>,
+    tokens: Gauge,
+}
+
+impl Metrics {
+    /// Registers them.
+    #[must_use]
+    pub fn new() -> Arc<Self> {
+        let mut registry = Registry::with_prefix("iamdb");
+        let reconciliations = Family::<Controller, Counter>::default();
+        let failures = Family::<Failure, Counter>::default();
+        let duration = Family::<Controller, Histogram>::new_with_constructor(|| {
+            Histogram::new(exponential_buckets(0.001, 4.0, 9))
+        });
+        let rotations = Counter::default();
+        let rotation_failures = Family::<Failure, Counter>::default();
+        let tokens = Gauge::default();
+        registry.register("reconciliations", "Reconciliations by kind", reconciliations.clone());
+        registry.register(
+            "reconcile_failures",
+            "Failed reconciliations by kind and reason",
+            failures.clone(),
+        );
+        registry.register(
+            "reconcile_duration_seconds",
+            "Duration of reconciliations",
+            duration.clone(),
+        );
+        registry.register("rotations", "Token Secrets written", rotations.clone());
+        registry.register(
+            "rotation_failures",
+            "Failed rotations by reason",
+            rotation_failures.clone(),
+        );
+        registry.register("tokens", "Token Secrets under rotation", tokens.clone());
+        Arc::new(Self {
+            registry,
+            reconciliations,
+            failures,
+            duration,
+            rotations,
+            rotation_failures,
+            tokens,
+        })
+    }
+
+    /// Counts a reconciliation that took `duration`.
+    pub fn reconciled(&self, kind: &'static str, duration: Duration) {
+        let controller = Controller { kind };
+        self.reconciliations.get_or_create(&controller).inc();
+        self.duration.get_or_create(&controller).observe(duration.as_secs_f64());
+    }
+
+    /// Counts a failed reconciliation.
+    pub fn failed(&self, kind: &'static str, reason: &'static str) {
+        self.failures.get_or_create(&Failure { kind, reason }).inc();
+    }
+
+    /// Counts a written Secret.
+    pub fn rotated(&self) {
+        self.rotations.inc();
+    }
+
+    /// Counts a failed rotation.
+    pub fn rotation_failed(&self, reason: &'static str) {
+        self.rotation_failures
+            .get_or_create(&Failure {
+                kind: "DbAuthToken",
+                reason,
+            })
+            .inc();
+    }
+
+    /// Tells how many Secrets are under rotation.
+    pub fn tokens(&self, count: usize) {
+        self.tokens.set(i64::try_from(count).unwrap_or(i64::MAX));
+    }
+
+    /// The metrics as OpenMetrics text.
+    #[must_use]
+    pub fn text(&self) -> String {
+        let mut text = String::new();
+        // Writing to a String cannot fail.
+        let _ = prometheus_client::encoding::text::encode(&mut text, &self.registry);
+        text
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_happened_is_in_the_text() {
+        let metrics = Metrics::new();
+        metrics.reconciled("DbServer", Duration::from_millis(3));
+        metrics.failed("DbServer", "Unreachable");
+        metrics.rotated();
+        metrics.tokens(7);
+        let text = metrics.text();
+        assert!(
+            text.contains("iamdb_reconciliations_total{kind=\"DbServer\"} 1"),
+            "{text}"
+        );
+        assert!(
+            text.contains("iamdb_reconcile_failures_total{kind=\"DbServer\",reason=\"Unreachable\"} 1"),
+            "{text}"
+        );
+        assert!(text.contains("iamdb_rotations_total 1"), "{text}");
+        assert!(text.contains("iamdb_tokens 7"), "{text}");
+    }
+}

@@ -1,0 +1,5 @@
+//! What the operator says of itself: logs, metrics and probes.
+
+pub mod http;
+pub mod logs;
+pub mod metrics;
