@@ -1,0 +1,128 @@
+# One command for everything that is done in this repository. CI runs the same targets: `make deny` and `make test`.
+
+SHELL := bash
+.SHELLFLAGS := -eu -o pipefail -c
+.DEFAULT_GOAL := help
+.NOTPARALLEL:
+MAKEFLAGS += --no-print-directory
+
+# Downloads and builds that every clone on this machine shares. The test world keeps its own there too.
+CACHE := $(or $(XDG_CACHE_HOME),$(HOME)/.cache)/iamdb-operator
+TARGET := $(or $(CARGO_TARGET_DIR),target)
+
+CARGO_DENY_VERSION := 0.20.2
+CARGO_DENY := $(CACHE)/tools/cargo-deny-$(CARGO_DENY_VERSION)/bin/cargo-deny
+
+# The AWS launcher's tests have a Python environment of their own, renewed when the requirements change.
+PYTHON_ENV := $(CACHE)/tools/python-$(shell cat tests/world/aws/requirements*.txt | sha256sum | cut -c1-12)
+PYTHON := $(PYTHON_ENV)/bin/python
+
+PLUGIN := tests/world/plugin
+# The stand-in plugin is a package of its own, with a target folder of its own.
+PLUGIN_TARGET := $(TARGET)/world-plugin
+WORLD := target/world-bin/world
+WORLD_ENV := target/world/env
+
+# $(call step,what is done,command,what to do when it fails): tells what it does, and on failure says so in one line.
+# Commands are joined by && there: `set -e` does not hold on the left of ||.
+define step
+@printf '==> %s\n' '$(1)'; ( $(2) ) || { printf 'make $@: %s failed: %s\n' '$(1)' '$(3)' >&2; exit 1; }
+endef
+
+##@ Every day
+
+.PHONY: help
+help: ## This list.
+	@awk 'BEGIN { FS = ":.*## " } /^##@/ { printf "\n%s\n", substr($$0, 5) } /^[a-z][a-z0-9-]*:.*## / { printf "  make %-15s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+.PHONY: test
+test: lint world-for-ci unit it ## What CI runs: lint, unit, it. Cargo's summary of the integration tests comes last.
+
+.PHONY: lint
+lint: ## Formats, lints, generated files and docs, of the product and of the test world.
+	$(call step,rustfmt (product),cargo fmt --check,run `cargo fmt`)
+	$(call step,rustfmt (plugin),cargo fmt --check --manifest-path $(PLUGIN)/Cargo.toml,run `cargo fmt --manifest-path $(PLUGIN)/Cargo.toml`)
+	$(call step,gofmt,files=$$(gofmt -l tests/world) && [ -z "$$files" ] || { echo "$$files"; false; },run `gofmt -w` on the files above)
+	$(call step,go vet,go vet -C tests/world ./...,see above)
+	$(call step,clippy (product),cargo clippy --locked --all-targets -- -D warnings,see above)
+	$(call step,clippy (plugin),CARGO_TARGET_DIR=$(abspath $(PLUGIN_TARGET)) cargo clippy --locked --all-targets --manifest-path $(PLUGIN)/Cargo.toml -- -D warnings,see above)
+	$(call step,cargo doc,RUSTDOCFLAGS="-D warnings" cargo doc --locked --no-deps --document-private-items --quiet,see above)
+	$(call step,crds/ and chart match the types,rm -rf target/crds && cargo run --locked --quiet -- crds --dir target/crds && diff -r target/crds crds && diff -r crds charts/iamdb-operator/files/crds,run `make crds` and commit the result)
+
+.PHONY: unit
+unit: ## Unit tests of the product, the repository's rules, and the test world's own tests.
+	$(call step,unit tests (product),cargo test --locked --lib --bins --test frame,see above)
+	$(call step,unit tests (plugin),CARGO_TARGET_DIR=$(abspath $(PLUGIN_TARGET)) cargo test --locked --manifest-path $(PLUGIN)/Cargo.toml,see above)
+	$(call step,unit tests (world),go test -C tests/world ./...,see above)
+	@$(MAKE) $(PYTHON)
+	$(call step,unit tests (AWS launcher),cd tests/world/aws && PYTHONDONTWRITEBYTECODE=1 $(PYTHON) -m pytest --quiet,see above)
+
+$(PYTHON): tests/world/aws/requirements.txt tests/world/aws/requirements-test.txt
+	$(call step,Python environment of the AWS launcher's tests,rm -rf $(PYTHON_ENV) && python3 -m venv $(PYTHON_ENV) && $(PYTHON) -m pip install --quiet --disable-pip-version-check --require-hashes --only-binary :all: $(^:%=--requirement %),pip must reach its package index)
+	@touch $@
+
+.PHONY: it
+it: ## Integration tests against the test world.
+	@grep -q '^name = "it"' Cargo.toml || { echo 'make it: there are no integration tests yet; they come later' >&2; exit 1; }
+	@$(MAKE) world
+	$(call step,integration tests,. $(WORLD_ENV) && cargo test --locked --test it,the logs are in target/world/log)
+
+.PHONY: demo
+demo: ## The whole way in one terminal: a test world, the operator, three objects, a login without a password.
+	@[ -x tests/world/demo.sh ] || { echo 'make demo: tests/world/demo.sh is not there; it comes later' >&2; exit 1; }
+	@tests/world/demo.sh
+
+##@ The test world
+
+$(WORLD): FORCE
+	@go build -C tests/world -o ../../$(WORLD) ./cmd/world || { echo 'make: the world program does not build' >&2; exit 1; }
+
+.PHONY: FORCE
+FORCE:
+
+.PHONY: world
+world: $(WORLD) ## Starts the test world, or finds it running.
+	@echo '==> test world up'
+	@$(WORLD) up
+
+.PHONY: world-operator
+world-operator: $(WORLD) ## Builds the operator and (re)starts it in the test world.
+	@echo '==> operator into the test world'
+	@$(WORLD) operator
+
+.PHONY: world-down
+world-down: $(WORLD) ## Stops the test world and wipes it. What it downloaded and built stays in the cache.
+	@echo '==> test world down'
+	@$(WORLD) down
+
+# In CI a test whose program is missing fails, and the world is what installs the programs.
+.PHONY: world-for-ci
+world-for-ci:
+	@if [ -n "$${CI:-}" ]; then $(MAKE) world; fi
+
+##@ Generated and checked
+
+.PHONY: crds
+crds: ## Writes the CustomResourceDefinitions from the types, into crds/ and the chart.
+	$(call step,crds from the types,cargo run --locked --quiet -- crds --dir crds,see above)
+	$(call step,crds into the chart,mkdir -p charts/iamdb-operator/files/crds && cp crds/*.yaml charts/iamdb-operator/files/crds/,see above)
+
+.PHONY: deny
+deny: $(CARGO_DENY) ## Licences, banned crates and sources of all dependencies.
+	$(call step,cargo deny (product),$(CARGO_DENY) --locked check bans licenses sources,see deny.toml)
+	$(call step,cargo deny (plugin),$(CARGO_DENY) --locked --manifest-path $(PLUGIN)/Cargo.toml check --config deny.toml --allow license-not-encountered bans licenses sources,see deny.toml)
+
+$(CARGO_DENY):
+	$(call step,cargo-deny $(CARGO_DENY_VERSION) into the cache (3 minutes once),env -u CARGO_TARGET_DIR cargo install --locked --quiet cargo-deny@$(CARGO_DENY_VERSION) --root $(CACHE)/tools/cargo-deny-$(CARGO_DENY_VERSION),cargo must reach its registry)
+
+##@ Later
+
+.PHONY: bench e2e soak image
+bench: ## Rotation at scale.
+	@echo 'make bench: there is no benchmark yet; it comes later' >&2; exit 1
+e2e: ## The chart on a cluster with a node, and real clients in pods.
+	@echo 'make e2e: there are no end-to-end tests yet; they come later' >&2; exit 1
+soak: ## Hours of faults.
+	@echo 'make soak: there is no soak test yet; it comes later' >&2; exit 1
+image: ## The container image.
+	@echo 'make image: no image is built or published yet; the Dockerfile is a start' >&2; exit 1
