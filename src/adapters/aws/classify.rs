@@ -74,10 +74,7 @@ fn is_code(text: &str) -> bool {
 
 fn kind(code: &str) -> Option<FaultKind> {
     // RDS says `DBInstanceNotFound`, its model `DBInstanceNotFoundFault`; other services like `Exception`.
-    let stem = code
-        .strip_suffix("Exception")
-        .or_else(|| code.strip_suffix("Fault"))
-        .unwrap_or(code);
+    let stem = code.strip_suffix("Exception").or_else(|| code.strip_suffix("Fault")).unwrap_or(code);
     Some(match stem {
         "Throttling"
         | "Throttled"
@@ -168,10 +165,7 @@ mod tests {
     #[test]
     fn a_code_that_is_no_word_does_not_get_through() {
         let fault = service("try", Some("arn:aws:iam::1:role/canary was denied"), 403);
-        assert_eq!(
-            (fault.kind, fault.code.as_deref()),
-            (FaultKind::Denied, Some("HTTP 403"))
-        );
+        assert_eq!((fault.kind, fault.code.as_deref()), (FaultKind::Denied, Some("HTTP 403")));
     }
 
     #[test]
@@ -179,10 +173,7 @@ mod tests {
         type NoError = SdkError<AssumeRoleWithWebIdentityError, HttpResponse>;
         let error = NoError::construction_failure(CredentialsError::not_loaded("canary"));
         let fault = fault("try", &error);
-        assert_eq!(
-            (fault.kind, fault.code.as_deref()),
-            (FaultKind::Denied, Some("no-credentials"))
-        );
+        assert_eq!((fault.kind, fault.code.as_deref()), (FaultKind::Denied, Some("no-credentials")));
         let error = NoError::timeout_error("canary");
         assert_eq!(super::fault("try", &error).kind, FaultKind::Unreachable);
     }

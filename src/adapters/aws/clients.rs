@@ -78,11 +78,7 @@ pub(super) struct Regional<C> {
 
 impl<C: Clone> Regional<C> {
     pub(super) fn new(sdk: &SdkConfig, make: fn(&SdkConfig) -> C) -> Self {
-        Self {
-            sdk: sdk.clone(),
-            make,
-            clients: Mutex::default(),
-        }
+        Self { sdk: sdk.clone(), make, clients: Mutex::default() }
     }
 
     pub(super) fn client(&self, region: &str) -> C {

@@ -23,9 +23,7 @@ pub struct IamPolicies {
 
 impl IamPolicies {
     pub(super) fn new(sdk: &SdkConfig) -> Self {
-        Self {
-            clients: Regional::new(sdk, Client::new),
-        }
+        Self { clients: Regional::new(sdk, Client::new) }
     }
 
     fn client(&self, principal: &Principal) -> Client {

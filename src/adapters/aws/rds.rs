@@ -19,22 +19,15 @@ pub struct RdsInstances {
 
 impl RdsInstances {
     pub(super) fn new(sdk: &SdkConfig) -> Self {
-        Self {
-            clients: Regional::new(sdk, Client::new),
-        }
+        Self { clients: Regional::new(sdk, Client::new) }
     }
 }
 
 #[async_trait]
 impl Instances for RdsInstances {
     async fn describe(&self, region: &str, identifier: &str) -> Result<Option<Instance>, Fault> {
-        let answer = self
-            .clients
-            .client(region)
-            .describe_db_instances()
-            .db_instance_identifier(identifier)
-            .send()
-            .await;
+        let answer =
+            self.clients.client(region).describe_db_instances().db_instance_identifier(identifier).send().await;
         match answer.map_err(|error| classify::fault(DESCRIBE, &error)) {
             Ok(answer) => match answer.db_instances() {
                 [instance] => read(instance).map(Some),
@@ -62,10 +55,7 @@ fn read(instance: &DbInstance) -> Result<Instance, Fault> {
         endpoint,
         iam_authentication: instance.iam_database_authentication_enabled().unwrap_or_default(),
         master_username: required(instance.master_username(), "MasterUsername")?,
-        master_secret_arn: instance
-            .master_user_secret()
-            .and_then(|secret| secret.secret_arn())
-            .map(str::to_owned),
+        master_secret_arn: instance.master_user_secret().and_then(|secret| secret.secret_arn()).map(str::to_owned),
         ca_identifier: instance.ca_certificate_identifier().map(str::to_owned),
         cluster: instance.db_cluster_identifier().map(str::to_owned),
     })
@@ -120,9 +110,6 @@ mod tests {
     #[test]
     fn an_instance_without_a_resource_id_is_unreadable() {
         let fault = read(&instance().set_dbi_resource_id(None).build()).unwrap_err();
-        assert_eq!(
-            (fault.kind, fault.code.as_deref()),
-            (FaultKind::Unreadable, Some("DbiResourceId"))
-        );
+        assert_eq!((fault.kind, fault.code.as_deref()), (FaultKind::Unreadable, Some("DbiResourceId")));
     }
 }

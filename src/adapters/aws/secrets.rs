@@ -20,9 +20,7 @@ pub struct SecretsManager {
 
 impl SecretsManager {
     pub(super) fn new(sdk: &SdkConfig) -> Self {
-        Self {
-            clients: Regional::new(sdk, Client::new),
-        }
+        Self { clients: Regional::new(sdk, Client::new) }
     }
 }
 
@@ -38,9 +36,7 @@ impl AdminSecrets for SecretsManager {
             .await
             .map_err(|error| classify::fault(READ, &error))?;
         let text = answer.secret_string.take().map(Secret::new);
-        text.as_ref()
-            .and_then(parse)
-            .ok_or_else(|| Fault::new(FaultKind::Unreadable, READ))
+        text.as_ref().and_then(parse).ok_or_else(|| Fault::new(FaultKind::Unreadable, READ))
     }
 }
 
@@ -54,10 +50,8 @@ fn parse(text: &Secret) -> Option<AdminLogin> {
     }
     let login: Login = serde_json::from_str(text.expose()).ok()?;
     let password = Secret::new(login.password);
-    (!login.username.is_empty() && !password.expose().is_empty()).then_some(AdminLogin {
-        username: login.username,
-        password,
-    })
+    (!login.username.is_empty() && !password.expose().is_empty())
+        .then_some(AdminLogin { username: login.username, password })
 }
 
 #[cfg(test)]
@@ -71,10 +65,7 @@ mod tests {
     #[test]
     fn a_login_is_read_and_its_password_is_not_shown() {
         let login = login(r#"{"username":"admin","password":"ca\"nary","engine":"mysql"}"#).unwrap();
-        assert_eq!(
-            (login.username.as_str(), login.password.expose()),
-            ("admin", "ca\"nary")
-        );
+        assert_eq!((login.username.as_str(), login.password.expose()), ("admin", "ca\"nary"));
         assert!(!format!("{login:?}").contains("nary"));
     }
 

@@ -29,9 +29,7 @@ pub struct StsSessions {
 
 impl StsSessions {
     pub(super) fn new(sdk: &SdkConfig) -> Self {
-        Self {
-            clients: Regional::new(sdk, Client::new),
-        }
+        Self { clients: Regional::new(sdk, Client::new) }
     }
 }
 

@@ -35,10 +35,7 @@ pub(super) fn greeting(operation: &'static str, row: &MySqlRow) -> Result<Greeti
         read_only: !matches!(read_only.as_str(), "0" | "OFF") || cell.number("innodb_read_only")? != 0,
         plugin_active: cell.number("plugins")? != 0,
     };
-    Ok(Greeting {
-        facts,
-        has_ledger: cell.number("ledgers")? != 0,
-    })
+    Ok(Greeting { facts, has_ledger: cell.number("ledgers")? != 0 })
 }
 
 /// Adds a row of [`sql::accounts`].
@@ -50,19 +47,13 @@ pub(super) fn add_account(user: &mut ObservedUser, operation: &'static str, row:
         requires_tls: cell.number("requires_tls")? != 0,
         credentials_set_at: cell.get("credentials_set_at")?,
         // A mark that cannot be read is no mark of ours: the account is foreign then, and left alone.
-        mark: cell
-            .get::<Option<String>>("mark")?
-            .and_then(|mark| serde_json::from_str(&mark).ok()),
+        mark: cell.get::<Option<String>>("mark")?.and_then(|mark| serde_json::from_str(&mark).ok()),
         grants: SchemaGrants::new(),
         is_privileged: cell.number("is_privileged")? != 0,
     };
     let account = user.accounts.entry(cell.text("host")?).or_insert(seen);
     if let Some(schema) = cell.get::<Option<String>>("schema_pattern")? {
-        account
-            .grants
-            .entry(schema)
-            .or_default()
-            .extend(privileges(&cell.text("privileges")?));
+        account.grants.entry(schema).or_default().extend(privileges(&cell.text("privileges")?));
     }
     Ok(())
 }
@@ -85,9 +76,7 @@ fn engine(operation: &'static str, version: &str) -> Result<Engine, Fault> {
     if version.contains("MariaDB") {
         return Ok(Engine::MariaDb);
     }
-    let mut numbers = version
-        .split(|c: char| !c.is_ascii_digit())
-        .map_while(|number| number.parse::<u16>().ok());
+    let mut numbers = version.split(|c: char| !c.is_ascii_digit()).map_while(|number| number.parse::<u16>().ok());
     let version = (numbers.next(), numbers.next(), numbers.next());
     match version {
         (Some(major), Some(minor), Some(patch)) if (major, minor, patch) >= OLDEST_MYSQL => Ok(Engine::MySql),
@@ -110,9 +99,7 @@ impl<'a> Cells<'a> {
     where
         T: sqlx::Decode<'a, sqlx::MySql> + sqlx::Type<sqlx::MySql>,
     {
-        self.row
-            .try_get(column)
-            .map_err(|error| classify::fault(Phase::Statement, self.operation, &error))
+        self.row.try_get(column).map_err(|error| classify::fault(Phase::Statement, self.operation, &error))
     }
 
     fn text(&self, column: &str) -> Result<String, Fault> {
@@ -141,10 +128,7 @@ mod tests {
     #[test]
     fn a_server_whose_accounts_cannot_carry_a_mark_is_refused() {
         for version in ["5.7.44-log", "8.0.20", "", "x", "8"] {
-            assert_eq!(
-                engine("x", version).unwrap_err().code.as_deref(),
-                Some("unsupported-version")
-            );
+            assert_eq!(engine("x", version).unwrap_err().code.as_deref(), Some("unsupported-version"));
         }
     }
 

@@ -12,10 +12,7 @@ pub(super) enum Phase {
 }
 
 /// The fault that an error is.
-#[allow(
-    clippy::wildcard_enum_match_arm,
-    reason = "sqlx's enum may grow, and most of it cannot happen here"
-)]
+#[allow(clippy::wildcard_enum_match_arm, reason = "sqlx's enum may grow, and most of it cannot happen here")]
 pub(super) fn fault(phase: Phase, operation: &'static str, error: &sqlx::Error) -> Fault {
     let of = |kind| Fault::new(kind, operation);
     match error {
@@ -61,14 +58,16 @@ fn tls(operation: &'static str, error: &rustls::Error) -> Fault {
 fn kind(phase: Phase, number: u16) -> FaultKind {
     match (phase, number) {
         // Access denied, without a password, host not allowed, account locked (MySQL, MariaDB), password expired.
-        (Phase::Login, 1044 | 1045 | 1698 | 1130 | 3118 | 4151 | 1820 | 1862) => FaultKind::Denied,
+        (Phase::Login, 1044 | 1045 | 1698 | 1130 | 3118 | 4151 | 1862) => FaultKind::Denied,
+        // An expired password: MariaDB lets it in, and then answers every statement with this.
+        (_, 1820) => FaultKind::Denied,
         // GRANT answers 1045 and MariaDB's roles 1698, long after the password was found right.
         (Phase::Statement, 1044 | 1045 | 1698 | 1142 | 1143 | 1227 | 1370) => FaultKind::LacksPrivilege,
         (_, 1524) => FaultKind::PluginMissing,
         (_, 1290 | 1792 | 1836 | 1874) => FaultKind::ReadOnly,
         // The account is there (or gone) against what was read: 1410 and 1133 are how a GRANT says that its account is gone.
         (Phase::Statement, 1396 | 1062 | 1133 | 1410) => FaultKind::Conflict,
-        // Too many connections, host blocked, going down, killed, waited too long for a lock, offline.
+        // Too many connections, host blocked, going down, killed, waited too long for a lock, out of time, offline.
         (
             _,
             1040
@@ -82,6 +81,7 @@ fn kind(phase: Phase, number: u16) -> FaultKind {
             | 1226
             | 1317
             | 1927
+            | 1969
             | 2002..=2013
             | 3032
             | 3168
@@ -123,10 +123,7 @@ mod tests {
         let certificate = rustls::Error::InvalidCertificate(rustls::CertificateError::NotValidForName);
         let wrapped = sqlx::Error::Io(io::Error::new(io::ErrorKind::InvalidData, certificate));
         let fault = fault(Phase::Login, "log in", &wrapped);
-        assert_eq!(
-            (fault.kind, fault.code.as_deref()),
-            (FaultKind::TlsVerification, Some("wrong-name"))
-        );
+        assert_eq!((fault.kind, fault.code.as_deref()), (FaultKind::TlsVerification, Some("wrong-name")));
     }
 
     #[test]

@@ -31,10 +31,7 @@ pub struct Deadlines {
 
 impl Default for Deadlines {
     fn default() -> Self {
-        Self {
-            connect: Duration::from_secs(10),
-            statement: Duration::from_secs(15),
-        }
+        Self { connect: Duration::from_secs(10), statement: Duration::from_secs(15) }
     }
 }
 
@@ -54,11 +51,7 @@ impl MySqlDatabases {
     /// Databases under these deadlines. `allow_loopback` is for tests, whose servers run on this machine.
     #[must_use]
     pub fn new(deadlines: Deadlines, allow_loopback: bool) -> Self {
-        Self {
-            deadlines,
-            allow_loopback,
-            turns: Mutex::default(),
-        }
+        Self { deadlines, allow_loopback, turns: Mutex::default() }
     }
 
     async fn turn(&self, endpoint: &Endpoint) -> OwnedMutexGuard<()> {
@@ -72,10 +65,7 @@ impl MySqlDatabases {
 
     async fn connect(&self, target: &AdminTarget) -> Result<MySqlConnection, Fault> {
         self.look_up(&target.endpoint).await?;
-        options(target)
-            .connect()
-            .await
-            .map_err(|error| classify::fault(Phase::Login, "log in to the database", &error))
+        options(target).connect().await.map_err(|error| classify::fault(Phase::Login, "log in to the database", &error))
     }
 
     /// Refuses a name that leads to an address that is never a database's. sqlx resolves the name once more when it dials,
@@ -147,10 +137,7 @@ mod tests {
 
     #[test]
     fn loopback_is_dialled_in_tests_only_and_metadata_never() {
-        let (product, test) = (
-            MySqlDatabases::default(),
-            MySqlDatabases::new(Deadlines::default(), true),
-        );
+        let (product, test) = (MySqlDatabases::default(), MySqlDatabases::new(Deadlines::default(), true));
         let (loopback, metadata) = ("127.76.0.2".parse().unwrap(), "169.254.169.254".parse().unwrap());
         assert!(!product.may_dial(loopback) && test.may_dial(loopback));
         assert!(!product.may_dial(metadata) && !test.may_dial(metadata));

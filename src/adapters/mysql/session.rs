@@ -35,19 +35,11 @@ impl Session {
         deadlines: Deadlines,
         turn: OwnedMutexGuard<()>,
     ) -> Result<(ServerFacts, Self), Fault> {
-        let mut link = Link {
-            connection: Some(connection),
-            deadlines,
-        };
+        let mut link = Link { connection: Some(connection), deadlines };
         let greeting = catalogue::greeting("read the server's settings", &link.row(sql::facts()).await?)?;
         let facts = greeting.facts;
         link.execute(sql::pin(facts.engine, deadlines.statement / 2)).await?;
-        let session = Self {
-            link,
-            engine: facts.engine,
-            has_ledger: greeting.has_ledger,
-            _turn: turn,
-        };
+        let session = Self { link, engine: facts.engine, has_ledger: greeting.has_ledger, _turn: turn };
         Ok((facts, session))
     }
 
@@ -58,9 +50,7 @@ impl Session {
             self.has_ledger = true;
         }
         self.link.execute(sql::clear_intent(username, host, owner)).await?;
-        self.link
-            .execute_on_one(sql::record_intent(username, host, owner))
-            .await
+        self.link.execute_on_one(sql::record_intent(username, host, owner)).await
     }
 
     async fn revoke(&mut self, statement: Statement) -> Result<(), Fault> {
@@ -95,19 +85,10 @@ impl AdminSession for Session {
                 return self.link.execute_on_one(sql::record_owned(username, host, owner)).await;
             }
             AccountStep::Mark { host, owner } if self.engine == Engine::MariaDb => {
-                return self
-                    .link
-                    .execute_on_one(sql::mark_in_ledger(username, host, owner))
-                    .await;
+                return self.link.execute_on_one(sql::mark_in_ledger(username, host, owner)).await;
             }
-            AccountStep::Revoke {
-                host,
-                schema,
-                privileges,
-            } => {
-                return self
-                    .revoke(built(sql::revoke(username, host, schema, privileges))?)
-                    .await;
+            AccountStep::Revoke { host, schema, privileges } => {
+                return self.revoke(built(sql::revoke(username, host, schema, privileges))?).await;
             }
             AccountStep::Forget { .. } if !self.has_ledger => return Ok(()),
             AccountStep::Forget { host } => Ok(sql::forget(username, host)),
@@ -115,11 +96,7 @@ impl AdminSession for Session {
             AccountStep::Mark { host, owner } => sql::mark_account(username, host, owner),
             AccountStep::UsePlugin { host } => sql::use_plugin(username, host),
             AccountStep::RequireTls { host } => sql::require_tls(username, host),
-            AccountStep::Grant {
-                host,
-                schema,
-                privileges,
-            } => sql::grant(username, host, schema, privileges),
+            AccountStep::Grant { host, schema, privileges } => sql::grant(username, host, schema, privileges),
             AccountStep::Drop { host } => sql::drop_account(username, host),
         };
         self.link.execute(built(statement)?).await.map(|_| ())
@@ -159,8 +136,7 @@ impl Link {
         let operation = statement.operation;
         let mut connection = self.take(operation)?;
         let outcome = time::timeout(self.deadlines.statement, query(statement).execute(&mut connection)).await;
-        self.settle(connection, operation, outcome)
-            .map(|done| done.rows_affected())
+        self.settle(connection, operation, outcome).map(|done| done.rows_affected())
     }
 
     async fn rows(&mut self, statement: Statement) -> Result<Vec<MySqlRow>, Fault> {
@@ -173,15 +149,11 @@ impl Link {
     async fn row(&mut self, statement: Statement) -> Result<MySqlRow, Fault> {
         let operation = statement.operation;
         let rows = self.rows(statement).await?;
-        rows.into_iter()
-            .next()
-            .ok_or_else(|| Fault::new(FaultKind::Unreadable, operation))
+        rows.into_iter().next().ok_or_else(|| Fault::new(FaultKind::Unreadable, operation))
     }
 
     fn take(&mut self, operation: &'static str) -> Result<MySqlConnection, Fault> {
-        self.connection
-            .take()
-            .ok_or_else(|| Fault::new(FaultKind::Unreachable, operation).with_code("session-ended"))
+        self.connection.take().ok_or_else(|| Fault::new(FaultKind::Unreachable, operation).with_code("session-ended"))
     }
 
     fn settle<T>(

@@ -39,18 +39,11 @@ pub(super) struct Unquotable;
 
 impl Statement {
     fn new(operation: &'static str, text: impl Into<String>) -> Self {
-        Self {
-            operation,
-            text: text.into(),
-            values: Vec::new(),
-        }
+        Self { operation, text: text.into(), values: Vec::new() }
     }
 
     fn bind<const N: usize>(self, values: [&str; N]) -> Self {
-        Self {
-            values: values.map(str::to_owned).to_vec(),
-            ..self
-        }
+        Self { values: values.map(str::to_owned).to_vec(), ..self }
     }
 }
 
@@ -153,10 +146,7 @@ fn grants_of_row() -> String {
         .iter()
         .map(|privilege| format!("IF(d.{} = 'Y', '{}', NULL)", privilege.column(), privilege.sql()))
         .collect();
-    format!(
-        "CAST(d.Db AS CHAR) AS schema_pattern, CAST(CONCAT_WS(',', {}) AS CHAR) AS privileges",
-        words.join(", ")
-    )
+    format!("CAST(d.Db AS CHAR) AS schema_pattern, CAST(CONCAT_WS(',', {}) AS CHAR) AS privileges", words.join(", "))
 }
 
 /// The ledger's rows of a user name.
@@ -170,10 +160,7 @@ pub(super) fn ledger(username: &Username) -> Statement {
 
 /// The ledger's schema.
 pub(super) fn create_ledger_schema() -> Statement {
-    Statement::new(
-        "create the ledger",
-        format!("CREATE DATABASE IF NOT EXISTS {LEDGER_SCHEMA}"),
-    )
+    Statement::new("create the ledger", format!("CREATE DATABASE IF NOT EXISTS {LEDGER_SCHEMA}"))
 }
 
 /// The ledger itself, with names of the catalogue's own collation: case matters in them, and joins need no conversion.
@@ -274,11 +261,7 @@ pub(super) fn create_account(
 
 /// Merges the mark into the account's attributes; those of others stay.
 pub(super) fn mark_account(username: &Username, host: &HostPattern, owner: &Owner) -> Result<Statement, Unquotable> {
-    let text = format!(
-        "ALTER USER {} ATTRIBUTE {}",
-        account(username, host)?,
-        attribute(owner)?
-    );
+    let text = format!("ALTER USER {} ATTRIBUTE {}", account(username, host)?, attribute(owner)?);
     Ok(Statement::new("mark an account", text))
 }
 
@@ -301,12 +284,7 @@ pub(super) fn grant(
     schema: &str,
     privileges: &BTreeSet<Privilege>,
 ) -> Result<Statement, Unquotable> {
-    let text = format!(
-        "GRANT {} ON {}.* TO {}",
-        words(privileges),
-        identifier(schema),
-        account(username, host)?
-    );
+    let text = format!("GRANT {} ON {}.* TO {}", words(privileges), identifier(schema), account(username, host)?);
     Ok(Statement::new("grant privileges", text))
 }
 
@@ -317,12 +295,7 @@ pub(super) fn revoke(
     schema: &str,
     privileges: &BTreeSet<Privilege>,
 ) -> Result<Statement, Unquotable> {
-    let text = format!(
-        "REVOKE {} ON {}.* FROM {}",
-        words(privileges),
-        identifier(schema),
-        account(username, host)?
-    );
+    let text = format!("REVOKE {} ON {}.* FROM {}", words(privileges), identifier(schema), account(username, host)?);
     Ok(Statement::new("revoke privileges", text))
 }
 
@@ -342,9 +315,7 @@ const fn state_word(state: LedgerState) -> &'static str {
 
 /// The state that the ledger's word means.
 pub(super) fn state_of(word: &str) -> Option<LedgerState> {
-    [LedgerState::Intent, LedgerState::Owned]
-        .into_iter()
-        .find(|state| state_word(*state) == word)
+    [LedgerState::Intent, LedgerState::Owned].into_iter().find(|state| state_word(*state) == word)
 }
 
 fn words(privileges: &BTreeSet<Privilege>) -> String {
@@ -354,10 +325,7 @@ fn words(privileges: &BTreeSet<Privilege>) -> String {
 
 /// How an account logs in. MariaDB takes MySQL's words for it.
 fn login() -> Result<String, Unquotable> {
-    Ok(format!(
-        "IDENTIFIED WITH {PLUGIN} AS {} REQUIRE SSL",
-        string(PLUGIN_STRING)?
-    ))
+    Ok(format!("IDENTIFIED WITH {PLUGIN} AS {} REQUIRE SSL", string(PLUGIN_STRING)?))
 }
 
 fn account(username: &Username, host: &HostPattern) -> Result<String, Unquotable> {

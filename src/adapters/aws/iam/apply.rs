@@ -43,12 +43,7 @@ pub(super) async fn step(client: &Client, home: &PolicyHome, step: &PolicyStep) 
             .map_err(|error| classify::fault(REPLACE, &error)),
         PolicyStep::DeleteVersion { number, version } => gone_is_done(
             DELETE_VERSION,
-            client
-                .delete_policy_version()
-                .policy_arn(home.arn(*number))
-                .version_id(version)
-                .send()
-                .await,
+            client.delete_policy_version().policy_arn(home.arn(*number)).version_id(version).send().await,
         ),
         // IAM agrees with itself only after a while. Whether the principal is there has been asked before.
         PolicyStep::Attach { number } => {
@@ -58,10 +53,9 @@ pub(super) async fn step(client: &Client, home: &PolicyHome, step: &PolicyStep) 
                 .await
         }
         PolicyStep::Detach { number } => detach(client, home, *number).await,
-        PolicyStep::Delete { number } => gone_is_done(
-            DELETE,
-            client.delete_policy().policy_arn(home.arn(*number)).send().await,
-        ),
+        PolicyStep::Delete { number } => {
+            gone_is_done(DELETE, client.delete_policy().policy_arn(home.arn(*number)).send().await)
+        }
     }
 }
 
@@ -81,10 +75,7 @@ async fn create(client: &Client, home: &PolicyHome, number: usize, resources: &R
         let tag = Tag::builder().key(key).value(value).build();
         call = call.tags(tag.map_err(|_| Fault::new(FaultKind::Other, CREATE).with_code("request"))?);
     }
-    call.send()
-        .await
-        .map(drop)
-        .map_err(|error| classify::fault(CREATE, &error))
+    call.send().await.map(drop).map_err(|error| classify::fault(CREATE, &error))
 }
 
 async fn attach(client: &Client, home: &PolicyHome, number: usize) -> Result<(), Fault> {
@@ -120,23 +111,15 @@ async fn attach(client: &Client, home: &PolicyHome, number: usize) -> Result<(),
 async fn detach(client: &Client, home: &PolicyHome, number: usize) -> Result<(), Fault> {
     let (name, arn) = (home.principal.name(), home.arn(number));
     match home.principal.kind() {
-        PrincipalKind::Role => gone_is_done(
-            DETACH,
-            client.detach_role_policy().role_name(name).policy_arn(arn).send().await,
-        ),
-        PrincipalKind::User => gone_is_done(
-            DETACH,
-            client.detach_user_policy().user_name(name).policy_arn(arn).send().await,
-        ),
-        PrincipalKind::Group => gone_is_done(
-            DETACH,
-            client
-                .detach_group_policy()
-                .group_name(name)
-                .policy_arn(arn)
-                .send()
-                .await,
-        ),
+        PrincipalKind::Role => {
+            gone_is_done(DETACH, client.detach_role_policy().role_name(name).policy_arn(arn).send().await)
+        }
+        PrincipalKind::User => {
+            gone_is_done(DETACH, client.detach_user_policy().user_name(name).policy_arn(arn).send().await)
+        }
+        PrincipalKind::Group => {
+            gone_is_done(DETACH, client.detach_group_policy().group_name(name).policy_arn(arn).send().await)
+        }
     }
 }
 

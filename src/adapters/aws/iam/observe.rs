@@ -26,11 +26,8 @@ const GET_PRINCIPAL: &str = "get principal";
 pub(super) async fn policies(client: &Client, home: &PolicyHome) -> Result<ObservedPolicies, Fault> {
     let attached = attached(client, home).await?;
     let known = try_join_all(attached.iter().map(|&number| policy(client, home, number))).await?;
-    let mut policies: BTreeMap<_, _> = attached
-        .iter()
-        .zip(known)
-        .filter_map(|(&number, policy)| Some((number, policy?)))
-        .collect();
+    let mut policies: BTreeMap<_, _> =
+        attached.iter().zip(known).filter_map(|(&number, policy)| Some((number, policy?))).collect();
     let beyond = attached.last().map_or(1, |last| last + 1);
     for number in (1..).filter(|number| !attached.contains(number)) {
         match policy(client, home, number).await? {
@@ -105,77 +102,45 @@ async fn attached(client: &Client, home: &PolicyHome) -> Result<BTreeSet<usize>,
             all(pages.into_paginator().items().send().collect::<Result<_, _>>().await)
         }
     }?;
-    Ok(listed
-        .iter()
-        .filter_map(|policy| home.number(policy.policy_arn()?))
-        .collect())
+    Ok(listed.iter().filter_map(|policy| home.number(policy.policy_arn()?)).collect())
 }
 
 /// One policy; none when there is none of that number.
 async fn policy(client: &Client, home: &PolicyHome, number: usize) -> Result<Option<ObservedPolicy>, Fault> {
     let arn = home.arn(number);
-    let answer = client
-        .get_policy()
-        .policy_arn(&arn)
-        .send()
-        .await
-        .map_err(|error| classify::fault(GET_POLICY, &error));
+    let answer = client.get_policy().policy_arn(&arn).send().await.map_err(|error| classify::fault(GET_POLICY, &error));
     let found = match answer {
-        Ok(answer) => answer
-            .policy
-            .ok_or_else(|| Fault::new(FaultKind::Unreadable, GET_POLICY))?,
+        Ok(answer) => answer.policy.ok_or_else(|| Fault::new(FaultKind::Unreadable, GET_POLICY))?,
         Err(fault) if fault.kind == FaultKind::Missing => return Ok(None),
         Err(fault) => return Err(fault),
     };
     if !is_ours(&found, home) {
         // Nothing more is read of what is not ours: the plan ends at it.
-        return Ok(Some(ObservedPolicy {
-            is_ours: false,
-            resources: None,
-            other_versions: Vec::new(),
-        }));
+        return Ok(Some(ObservedPolicy { is_ours: false, resources: None, other_versions: Vec::new() }));
     }
-    let default = found
-        .default_version_id()
-        .ok_or_else(|| Fault::new(FaultKind::Unreadable, GET_POLICY))?;
+    let default = found.default_version_id().ok_or_else(|| Fault::new(FaultKind::Unreadable, GET_POLICY))?;
     let (other_versions, resources) =
         try_join(other_versions(client, &arn, default), resources(client, &arn, default)).await?;
-    Ok(Some(ObservedPolicy {
-        is_ours: true,
-        resources,
-        other_versions,
-    }))
+    Ok(Some(ObservedPolicy { is_ours: true, resources, other_versions }))
 }
 
 fn is_ours(policy: &Policy, home: &PolicyHome) -> bool {
-    policy
-        .tags()
-        .iter()
-        .any(|tag| tag.key() == CLUSTER_TAG && tag.value() == home.cluster)
+    policy.tags().iter().any(|tag| tag.key() == CLUSTER_TAG && tag.value() == home.cluster)
 }
 
 async fn other_versions(client: &Client, arn: &str, default: &str) -> Result<Vec<String>, Fault> {
     let pages = client.list_policy_versions().policy_arn(arn).into_paginator().items();
-    let listed: Vec<PolicyVersion> = pages
-        .send()
-        .collect::<Result<_, _>>()
-        .await
-        .map_err(|error| classify::fault(LIST_VERSIONS, &error))?;
-    let mut others: Vec<String> = listed
-        .into_iter()
-        .filter_map(|version| version.version_id)
-        .filter(|version| version != default)
-        .collect();
+    let listed: Vec<PolicyVersion> =
+        pages.send().collect::<Result<_, _>>().await.map_err(|error| classify::fault(LIST_VERSIONS, &error))?;
+    let mut others: Vec<String> =
+        listed.into_iter().filter_map(|version| version.version_id).filter(|version| version != default).collect();
     others.sort_by_key(|version| age(version));
     Ok(others)
 }
 
 /// Versions are called `v1`, `v2`, ... in the order in which they were made, and no number is used again.
 fn age(version: &str) -> u64 {
-    version
-        .strip_prefix('v')
-        .and_then(|number| number.parse().ok())
-        .unwrap_or_default()
+    version.strip_prefix('v').and_then(|number| number.parse().ok()).unwrap_or_default()
 }
 
 /// What a version allows; none when its document is none of ours.

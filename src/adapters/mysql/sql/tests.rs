@@ -37,9 +37,7 @@ fn an_account_is_created_with_plugin_tls_and_mark_in_one_statement() {
 #[test]
 fn accounts_of_mariadb_carry_no_mark() {
     assert_eq!(
-        create_account(Engine::MariaDb, &user(), &host(), &owner())
-            .unwrap()
-            .text,
+        create_account(Engine::MariaDb, &user(), &host(), &owner()).unwrap().text,
         "CREATE USER 'app_orders'@'10.1.%' IDENTIFIED WITH AWSAuthenticationPlugin AS 'RDS' REQUIRE SSL"
     );
 }
@@ -54,14 +52,8 @@ fn accounts_are_altered() {
         use_plugin(&user(), &host()).unwrap().text,
         "ALTER USER 'app_orders'@'10.1.%' IDENTIFIED WITH AWSAuthenticationPlugin AS 'RDS' REQUIRE SSL"
     );
-    assert_eq!(
-        require_tls(&user(), &host()).unwrap().text,
-        "ALTER USER 'app_orders'@'10.1.%' REQUIRE SSL"
-    );
-    assert_eq!(
-        drop_account(&user(), &host()).unwrap().text,
-        "DROP USER IF EXISTS 'app_orders'@'10.1.%'"
-    );
+    assert_eq!(require_tls(&user(), &host()).unwrap().text, "ALTER USER 'app_orders'@'10.1.%' REQUIRE SSL");
+    assert_eq!(drop_account(&user(), &host()).unwrap().text, "DROP USER IF EXISTS 'app_orders'@'10.1.%'");
 }
 
 #[test]
@@ -72,9 +64,7 @@ fn a_grant_keeps_the_backslash_of_its_pattern() {
         "GRANT SELECT, INSERT ON `orders\\_prod`.* TO 'app_orders'@'10.1.%'"
     );
     assert_eq!(
-        revoke(&user(), &host(), "we`ird", &[Privilege::CreateTemporaryTables].into())
-            .unwrap()
-            .text,
+        revoke(&user(), &host(), "we`ird", &[Privilege::CreateTemporaryTables].into()).unwrap().text,
         "REVOKE CREATE TEMPORARY TABLES ON `we``ird`.* FROM 'app_orders'@'10.1.%'"
     );
 }
@@ -97,10 +87,7 @@ fn the_server_is_asked_about_itself() {
         facts().text,
         "SELECT VERSION() AS version, CAST(@@lower_case_table_names AS SIGNED) AS lower_case_table_names, CAST(@@read_only AS CHAR) AS read_only, CAST(@@innodb_read_only AS SIGNED) AS innodb_read_only, /*!80016 CAST(@@partial_revokes AS SIGNED) + */ 0 AS partial_revokes, (SELECT COUNT(*) FROM information_schema.PLUGINS WHERE PLUGIN_NAME = ? AND PLUGIN_STATUS = 'ACTIVE') AS plugins, (SELECT COUNT(*) FROM information_schema.TABLES WHERE TABLE_SCHEMA = ? AND TABLE_NAME = ?) AS ledgers"
     );
-    assert_eq!(
-        facts().values,
-        ["AWSAuthenticationPlugin", "iamdb_operator", "accounts"]
-    );
+    assert_eq!(facts().values, ["AWSAuthenticationPlugin", "iamdb_operator", "accounts"]);
 }
 
 #[test]
@@ -112,10 +99,7 @@ fn accounts_are_read_without_their_password_hashes() {
 
 #[test]
 fn the_ledger_is_created() {
-    assert_eq!(
-        create_ledger_schema().text,
-        "CREATE DATABASE IF NOT EXISTS iamdb_operator"
-    );
+    assert_eq!(create_ledger_schema().text, "CREATE DATABASE IF NOT EXISTS iamdb_operator");
     assert_eq!(
         create_ledger_table().text,
         "CREATE TABLE IF NOT EXISTS iamdb_operator.accounts (user VARCHAR(128) CHARACTER SET utf8mb3 COLLATE utf8mb3_bin NOT NULL, host VARCHAR(255) CHARACTER SET utf8mb3 COLLATE utf8mb3_bin NOT NULL, owner JSON NOT NULL, state ENUM('Intent', 'Owned') NOT NULL, stamp BIGINT NOT NULL, PRIMARY KEY (user, host)) ENGINE = InnoDB"
@@ -129,19 +113,13 @@ fn the_ledger_is_written_with_bound_values() {
         intent.text,
         "INSERT INTO iamdb_operator.accounts (user, host, owner, state, stamp) SELECT ?, ?, ?, 'Intent', UNIX_TIMESTAMP() FROM DUAL WHERE NOT EXISTS (SELECT 1 FROM mysql.global_priv a WHERE a.User = ? AND a.Host = ?)"
     );
-    assert_eq!(
-        intent.values,
-        ["app_orders", "10.1.%", MARK_JSON, "app_orders", "10.1.%"]
-    );
+    assert_eq!(intent.values, ["app_orders", "10.1.%", MARK_JSON, "app_orders", "10.1.%"]);
     let clear = clear_intent(&user(), &host(), &owner());
     assert_eq!(
         clear.text,
         "DELETE FROM iamdb_operator.accounts WHERE user = ? AND host = ? AND JSON_VALUE(owner, '$.cluster') = ? AND JSON_VALUE(owner, '$.server') = ? AND NOT EXISTS (SELECT 1 FROM mysql.global_priv a WHERE a.User = ? AND a.Host = ?)"
     );
-    assert_eq!(
-        clear.values,
-        ["app_orders", "10.1.%", "c1", "db-1", "app_orders", "10.1.%"]
-    );
+    assert_eq!(clear.values, ["app_orders", "10.1.%", "c1", "db-1", "app_orders", "10.1.%"]);
     let owned = record_owned(&user(), &host(), &owner());
     assert_eq!(
         owned.text,
@@ -155,10 +133,7 @@ fn the_ledger_is_written_with_bound_values() {
     );
     assert_eq!(mark.values, owned.values);
     let forget = forget(&user(), &host());
-    assert_eq!(
-        forget.text,
-        "DELETE FROM iamdb_operator.accounts WHERE user = ? AND host = ?"
-    );
+    assert_eq!(forget.text, "DELETE FROM iamdb_operator.accounts WHERE user = ? AND host = ?");
     assert_eq!(forget.values, ["app_orders", "10.1.%"]);
     assert_eq!(
         ledger(&user()).text,
