@@ -80,74 +80,57 @@ impl Clock for WallClock {
 pub async fn run(config: Config, stop: CancellationToken) -> Result<(), Failure> {
     let client = client().await?;
     let cluster_id = cluster_id(&client, config.cluster_id).await?;
-    tracing::info!(
-        cluster_id,
-        namespace = config.namespace,
-        version = env!("CARGO_PKG_VERSION"),
-        "starting"
-    );
-    let settings = Settings {
-        cluster_id,
-        namespace: config.namespace,
-        resync: config.resync,
-    };
-    let metrics = Metrics::new();
+    tracing::info!(cluster_id, namespace = config.namespace, version = env!("CARGO_PKG_VERSION"), "starting");
+    let settings = Settings { cluster_id, namespace: config.namespace, resync: config.resync };
     let readiness = Readiness::default();
-    let (feeds, watches) = feeds(&client, &settings.namespace);
-    let (news_in, news_out) = mpsc::unbounded_channel();
-    let clock: Arc<dyn Clock> = Arc::new(WallClock);
-    let aws = Aws::load().await;
-    let credentials = CredentialCache::new(client.clone(), Arc::new(aws.sessions()), clock.clone());
-    let secrets = feeds.secrets.store().clone();
-    let engine = Engine::new(
-        client.clone(),
-        MARKS,
-        secrets,
-        credentials,
-        clock.clone(),
-        metrics.clone(),
-        news_in,
-    );
-    let reporter = Reporter {
-        controller: FIELD_MANAGER.into(),
-        instance: None,
-    };
-    let context = Arc::new(Context {
-        recorder: Recorder::new(client.clone(), reporter),
-        client,
-        settings,
-        feeds,
-        clock,
-        metrics: metrics.clone(),
-        instances: Arc::new(aws.instances()),
-        admin_secrets: Arc::new(aws.admin_secrets()),
-        databases: Arc::new(MySqlDatabases::new(
-            Deadlines::default(),
-            config.allow_loopback_databases,
-        )),
-        policies: Arc::new(aws.policies()),
-        entitlements: Entitlements::default(),
-        engine: engine.clone(),
-    });
+    let (context, watches, news) = compose(client, settings, config.allow_loopback_databases).await;
     let watching = tokio::spawn(future::join_all(watches));
-    let serving = http::serve(config.listen, metrics, readiness.clone());
-    let working = work(context, engine, news_out, readiness, stop);
+    let serving = http::serve(config.listen, context.metrics.clone(), readiness.clone());
     let outcome = tokio::select! {
         served = serving => served.map_err(|error| Failure::Listen(config.listen, error)),
-        () = working => Ok(()),
+        () = work(context, news, readiness, stop) => Ok(()),
     };
     watching.abort();
     outcome
 }
 
+/// Uids of tokens whose rotation has something to tell.
+type News = mpsc::UnboundedReceiver<String>;
+
+/// Everything that works, put together; nothing of it has started.
+async fn compose(
+    client: kube::Client,
+    settings: Settings,
+    allow_loopback_databases: bool,
+) -> (Arc<Context>, Vec<BoxFuture<'static, ()>>, News) {
+    let (feeds, watches) = feeds(&client, &settings.namespace);
+    let (news_in, news_out) = mpsc::unbounded_channel();
+    let clock: Arc<dyn Clock> = Arc::new(WallClock);
+    let metrics = Metrics::new();
+    let aws = Aws::load().await;
+    let credentials = CredentialCache::new(client.clone(), Arc::new(aws.sessions()), clock.clone());
+    let secrets = feeds.secrets.store().clone();
+    let engine = Engine::new(client.clone(), MARKS, secrets, credentials, clock.clone(), metrics.clone(), news_in);
+    let reporter = Reporter { controller: FIELD_MANAGER.into(), instance: None };
+    let context = Context {
+        recorder: Recorder::new(client.clone(), reporter),
+        client,
+        settings,
+        feeds,
+        clock,
+        metrics,
+        instances: Arc::new(aws.instances()),
+        admin_secrets: Arc::new(aws.admin_secrets()),
+        databases: Arc::new(MySqlDatabases::new(Deadlines::default(), allow_loopback_databases)),
+        policies: Arc::new(aws.policies()),
+        entitlements: Entitlements::default(),
+        engine,
+    };
+    (Arc::new(context), watches, news_out)
+}
+
 /// Waits for the watches to catch up, then works until `stop`.
-async fn work(
-    context: Arc<Context>,
-    engine: Arc<Engine>,
-    news: mpsc::UnboundedReceiver<String>,
-    readiness: Readiness,
-    stop: CancellationToken,
-) {
+async fn work(context: Arc<Context>, news: News, readiness: Readiness, stop: CancellationToken) {
     let feeds = &context.feeds;
     let caught_up = future::join_all([
         feeds.servers.caught_up().boxed(),
@@ -162,7 +145,7 @@ async fn work(
         () = stop.cancelled() => return,
     }
     tracing::info!("watches have caught up");
-    let rotation = engine.run(feeds.secrets.subscribe(), stop.clone());
+    let rotation = context.engine.clone().run(feeds.secrets.subscribe(), stop.clone());
     let news = stream::unfold(news, |mut news| async move { news.recv().await.map(|uid| (uid, news)) });
     future::join(rotation, run_all(context.clone(), news.boxed(), stop)).await;
     tracing::info!("stopped");
@@ -178,36 +161,27 @@ const MARKS: Marks = Marks {
 };
 
 async fn client() -> Result<kube::Client, Failure> {
-    let config = kube::Config::infer()
-        .await
-        .map_err(|error| Failure::Kubeconfig(Box::new(error)))?;
+    let config = kube::Config::infer().await.map_err(|error| Failure::Kubeconfig(Box::new(error)))?;
     kube::Client::try_from(config).map_err(|error| Failure::NoCluster(Box::new(error)))
 }
 
 async fn cluster_id(client: &kube::Client, given: Option<String>) -> Result<String, Failure> {
-    let id = match given {
-        Some(id) => id,
-        None => {
-            let namespaces = Api::<Namespace>::all(client.clone());
-            let found = call("read namespace kube-system", namespaces.get("kube-system")).await;
-            found.map_err(Failure::ClusterId)?.uid().unwrap_or_default()
-        }
+    let id = if let Some(id) = given {
+        id
+    } else {
+        let namespaces = Api::<Namespace>::all(client.clone());
+        let found = call("read namespace kube-system", namespaces.get("kube-system")).await;
+        found.map_err(Failure::ClusterId)?.uid().unwrap_or_default()
     };
     // It goes into policy names, paths and quoted SQL text.
     let ok = |b: u8| b.is_ascii_alphanumeric() || matches!(b, b'.' | b'_' | b'-');
-    if (1..=64).contains(&id.len()) && id.bytes().all(ok) {
-        Ok(id)
-    } else {
-        Err(Failure::BadClusterId)
-    }
+    if (1..=64).contains(&id.len()) && id.bytes().all(ok) { Ok(id) } else { Err(Failure::BadClusterId) }
 }
 
 /// All watches, slimmed to what is read of them.
 fn feeds(client: &kube::Client, namespace: &str) -> (Feeds, Vec<BoxFuture<'static, ()>>) {
     let config = watcher::Config::default();
-    let ours = config
-        .clone()
-        .labels(&format!("{}={}", api::MANAGED_BY_LABEL, api::MANAGED_BY));
+    let ours = config.clone().labels(&format!("{}={}", api::MANAGED_BY_LABEL, api::MANAGED_BY));
     let (servers, watch_servers) = Feed::new(Api::all(client.clone()), config.clone(), |_| ());
     let (users, watch_users) = Feed::new(Api::all(client.clone()), config.clone(), |_| ());
     let (tokens, watch_tokens) = Feed::new(Api::all(client.clone()), config.clone(), |_| ());
@@ -228,15 +202,5 @@ fn feeds(client: &kube::Client, namespace: &str) -> (Feeds, Vec<BoxFuture<'stati
         watch_config_maps.boxed(),
         watch_secrets.boxed(),
     ];
-    (
-        Feeds {
-            servers,
-            users,
-            tokens,
-            namespaces,
-            config_maps,
-            secrets,
-        },
-        watches,
-    )
+    (Feeds { servers, users, tokens, namespaces, config_maps, secrets }, watches)
 }

@@ -80,20 +80,13 @@ impl Fault {
     /// A fault without a code.
     #[must_use]
     pub const fn new(kind: FaultKind, operation: &'static str) -> Self {
-        Self {
-            kind,
-            operation,
-            code: None,
-        }
+        Self { kind, operation, code: None }
     }
 
     /// The same with the other side's code.
     #[must_use]
     pub fn with_code(self, code: impl Into<String>) -> Self {
-        Self {
-            code: Some(code.into()),
-            ..self
-        }
+        Self { code: Some(code.into()), ..self }
     }
 }
 

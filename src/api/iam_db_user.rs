@@ -37,10 +37,7 @@ pub struct IamDbUserSpec {
     pub username: String,
     /// Host patterns; one account is made for each.
     #[serde(default = "any_host")]
-    #[schemars(
-        length(min = 1, max = 16),
-        inner(length(min = 1, max = 255), regex(pattern = r"^[a-z0-9.:/_%-]+$"))
-    )]
+    #[schemars(length(min = 1, max = 16), inner(length(min = 1, max = 255), regex(pattern = r"^[a-z0-9.:/_%-]+$")))]
     #[x_kube(merge_strategy = ListMerge::Set)]
     pub hosts: Vec<String>,
     /// Exactly the grants that the account shall have.

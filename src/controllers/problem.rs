@@ -30,29 +30,17 @@ pub(super) struct Problem {
 impl Problem {
     /// Something that only a change of an object can mend.
     pub(super) fn of_spec(reason: Reason, message: impl Into<String>) -> Self {
-        Self {
-            reason,
-            message: message.into(),
-            retry: Retry::OnChange,
-        }
+        Self { reason, message: message.into(), retry: Retry::OnChange }
     }
 
     /// Something outside that may pass.
     pub(super) fn passing(reason: Reason, message: impl Into<String>) -> Self {
-        Self {
-            reason,
-            message: message.into(),
-            retry: Retry::Backoff,
-        }
+        Self { reason, message: message.into(), retry: Retry::Backoff }
     }
 
     /// Something outside that somebody has to decide.
     pub(super) fn standing(reason: Reason, message: impl Into<String>) -> Self {
-        Self {
-            reason,
-            message: message.into(),
-            retry: Retry::Resync,
-        }
+        Self { reason, message: message.into(), retry: Retry::Resync }
     }
 
     /// What went wrong around a finalizer: our own problem, or the apiserver's answer to storing the finalizer.
@@ -127,9 +115,6 @@ impl From<policy::Foreign> for Problem {
 
 impl From<ca::NotABundle> for Problem {
     fn from(error: ca::NotABundle) -> Self {
-        Self::of_spec(
-            Reason::TlsVerificationFailed,
-            format!("the CA bundle cannot be used: {error}"),
-        )
+        Self::of_spec(Reason::TlsVerificationFailed, format!("the CA bundle cannot be used: {error}"))
     }
 }

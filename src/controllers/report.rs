@@ -41,38 +41,20 @@ impl Verdict {
             Self::Bad(problem) => (Truth::False, problem.reason, problem.message.clone()),
             Self::Waiting(reason, message) => (Truth::Unknown, *reason, message.clone()),
         };
-        Finding {
-            kind: kind.as_str(),
-            truth,
-            reason: reason.as_str(),
-            message,
-        }
+        Finding { kind: kind.as_str(), truth, reason: reason.as_str(), message }
     }
 }
 
 /// The findings of an object: its parts, and `Ready`, which is the first part that is not good, or `all_good`.
 pub(super) fn findings(parts: &[(ConditionType, Verdict)], all_good: &str) -> Vec<Finding> {
-    let first_bad = parts
-        .iter()
-        .map(|(_, verdict)| verdict)
-        .find(|verdict| matches!(verdict, Verdict::Bad(_)));
-    let first_open = first_bad.or_else(|| {
-        parts
-            .iter()
-            .map(|(_, verdict)| verdict)
-            .find(|verdict| !verdict.is_good())
-    });
+    let first_bad = parts.iter().map(|(_, verdict)| verdict).find(|verdict| matches!(verdict, Verdict::Bad(_)));
+    let first_open = first_bad.or_else(|| parts.iter().map(|(_, verdict)| verdict).find(|verdict| !verdict.is_good()));
     let ready = match first_open {
         None => Verdict::Good(all_good.to_owned()).finding(ConditionType::Ready),
         // Ready is never unknown once it was looked at: a user either can log in or cannot.
-        Some(verdict) => Finding {
-            truth: Truth::False,
-            ..verdict.finding(ConditionType::Ready)
-        },
+        Some(verdict) => Finding { truth: Truth::False, ..verdict.finding(ConditionType::Ready) },
     };
-    std::iter::once(ready)
-        .chain(parts.iter().map(|(kind, verdict)| verdict.finding(*kind)))
-        .collect()
+    std::iter::once(ready).chain(parts.iter().map(|(kind, verdict)| verdict.finding(*kind))).collect()
 }
 
 /// Conditions of `current` brought up to `findings`.
@@ -109,23 +91,14 @@ where
     let (kind, name) = (K::kind(&()), object.name_any());
     tracing::info!(%kind, namespace = object.namespace(), name, reason = now.reason, message = now.message, "status changed");
     let event = Event {
-        type_: if now.status == "True" {
-            EventType::Normal
-        } else {
-            EventType::Warning
-        },
+        type_: if now.status == "True" { EventType::Normal } else { EventType::Warning },
         reason: now.reason,
         note: Some(now.message.chars().take(1_000).collect()),
         action: "Reconcile".into(),
         secondary: None,
     };
     // An Event that is lost is told again by the condition.
-    if let Err(error) = status::call(
-        "publish Event",
-        context.recorder.publish(&event, &object.object_ref(&())),
-    )
-    .await
-    {
+    if let Err(error) = status::call("publish Event", context.recorder.publish(&event, &object.object_ref(&()))).await {
         tracing::warn!(%kind, name, %error, "event not published");
     }
     Ok(())
@@ -142,36 +115,21 @@ mod tests {
     #[test]
     fn ready_is_the_first_broken_part() {
         let parts = [
-            (
-                ConditionType::AccountReady,
-                Verdict::Waiting(Reason::Resolving, "later".into()),
-            ),
+            (ConditionType::AccountReady, Verdict::Waiting(Reason::Resolving, "later".into())),
             (ConditionType::PolicyReady, bad(Reason::PrincipalNotFound)),
         ];
         let findings = findings(&parts, "all good");
-        assert_eq!(
-            (findings[0].truth, findings[0].reason),
-            (Truth::False, "PrincipalNotFound")
-        );
+        assert_eq!((findings[0].truth, findings[0].reason), (Truth::False, "PrincipalNotFound"));
         assert_eq!((findings[1].truth, findings[1].reason), (Truth::Unknown, "Resolving"));
     }
 
     #[test]
     fn ready_waits_for_what_is_not_known_and_is_true_when_all_is_good() {
-        let waiting = [(
-            ConditionType::AccountReady,
-            Verdict::Waiting(Reason::Resolving, "later".into()),
-        )];
-        assert_eq!(
-            (findings(&waiting, "")[0].truth, findings(&waiting, "")[0].reason),
-            (Truth::False, "Resolving")
-        );
+        let waiting = [(ConditionType::AccountReady, Verdict::Waiting(Reason::Resolving, "later".into()))];
+        assert_eq!((findings(&waiting, "")[0].truth, findings(&waiting, "")[0].reason), (Truth::False, "Resolving"));
         let good = [(ConditionType::AccountReady, Verdict::Good("made".into()))];
         assert_eq!(
-            (
-                findings(&good, "done")[0].truth,
-                findings(&good, "done")[0].message.as_str()
-            ),
+            (findings(&good, "done")[0].truth, findings(&good, "done")[0].message.as_str()),
             (Truth::True, "done")
         );
     }

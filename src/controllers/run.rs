@@ -43,23 +43,21 @@ pub async fn run_all(
     let feeds = &context.feeds;
     let server_wakes = stream::select(
         config_map_wakes(&context),
-        related(&feeds.users, own_state, |user: &IamDbUser| {
-            vec![ObjectRef::new(&user.spec.server_ref.name)]
-        }),
+        related(&feeds.users, own_state, |user: &IamDbUser| vec![ObjectRef::new(&user.spec.server_ref.name)]),
     );
     let user_wakes = stream::select(
         related(&feeds.servers, db_server::fingerprint, {
             let users = feeds.users.store().clone();
             move |server: &DbServer| {
                 let name = server.name_any();
-                refs(users.state_filter(|user| user.spec.server_ref.name == name))
+                refs(&users.state_filter(|user| user.spec.server_ref.name == name))
             }
         }),
         related(&feeds.namespaces, labels, {
             let users = feeds.users.store().clone();
             move |namespace: &Namespace| {
                 let name = namespace.name_any();
-                refs(users.state_filter(|user| user.namespace().as_deref() == Some(&name)))
+                refs(&users.state_filter(|user| user.namespace().as_deref() == Some(&name)))
             }
         }),
     );
@@ -164,10 +162,7 @@ fn applied<K>(change: Change<K>) -> Option<Arc<K>> {
 /// What wakes an object's own controller: its generation, its finalizers, its deletion, and annotations of ours. Status is not among them, or
 /// every status write would be work.
 pub(super) fn own_state<K: Resource>(object: &K) -> u64 {
-    let ours = object
-        .annotations()
-        .iter()
-        .filter(|(key, _)| key.split('/').next() == Some(GROUP));
+    let ours = object.annotations().iter().filter(|(key, _)| key.split('/').next() == Some(GROUP));
     digest(&(
         object.meta().uid.as_deref(),
         object.meta().generation,
@@ -226,11 +221,8 @@ where
     changes(feed, fingerprint).flat_map(move |change| stream::iter(whom(change.object())))
 }
 
-fn refs<K: Resource<DynamicType = ()>>(objects: Vec<Arc<K>>) -> Vec<ObjectRef<K>> {
-    objects
-        .iter()
-        .map(|object| ObjectRef::from_obj(object.as_ref()))
-        .collect()
+fn refs<K: Resource<DynamicType = ()>>(objects: &[Arc<K>]) -> Vec<ObjectRef<K>> {
+    objects.iter().map(|object| ObjectRef::from_obj(object.as_ref())).collect()
 }
 
 fn token_index<K: 'static>(
@@ -238,7 +230,7 @@ fn token_index<K: 'static>(
     belongs: fn(&K, &DbAuthToken) -> bool,
 ) -> impl Fn(&K) -> Vec<ObjectRef<DbAuthToken>> + Send + 'static {
     let tokens = context.feeds.tokens.store().clone();
-    move |object| refs(tokens.state_filter(|token| belongs(object, token)))
+    move |object| refs(&tokens.state_filter(|token| belongs(object, token)))
 }
 
 fn all_tokens<K: 'static>(context: &Context) -> impl Fn(&K) -> Vec<ObjectRef<DbAuthToken>> + Send + 'static {
@@ -249,7 +241,7 @@ fn config_map_wakes(context: &Context) -> impl Stream<Item = ObjectRef<DbServer>
     let servers = context.feeds.servers.store().clone();
     related(&context.feeds.config_maps, content, move |config_map: &ConfigMap| {
         let name = config_map.name_any();
-        refs(servers.state_filter(|server| server.spec.ca.config_map.as_ref().is_some_and(|it| it.name == name)))
+        refs(&servers.state_filter(|server| server.spec.ca.config_map.as_ref().is_some_and(|it| it.name == name)))
     })
 }
 
@@ -260,6 +252,6 @@ where
     let tokens = context.feeds.tokens.store().clone();
     news.flat_map(move |uid| {
         let found = tokens.find(|token| token.uid().as_deref() == Some(&uid));
-        stream::iter(refs(found.into_iter().collect()))
+        stream::iter(found.map(|token| ObjectRef::from_obj(token.as_ref())))
     })
 }

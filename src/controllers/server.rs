@@ -66,21 +66,11 @@ pub(super) fn resolved(object: &DbServer) -> Result<Server, Problem> {
 pub(super) fn ca(context: &Context, object: &DbServer) -> Result<Bundle, Problem> {
     let source = &object.spec.ca;
     let (CaType::ConfigMap, Some(reference)) = (source.kind, &source.config_map) else {
-        return Err(Problem::of_spec(
-            Reason::NotSupportedYet,
-            "spec.ca.type is not known to this version",
-        ));
+        return Err(Problem::of_spec(Reason::NotSupportedYet, "spec.ca.type is not known to this version"));
     };
     let namespace = &context.settings.namespace;
-    let found = context
-        .feeds
-        .config_maps
-        .store()
-        .get(&ObjectRef::<ConfigMap>::new(&reference.name).within(namespace));
-    let text = found
-        .as_deref()
-        .and_then(|found| found.data.as_ref())
-        .and_then(|data| data.get(&reference.key));
+    let found = context.feeds.config_maps.store().get(&ObjectRef::<ConfigMap>::new(&reference.name).within(namespace));
+    let text = found.as_deref().and_then(|found| found.data.as_ref()).and_then(|data| data.get(&reference.key));
     let text = text.ok_or_else(|| {
         let message = format!("ConfigMap {namespace}/{} has no key {}", reference.name, reference.key);
         Problem::of_spec(Reason::TlsVerificationFailed, message)
@@ -90,26 +80,13 @@ pub(super) fn ca(context: &Context, object: &DbServer) -> Result<Bundle, Problem
 
 /// The tenancy rules of a DbServer, for a request from `namespace`.
 pub(super) fn rules(context: &Context, object: &DbServer, namespace: &str) -> Vec<Rule> {
-    let labels = context
-        .feeds
-        .namespaces
-        .store()
-        .get(&ObjectRef::<Namespace>::new(namespace));
-    object
-        .spec
-        .tenancy
-        .iter()
-        .map(|rule| translate(rule, namespace, labels.as_deref()))
-        .collect()
+    let labels = context.feeds.namespaces.store().get(&ObjectRef::<Namespace>::new(namespace));
+    object.spec.tenancy.iter().map(|rule| translate(rule, namespace, labels.as_deref())).collect()
 }
 
 fn translate(rule: &api::TenancyRule, namespace: &str, object: Option<&Namespace>) -> Rule {
-    let fill = |patterns: &[String]| {
-        patterns
-            .iter()
-            .map(|pattern| pattern.replace("${namespace}", namespace))
-            .collect()
-    };
+    let fill =
+        |patterns: &[String]| patterns.iter().map(|pattern| pattern.replace("${namespace}", namespace)).collect();
     Rule {
         name: rule.name.clone(),
         is_for_namespace: is_for(&rule.namespaces, namespace, object),
@@ -125,11 +102,7 @@ fn translate(rule: &api::TenancyRule, namespace: &str, object: Option<&Namespace
 fn is_for(set: &NamespaceSet, namespace: &str, object: Option<&Namespace>) -> bool {
     // A namespace that is not known matches no selector, not even the empty one.
     let selected = |selector: Selector| object.is_some_and(|object| selector.matches(object.labels()));
-    let by_label = set
-        .selector
-        .clone()
-        .and_then(|selector| Selector::try_from(selector).ok())
-        .is_some_and(selected);
+    let by_label = set.selector.clone().and_then(|selector| Selector::try_from(selector).ok()).is_some_and(selected);
     by_label || set.names.iter().any(|name| name == namespace)
 }
 
@@ -168,11 +141,7 @@ mod tests {
 
     fn namespace(labels: &[(&str, &str)]) -> Namespace {
         let mut namespace = Namespace::default();
-        namespace.labels_mut().extend(
-            labels
-                .iter()
-                .map(|(key, value)| ((*key).to_owned(), (*value).to_owned())),
-        );
+        namespace.labels_mut().extend(labels.iter().map(|(key, value)| ((*key).to_owned(), (*value).to_owned())));
         namespace
     }
 

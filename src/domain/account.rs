@@ -83,10 +83,7 @@ pub enum LedgerState {
 }
 
 /// One change in the database.
-#[allow(
-    missing_docs,
-    reason = "the fields are what the step is about: whose host, which schema, which privileges"
-)]
+#[allow(missing_docs, reason = "the fields are what the step is about: whose host, which schema, which privileges")]
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum AccountStep {
     /// Write down that the account is about to be created, into the operator's own table.
@@ -102,17 +99,9 @@ pub enum AccountStep {
     /// Let the account log in only over TLS.
     RequireTls { host: HostPattern },
     /// Grant privileges on a schema.
-    Grant {
-        host: HostPattern,
-        schema: String,
-        privileges: BTreeSet<Privilege>,
-    },
+    Grant { host: HostPattern, schema: String, privileges: BTreeSet<Privilege> },
     /// Take privileges on a schema away. `schema` is the stored spelling: any other is an error.
-    Revoke {
-        host: HostPattern,
-        schema: String,
-        privileges: BTreeSet<Privilege>,
-    },
+    Revoke { host: HostPattern, schema: String, privileges: BTreeSet<Privilege> },
     /// Drop the account.
     Drop { host: HostPattern },
     /// Remove the row from the operator's own table.
@@ -156,11 +145,7 @@ pub enum Refusal {
     Privileged { username: Username, host: String },
     /// Somebody else's mark is on it.
     #[error("'{username}'@'{host}' belongs to {owner}")]
-    Owned {
-        username: Username,
-        host: String,
-        owner: OtherOwner,
-    },
+    Owned { username: Username, host: String, owner: OtherOwner },
     /// A foreign account of this name with another host may win the login.
     #[error("the foreign account '{username}'@'{host}' may win the login for this user name")]
     Shadowed { username: Username, host: String },
@@ -194,23 +179,12 @@ pub fn plan(
             continue;
         }
         match (
-            standing(
-                &desired.username,
-                &desired.owner,
-                host,
-                account,
-                observed,
-                facts,
-                &is_alive,
-            ),
+            standing(&desired.username, &desired.owner, host, account, observed, facts, &is_alive),
             HostPattern::parse(host),
         ) {
             (Standing::Ours | Standing::OursToRecord, Ok(host)) => surplus.push(host),
             _ => {
-                return Err(Refusal::Shadowed {
-                    username: desired.username.clone(),
-                    host: host.clone(),
-                });
+                return Err(Refusal::Shadowed { username: desired.username.clone(), host: host.clone() });
             }
         }
     }
@@ -222,18 +196,12 @@ pub fn plan(
     }
     for host in &desired.hosts {
         let empty = SchemaGrants::new();
-        let held = observed
-            .accounts
-            .get(host.as_str())
-            .map_or(&empty, |account| &account.grants);
+        let held = observed.accounts.get(host.as_str()).map_or(&empty, |account| &account.grants);
         steps.extend(difference(host, &wanted, held, Direction::Grant));
     }
     for host in &desired.hosts {
         let empty = SchemaGrants::new();
-        let held = observed
-            .accounts
-            .get(host.as_str())
-            .map_or(&empty, |account| &account.grants);
+        let held = observed.accounts.get(host.as_str()).map_or(&empty, |account| &account.grants);
         steps.extend(difference(host, held, &wanted, Direction::Revoke));
     }
     if desired.drop_surplus {
@@ -254,7 +222,7 @@ pub fn plan_removal(
     let is_alive = |_: &str| true; // a namesake's account is the namesake's to drop
     let mut steps = Vec::new();
     for (host, account) in &observed.accounts {
-        let ours = match standing(username, owner, host, account, observed, facts, &is_alive) {
+        let ours = match standing(username, owner, host, account, observed, facts, is_alive) {
             Standing::Ours | Standing::OursToRecord => true,
             Standing::Refused(_) => false,
         };
@@ -274,10 +242,7 @@ pub fn plan_removal(
 fn schema_grants(desired: &DesiredUser, facts: &ServerFacts) -> SchemaGrants {
     let mut wanted = SchemaGrants::new();
     for (database, privileges) in &desired.grants {
-        wanted
-            .entry(facts.schema_pattern(database.as_str()))
-            .or_default()
-            .extend(privileges);
+        wanted.entry(facts.schema_pattern(database.as_str())).or_default().extend(privileges);
     }
     wanted
 }
@@ -290,32 +255,19 @@ fn create(
     is_alive: impl Fn(&str) -> bool,
 ) -> Result<Vec<AccountStep>, Refusal> {
     let owner = desired.owner.clone();
-    let create = AccountStep::Create {
-        host: host.clone(),
-        owner: owner.clone(),
-    };
+    let create = AccountStep::Create { host: host.clone(), owner: owner.clone() };
     if facts.engine == Engine::MySql {
         return Ok(vec![create]);
     }
     if let Some(row) = observed.ledger.get(host.as_str())
         && let Claim::Other(other) = owner.claim(&row.owner, is_alive)
     {
-        return Err(Refusal::Owned {
-            username: desired.username.clone(),
-            host: host.to_string(),
-            owner: other,
-        });
+        return Err(Refusal::Owned { username: desired.username.clone(), host: host.to_string(), owner: other });
     }
     Ok(vec![
-        AccountStep::RecordIntent {
-            host: host.clone(),
-            owner: owner.clone(),
-        },
+        AccountStep::RecordIntent { host: host.clone(), owner: owner.clone() },
         create,
-        AccountStep::RecordOwned {
-            host: host.clone(),
-            owner,
-        },
+        AccountStep::RecordOwned { host: host.clone(), owner },
     ])
 }
 
@@ -327,15 +279,8 @@ fn repair(
     facts: &ServerFacts,
     is_alive: impl Fn(&str) -> bool,
 ) -> Result<Vec<AccountStep>, Refusal> {
-    let to_record = match standing(
-        &desired.username,
-        &desired.owner,
-        host.as_str(),
-        account,
-        observed,
-        facts,
-        is_alive,
-    ) {
+    let to_record = match standing(&desired.username, &desired.owner, host.as_str(), account, observed, facts, is_alive)
+    {
         Standing::Ours => false,
         Standing::OursToRecord => true,
         Standing::Refused(refusal) => return Err(refusal),
@@ -349,17 +294,11 @@ fn repair(
     }
     match facts.engine {
         Engine::MySql if to_record => {
-            steps.push(AccountStep::Mark {
-                host: host.clone(),
-                owner: desired.owner.clone(),
-            });
+            steps.push(AccountStep::Mark { host: host.clone(), owner: desired.owner.clone() });
         }
         // Setting the plugin moves the stamp, so the record is renewed with it.
         Engine::MariaDb if to_record || wrong_plugin => {
-            steps.push(AccountStep::RecordOwned {
-                host: host.clone(),
-                owner: desired.owner.clone(),
-            });
+            steps.push(AccountStep::RecordOwned { host: host.clone(), owner: desired.owner.clone() });
         }
         Engine::MySql | Engine::MariaDb => {}
     }
@@ -407,9 +346,8 @@ fn standing(
     match mark.map(|mark| owner.claim(mark, is_alive)) {
         None => Standing::Refused(Refusal::Foreign { username, host }),
         Some(Claim::Other(owner)) => Standing::Refused(Refusal::Owned { username, host, owner }),
-        Some(Claim::MineAgain) => Standing::OursToRecord,
         Some(Claim::Mine) if is_recorded => Standing::Ours,
-        Some(Claim::Mine) => Standing::OursToRecord,
+        Some(Claim::Mine | Claim::MineAgain) => Standing::OursToRecord,
     }
 }
 
@@ -428,22 +366,11 @@ fn difference(
 ) -> impl Iterator<Item = AccountStep> {
     more.iter().filter_map(move |(schema, privileges)| {
         let empty = BTreeSet::new();
-        let privileges: BTreeSet<_> = privileges
-            .difference(less.get(schema).unwrap_or(&empty))
-            .copied()
-            .collect();
+        let privileges: BTreeSet<_> = privileges.difference(less.get(schema).unwrap_or(&empty)).copied().collect();
         let (host, schema) = (host.clone(), schema.clone());
         (!privileges.is_empty()).then_some(match direction {
-            Direction::Grant => AccountStep::Grant {
-                host,
-                schema,
-                privileges,
-            },
-            Direction::Revoke => AccountStep::Revoke {
-                host,
-                schema,
-                privileges,
-            },
+            Direction::Grant => AccountStep::Grant { host, schema, privileges },
+            Direction::Revoke => AccountStep::Revoke { host, schema, privileges },
         })
     })
 }
@@ -456,13 +383,7 @@ mod tests {
     const GONE: fn(&str) -> bool = |_| false;
 
     fn facts(engine: Engine) -> ServerFacts {
-        ServerFacts {
-            engine,
-            partial_revokes: false,
-            folds_names: false,
-            read_only: false,
-            plugin_active: true,
-        }
+        ServerFacts { engine, partial_revokes: false, folds_names: false, read_only: false, plugin_active: true }
     }
 
     fn owner() -> Owner {
@@ -486,10 +407,7 @@ mod tests {
             grants: grants
                 .iter()
                 .map(|(database, privileges)| {
-                    (
-                        DatabaseName::parse(database).unwrap(),
-                        privileges.iter().copied().collect(),
-                    )
+                    (DatabaseName::parse(database).unwrap(), privileges.iter().copied().collect())
                 })
                 .collect(),
             owner: owner(),
@@ -513,22 +431,11 @@ mod tests {
     }
 
     fn with(host: &str, account: ObservedAccount) -> ObservedUser {
-        ObservedUser {
-            accounts: [(host.to_owned(), account)].into(),
-            ledger: BTreeMap::new(),
-        }
+        ObservedUser { accounts: [(host.to_owned(), account)].into(), ledger: BTreeMap::new() }
     }
 
     fn row(state: LedgerState, stamp: i64) -> BTreeMap<String, LedgerRow> {
-        [(
-            "%".to_owned(),
-            LedgerRow {
-                owner: owner(),
-                state,
-                stamp,
-            },
-        )]
-        .into()
+        [("%".to_owned(), LedgerRow { owner: owner(), state, stamp })].into()
     }
 
     #[test]
@@ -542,10 +449,7 @@ mod tests {
         assert_eq!(
             steps.unwrap(),
             [
-                AccountStep::Create {
-                    host: host("%"),
-                    owner: owner()
-                },
+                AccountStep::Create { host: host("%"), owner: owner() },
                 AccountStep::Grant {
                     host: host("%"),
                     schema: "orders\\_prod".into(),
@@ -561,18 +465,9 @@ mod tests {
         assert_eq!(
             steps,
             [
-                AccountStep::RecordIntent {
-                    host: host("%"),
-                    owner: owner()
-                },
-                AccountStep::Create {
-                    host: host("%"),
-                    owner: owner()
-                },
-                AccountStep::RecordOwned {
-                    host: host("%"),
-                    owner: owner()
-                },
+                AccountStep::RecordIntent { host: host("%"), owner: owner() },
+                AccountStep::Create { host: host("%"), owner: owner() },
+                AccountStep::RecordOwned { host: host("%"), owner: owner() },
             ]
         );
     }
@@ -582,14 +477,8 @@ mod tests {
         let grants: &[(&str, &[Privilege])] = &[("orders", &[Privilege::Select, Privilege::Insert])];
         let mysql = with("%", account(Some(owner()), grants));
         assert_eq!(plan(&desired(grants), &mysql, &facts(Engine::MySql), ALIVE), Ok(vec![]));
-        let mariadb = ObservedUser {
-            ledger: row(LedgerState::Owned, 1_000),
-            ..with("%", account(None, grants))
-        };
-        assert_eq!(
-            plan(&desired(grants), &mariadb, &facts(Engine::MariaDb), ALIVE),
-            Ok(vec![])
-        );
+        let mariadb = ObservedUser { ledger: row(LedgerState::Owned, 1_000), ..with("%", account(None, grants)) };
+        assert_eq!(plan(&desired(grants), &mariadb, &facts(Engine::MariaDb), ALIVE), Ok(vec![]));
     }
 
     #[test]
@@ -602,36 +491,18 @@ mod tests {
 
     #[test]
     fn on_mariadb_an_account_made_again_by_somebody_else_is_foreign() {
-        let observed = ObservedUser {
-            ledger: row(LedgerState::Owned, 999),
-            ..with("%", account(None, &[]))
-        };
+        let observed = ObservedUser { ledger: row(LedgerState::Owned, 999), ..with("%", account(None, &[])) };
         let refusal = plan(&desired(&[]), &observed, &facts(Engine::MariaDb), ALIVE).unwrap_err();
         assert!(matches!(refusal, Refusal::Foreign { .. }), "{refusal}");
-        assert_eq!(
-            plan_removal(&desired(&[]).username, &owner(), &observed, &facts(Engine::MariaDb)),
-            []
-        );
+        assert_eq!(plan_removal(&desired(&[]).username, &owner(), &observed, &facts(Engine::MariaDb)), []);
     }
 
     #[test]
     fn on_mariadb_a_crash_after_create_user_is_healed_by_recording_it() {
-        let observed = ObservedUser {
-            ledger: row(LedgerState::Intent, 999),
-            ..with("%", account(None, &[]))
-        };
+        let observed = ObservedUser { ledger: row(LedgerState::Intent, 999), ..with("%", account(None, &[])) };
         let steps = plan(&desired(&[]), &observed, &facts(Engine::MariaDb), ALIVE).unwrap();
-        assert_eq!(
-            steps,
-            [AccountStep::RecordOwned {
-                host: host("%"),
-                owner: owner()
-            }]
-        );
-        let older = ObservedUser {
-            ledger: row(LedgerState::Intent, 1_001),
-            ..observed
-        };
+        assert_eq!(steps, [AccountStep::RecordOwned { host: host("%"), owner: owner() }]);
+        let older = ObservedUser { ledger: row(LedgerState::Intent, 1_001), ..observed };
         assert!(
             plan(&desired(&[]), &older, &facts(Engine::MariaDb), ALIVE).is_err(),
             "the account is older than the intent"
@@ -652,44 +523,19 @@ mod tests {
 
     #[test]
     fn grants_come_before_revokes_and_only_the_difference_moves() {
-        let held: &[(&str, &[Privilege])] = &[
-            ("orders", &[Privilege::Select, Privilege::Drop]),
-            ("old", &[Privilege::Select]),
-        ];
-        let wanted: &[(&str, &[Privilege])] = &[
-            ("orders", &[Privilege::Select, Privilege::Insert]),
-            ("new", &[Privilege::Select]),
-        ];
-        let steps = plan(
-            &desired(wanted),
-            &with("%", account(Some(owner()), held)),
-            &facts(Engine::MySql),
-            ALIVE,
-        )
-        .unwrap();
+        let held: &[(&str, &[Privilege])] =
+            &[("orders", &[Privilege::Select, Privilege::Drop]), ("old", &[Privilege::Select])];
+        let wanted: &[(&str, &[Privilege])] =
+            &[("orders", &[Privilege::Select, Privilege::Insert]), ("new", &[Privilege::Select])];
+        let steps =
+            plan(&desired(wanted), &with("%", account(Some(owner()), held)), &facts(Engine::MySql), ALIVE).unwrap();
         assert_eq!(
             steps,
             [
-                AccountStep::Grant {
-                    host: host("%"),
-                    schema: "new".into(),
-                    privileges: [Privilege::Select].into()
-                },
-                AccountStep::Grant {
-                    host: host("%"),
-                    schema: "orders".into(),
-                    privileges: [Privilege::Insert].into()
-                },
-                AccountStep::Revoke {
-                    host: host("%"),
-                    schema: "old".into(),
-                    privileges: [Privilege::Select].into()
-                },
-                AccountStep::Revoke {
-                    host: host("%"),
-                    schema: "orders".into(),
-                    privileges: [Privilege::Drop].into()
-                },
+                AccountStep::Grant { host: host("%"), schema: "new".into(), privileges: [Privilege::Select].into() },
+                AccountStep::Grant { host: host("%"), schema: "orders".into(), privileges: [Privilege::Insert].into() },
+                AccountStep::Revoke { host: host("%"), schema: "old".into(), privileges: [Privilege::Select].into() },
+                AccountStep::Revoke { host: host("%"), schema: "orders".into(), privileges: [Privilege::Drop].into() },
             ]
         );
     }
@@ -698,13 +544,8 @@ mod tests {
     fn a_grant_that_is_a_pattern_is_revoked_by_its_stored_spelling() {
         let held: &[(&str, &[Privilege])] = &[("orders_prod", &[Privilege::Select])];
         let wanted: &[(&str, &[Privilege])] = &[("orders_prod", &[Privilege::Select])];
-        let steps = plan(
-            &desired(wanted),
-            &with("%", account(Some(owner()), held)),
-            &facts(Engine::MySql),
-            ALIVE,
-        )
-        .unwrap();
+        let steps =
+            plan(&desired(wanted), &with("%", account(Some(owner()), held)), &facts(Engine::MySql), ALIVE).unwrap();
         assert_eq!(
             steps,
             [
@@ -739,32 +580,15 @@ mod tests {
         admin.is_privileged = true;
         let refusal = plan(&desired(&[]), &with("%", admin.clone()), &facts(Engine::MySql), ALIVE).unwrap_err();
         assert!(matches!(refusal, Refusal::Privileged { .. }), "{refusal}");
-        assert_eq!(
-            plan_removal(
-                &desired(&[]).username,
-                &owner(),
-                &with("%", admin),
-                &facts(Engine::MySql)
-            ),
-            []
-        );
+        assert_eq!(plan_removal(&desired(&[]).username, &owner(), &with("%", admin), &facts(Engine::MySql)), []);
     }
 
     #[test]
     fn a_recreated_object_takes_its_account_over_and_marks_it() {
-        let mark = Owner {
-            uid: "u0".into(),
-            ..owner()
-        };
+        let mark = Owner { uid: "u0".into(), ..owner() };
         let observed = with("%", account(Some(mark), &[]));
         let steps = plan(&desired(&[]), &observed, &facts(Engine::MySql), GONE).unwrap();
-        assert_eq!(
-            steps,
-            [AccountStep::Mark {
-                host: host("%"),
-                owner: owner()
-            }]
-        );
+        assert_eq!(steps, [AccountStep::Mark { host: host("%"), owner: owner() }]);
         let refusal = plan(&desired(&[]), &observed, &facts(Engine::MySql), ALIVE).unwrap_err();
         assert!(matches!(refusal, Refusal::Owned { .. }), "{refusal}");
     }
@@ -773,27 +597,16 @@ mod tests {
     fn removal_drops_what_is_ours_and_nothing_else() {
         let mut observed = with("%", account(Some(owner()), &[]));
         observed.accounts.insert("10.%".into(), account(None, &[]));
-        observed.accounts.insert(
-            "11.%".into(),
-            account(
-                Some(Owner {
-                    uid: "u2".into(),
-                    name: "x".into(),
-                    ..owner()
-                }),
-                &[],
-            ),
-        );
+        observed
+            .accounts
+            .insert("11.%".into(), account(Some(Owner { uid: "u2".into(), name: "x".into(), ..owner() }), &[]));
         let steps = plan_removal(&desired(&[]).username, &owner(), &observed, &facts(Engine::MySql));
         assert_eq!(steps, [AccountStep::Drop { host: host("%") }]);
     }
 
     #[test]
     fn removal_on_mariadb_forgets_the_row_even_when_the_account_is_gone() {
-        let observed = ObservedUser {
-            accounts: BTreeMap::new(),
-            ledger: row(LedgerState::Owned, 1_000),
-        };
+        let observed = ObservedUser { accounts: BTreeMap::new(), ledger: row(LedgerState::Owned, 1_000) };
         let steps = plan_removal(&desired(&[]).username, &owner(), &observed, &facts(Engine::MariaDb));
         assert_eq!(steps, [AccountStep::Forget { host: host("%") }]);
     }

@@ -142,11 +142,7 @@ impl std::str::FromStr for Principal {
         };
         let principal = Self { arn, kind };
         let is_iam = text.split(':').nth(2) == Some("iam") && text.split(':').nth(3) == Some("");
-        if is_iam && !principal.name().is_empty() {
-            Ok(principal)
-        } else {
-            Err(NotAPrincipal)
-        }
+        if is_iam && !principal.name().is_empty() { Ok(principal) } else { Err(NotAPrincipal) }
     }
 }
 
@@ -203,12 +199,8 @@ mod tests {
     #[test]
     fn reserved_roles_are_known() {
         let reserved = |text: &str| text.parse::<Principal>().unwrap().is_reserved();
-        assert!(reserved(
-            "arn:aws:iam::123456789012:role/aws-service-role/rds.amazonaws.com/AWSServiceRoleForRDS"
-        ));
-        assert!(reserved(
-            "arn:aws:iam::123456789012:role/aws-reserved/sso.amazonaws.com/AWSReservedSSO_x"
-        ));
+        assert!(reserved("arn:aws:iam::123456789012:role/aws-service-role/rds.amazonaws.com/AWSServiceRoleForRDS"));
+        assert!(reserved("arn:aws:iam::123456789012:role/aws-reserved/sso.amazonaws.com/AWSReservedSSO_x"));
         assert!(!reserved("arn:aws:iam::123456789012:role/app"));
     }
 }

@@ -71,27 +71,27 @@ impl Binding {
     pub fn inputs(&self, more: &[&str]) -> String {
         let port = self.connect.endpoint.port().to_string();
         let mut hash = digest::Context::new(&digest::SHA256);
-        let mut part = |text: &str| {
+        let mut add = |text: &str| {
             // Each part with its length: no two lists of parts run together to the same bytes.
             hash.update(&(text.len() as u64).to_be_bytes());
             hash.update(text.as_bytes());
         };
-        part(LAYOUT);
-        part(&self.connect.region);
-        part(self.connect.endpoint.host());
-        part(&port);
-        part(&self.connect.username);
-        part(self.engine.provider());
-        part(self.database.as_deref().unwrap_or_default());
-        part(&self.ca);
-        part(&self.mount_path);
+        add(LAYOUT);
+        add(&self.connect.region);
+        add(self.connect.endpoint.host());
+        add(&port);
+        add(&self.connect.username);
+        add(self.engine.provider());
+        add(self.database.as_deref().unwrap_or_default());
+        add(&self.ca);
+        add(&self.mount_path);
         for format in &self.formats {
-            part(match format {
+            add(match format {
                 Format::MyCnf => "MyCnf",
             });
         }
         for text in more {
-            part(text);
+            add(text);
         }
         hex::encode(&hash.finish().as_ref()[..16])
     }
@@ -208,39 +208,12 @@ mod tests {
         let changed = [
             binding().inputs(&["ab"]),
             binding().inputs(&["a", "c"]),
-            Binding {
-                database: None,
-                ..binding()
-            }
-            .inputs(&["a", "b"]),
-            Binding {
-                ca: "OTHER".into(),
-                ..binding()
-            }
-            .inputs(&["a", "b"]),
-            Binding {
-                formats: BTreeSet::new(),
-                ..binding()
-            }
-            .inputs(&["a", "b"]),
-            Binding {
-                mount_path: "/x".into(),
-                ..binding()
-            }
-            .inputs(&["a", "b"]),
-            Binding {
-                engine: Engine::MariaDb,
-                ..binding()
-            }
-            .inputs(&["a", "b"]),
-            Binding {
-                connect: Connect {
-                    username: "x".into(),
-                    ..binding().connect
-                },
-                ..binding()
-            }
-            .inputs(&["a", "b"]),
+            Binding { database: None, ..binding() }.inputs(&["a", "b"]),
+            Binding { ca: "OTHER".into(), ..binding() }.inputs(&["a", "b"]),
+            Binding { formats: BTreeSet::new(), ..binding() }.inputs(&["a", "b"]),
+            Binding { mount_path: "/x".into(), ..binding() }.inputs(&["a", "b"]),
+            Binding { engine: Engine::MariaDb, ..binding() }.inputs(&["a", "b"]),
+            Binding { connect: Connect { username: "x".into(), ..binding().connect }, ..binding() }.inputs(&["a", "b"]),
         ];
         for (index, other) in changed.iter().enumerate() {
             assert_ne!(other, &base, "case {index}");

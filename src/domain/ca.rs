@@ -44,9 +44,7 @@ impl Bundle {
             let der = der.map_err(|_| NotABundle::Malformed)?;
             let certificate = Certificate::from_der(&der).map_err(|_| NotABundle::Malformed)?;
             let contents = certificate.tbs_certificate();
-            let constraints = contents
-                .get_extension::<BasicConstraints>()
-                .map_err(|_| NotABundle::Malformed)?;
+            let constraints = contents.get_extension::<BasicConstraints>().map_err(|_| NotABundle::Malformed)?;
             if !constraints.is_some_and(|(_, constraints)| constraints.ca) {
                 return Err(NotABundle::NotACa);
             }
@@ -95,25 +93,15 @@ mod tests {
         let bundle = Bundle::parse(&noisy, now()).unwrap();
         assert_eq!(bundle.pem().matches("BEGIN CERTIFICATE").count(), 2);
         assert!(!bundle.pem().contains("comment"));
-        assert_eq!(
-            Bundle::parse(bundle.pem(), now()).unwrap(),
-            bundle,
-            "reading what was kept changes nothing"
-        );
+        assert_eq!(Bundle::parse(bundle.pem(), now()).unwrap(), bundle, "reading what was kept changes nothing");
     }
 
     #[test]
     fn what_is_not_a_bundle_is_refused_with_its_reason() {
         assert_eq!(Bundle::parse("", now()), Err(NotABundle::Empty));
         assert_eq!(Bundle::parse("junk", now()), Err(NotABundle::Empty));
-        assert_eq!(
-            Bundle::parse(&CA.replace("MII", "MIX"), now()),
-            Err(NotABundle::Malformed)
-        );
+        assert_eq!(Bundle::parse(&CA.replace("MII", "MIX"), now()), Err(NotABundle::Malformed));
         assert_eq!(Bundle::parse(LEAF, now()), Err(NotABundle::NotACa));
-        assert_eq!(
-            Bundle::parse(CA, "2400-01-01T00:00:00Z".parse().unwrap()),
-            Err(NotABundle::Expired)
-        );
+        assert_eq!(Bundle::parse(CA, "2400-01-01T00:00:00Z".parse().unwrap()), Err(NotABundle::Expired));
     }
 }

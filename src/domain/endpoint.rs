@@ -27,18 +27,11 @@ impl Endpoint {
             (1..=63).contains(&label.len())
                 && !label.starts_with('-')
                 && !label.ends_with('-')
-                && label
-                    .bytes()
-                    .all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'-')
+                && label.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'-')
         };
-        let under_rds = name
-            .strip_suffix(".rds.amazonaws.com")
-            .is_some_and(|rest| rest.split('.').all(label_is_one));
+        let under_rds = name.strip_suffix(".rds.amazonaws.com").is_some_and(|rest| rest.split('.').all(label_is_one));
         if under_rds && host.len() <= 253 && port != 0 {
-            Ok(Self {
-                host: host.to_owned(),
-                port,
-            })
+            Ok(Self { host: host.to_owned(), port })
         } else {
             Err(NotAnEndpoint)
         }

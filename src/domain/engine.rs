@@ -38,6 +38,7 @@ impl Engine {
 
 /// What a server says of itself on a new connection.
 #[derive(Clone, Debug, PartialEq, Eq)]
+#[allow(clippy::struct_excessive_bools, reason = "independent settings of a server, each a yes or no")]
 pub struct ServerFacts {
     /// The family that the version text tells.
     pub engine: Engine,
@@ -55,11 +56,7 @@ impl ServerFacts {
     /// The name as the server stores it.
     #[must_use]
     pub fn fold(&self, database: &str) -> String {
-        if self.folds_names {
-            database.to_ascii_lowercase()
-        } else {
-            database.to_owned()
-        }
+        if self.folds_names { database.to_ascii_lowercase() } else { database.to_owned() }
     }
 
     /// The pattern that a schema-level GRANT must name, so that it opens this database and no other. Without
@@ -67,11 +64,7 @@ impl ServerFacts {
     #[must_use]
     pub fn schema_pattern(&self, database: &str) -> String {
         let literal = self.fold(database);
-        if self.partial_revokes {
-            literal
-        } else {
-            literal.replace('_', "\\_").replace('%', "\\%")
-        }
+        if self.partial_revokes { literal } else { literal.replace('_', "\\_").replace('%', "\\%") }
     }
 }
 
@@ -80,13 +73,7 @@ mod tests {
     use super::*;
 
     fn facts(partial_revokes: bool, folds_names: bool) -> ServerFacts {
-        ServerFacts {
-            engine: Engine::MySql,
-            partial_revokes,
-            folds_names,
-            read_only: false,
-            plugin_active: true,
-        }
+        ServerFacts { engine: Engine::MySql, partial_revokes, folds_names, read_only: false, plugin_active: true }
     }
 
     #[test]

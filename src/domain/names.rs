@@ -53,9 +53,7 @@ impl fmt::Display for Username {
 pub fn is_protected(name: &str) -> bool {
     let name = name.to_ascii_lowercase();
     matches!(name.as_str(), "" | "root" | "event_scheduler" | "public")
-        || ["mysql.", "mariadb.", "rds", "aws_"]
-            .iter()
-            .any(|prefix| name.starts_with(prefix))
+        || ["mysql.", "mariadb.", "rds", "aws_"].iter().any(|prefix| name.starts_with(prefix))
 }
 
 /// Host pattern of an account, as the server stores it: lower case, netmasks kept as they are.
@@ -122,15 +120,7 @@ impl DatabaseName {
             return Err(NotADatabase::Malformed);
         }
         // Folded before the comparison: a server that folds names stores `MySQL` as `mysql`.
-        let system = [
-            "mysql",
-            "information_schema",
-            "performance_schema",
-            "sys",
-            "innodb",
-            "tmp",
-            "iamdb_operator",
-        ];
+        let system = ["mysql", "information_schema", "performance_schema", "sys", "innodb", "tmp", "iamdb_operator"];
         if system.contains(&text.to_ascii_lowercase().as_str()) {
             return Err(NotADatabase::System);
         }
@@ -189,14 +179,7 @@ mod tests {
 
     #[test]
     fn host_patterns_are_lower_case() {
-        for text in [
-            "%",
-            "10.1.%",
-            "10.1.16.0/255.255.240.0",
-            "10.1.0.0/16",
-            "app-1.internal",
-            "::1",
-        ] {
+        for text in ["%", "10.1.%", "10.1.16.0/255.255.240.0", "10.1.0.0/16", "app-1.internal", "::1"] {
             assert!(HostPattern::parse(text).is_ok(), "{text}");
         }
         for text in ["", "App.internal", "a b", "'", "a\\b", "@"] {
@@ -206,16 +189,9 @@ mod tests {
 
     #[test]
     fn system_schemas_are_refused_in_any_case() {
-        for text in [
-            "mysql",
-            "MySQL",
-            "sys",
-            "information_schema",
-            "performance_schema",
-            "iamdb_operator",
-            "innodb",
-            "tmp",
-        ] {
+        for text in
+            ["mysql", "MySQL", "sys", "information_schema", "performance_schema", "iamdb_operator", "innodb", "tmp"]
+        {
             assert_eq!(DatabaseName::parse(text), Err(NotADatabase::System), "{text}");
         }
         for text in ["", "a.b", "a`b", "*", "%", "a\\_b", "ü"] {

@@ -88,41 +88,19 @@ mod tests {
 
     #[test]
     fn a_mark_of_a_dead_namesake_is_taken_over() {
-        let mark = Owner {
-            uid: "u0".into(),
-            ..owner()
-        };
+        let mark = Owner { uid: "u0".into(), ..owner() };
         assert_eq!(owner().claim(&mark, |_| false), Claim::MineAgain);
-        assert_eq!(
-            owner().claim(&mark, |uid| uid == "u0"),
-            Claim::Other(OtherOwner::Object("shop/orders".into()))
-        );
+        assert_eq!(owner().claim(&mark, |uid| uid == "u0"), Claim::Other(OtherOwner::Object("shop/orders".into())));
     }
 
     #[test]
     fn other_objects_clusters_and_servers_keep_what_is_theirs() {
         let other = |mark: Owner| owner().claim(&mark, |_| false);
         assert_eq!(
-            other(Owner {
-                name: "x".into(),
-                uid: "u2".into(),
-                ..owner()
-            }),
+            other(Owner { name: "x".into(), uid: "u2".into(), ..owner() }),
             Claim::Other(OtherOwner::Object("shop/x".into()))
         );
-        assert_eq!(
-            other(Owner {
-                cluster: "c2".into(),
-                ..owner()
-            }),
-            Claim::Other(OtherOwner::Cluster("c2".into()))
-        );
-        assert_eq!(
-            other(Owner {
-                server: "db-2".into(),
-                ..owner()
-            }),
-            Claim::Other(OtherOwner::Server("db-2".into()))
-        );
+        assert_eq!(other(Owner { cluster: "c2".into(), ..owner() }), Claim::Other(OtherOwner::Cluster("c2".into())));
+        assert_eq!(other(Owner { server: "db-2".into(), ..owner() }), Claim::Other(OtherOwner::Server("db-2".into())));
     }
 }

@@ -22,9 +22,7 @@ impl ConnectArn {
     /// The ARN of `username` on the server with this resource id. `server` is the ARN of the DB instance: it tells partition, Region and account.
     #[must_use]
     pub fn new(partition: &str, region: &str, account: &str, resource_id: &str, username: &Username) -> Self {
-        Self(format!(
-            "arn:{partition}:rds-db:{region}:{account}:dbuser:{resource_id}/{username}"
-        ))
+        Self(format!("arn:{partition}:rds-db:{region}:{account}:dbuser:{resource_id}/{username}"))
     }
 
     /// Reads an ARN out of a document of ours.
@@ -67,13 +65,7 @@ impl PolicyHome {
     #[must_use]
     pub fn arn(&self, number: usize) -> String {
         let arn = self.principal.arn();
-        format!(
-            "arn:{}:iam::{}:policy{}{}",
-            arn.partition(),
-            arn.account(),
-            self.path,
-            self.name(number)
-        )
+        format!("arn:{}:iam::{}:policy{}{}", arn.partition(), arn.account(), self.path, self.name(number))
     }
 
     /// The number in the ARN of a policy of this home.
@@ -86,12 +78,7 @@ impl PolicyHome {
 
     fn name_prefix(&self) -> String {
         let hash = digest::digest(&digest::SHA256, self.principal.arn().as_str().as_bytes());
-        let cluster: String = self
-            .cluster
-            .chars()
-            .filter(char::is_ascii_alphanumeric)
-            .take(8)
-            .collect();
+        let cluster: String = self.cluster.chars().filter(char::is_ascii_alphanumeric).take(8).collect();
         format!("iamdb-{cluster}-{}-", hex::encode(&hash.as_ref()[..6]))
     }
 }
@@ -164,44 +151,28 @@ pub fn plan(
     let (mut allow, mut forbid) = (Vec::new(), Vec::new());
     for (&number, resources) in &packed {
         match observed.policies.get(&number) {
-            None => allow.push(PolicyStep::Create {
-                number,
-                resources: resources.clone(),
-            }),
+            None => allow.push(PolicyStep::Create { number, resources: resources.clone() }),
             Some(policy) if policy.resources.as_ref() == Some(resources) => {}
             Some(policy) => {
                 let surplus = (policy.other_versions.len() + 2).saturating_sub(VERSION_LIMIT);
                 let only_takes_away = policy.resources.as_ref().is_some_and(|now| resources.is_subset(now));
                 let steps = if only_takes_away { &mut forbid } else { &mut allow };
                 for version in policy.other_versions.iter().take(surplus) {
-                    steps.push(PolicyStep::DeleteVersion {
-                        number,
-                        version: version.clone(),
-                    });
+                    steps.push(PolicyStep::DeleteVersion { number, version: version.clone() });
                 }
-                steps.push(PolicyStep::Replace {
-                    number,
-                    resources: resources.clone(),
-                });
+                steps.push(PolicyStep::Replace { number, resources: resources.clone() });
             }
         }
         if !observed.attached.contains(&number) {
             allow.push(PolicyStep::Attach { number });
         }
     }
-    for (&number, policy) in observed
-        .policies
-        .iter()
-        .filter(|(number, _)| !packed.contains_key(number))
-    {
+    for (&number, policy) in observed.policies.iter().filter(|(number, _)| !packed.contains_key(number)) {
         if observed.attached.contains(&number) {
             forbid.push(PolicyStep::Detach { number });
         }
         for version in &policy.other_versions {
-            forbid.push(PolicyStep::DeleteVersion {
-                number,
-                version: version.clone(),
-            });
+            forbid.push(PolicyStep::DeleteVersion { number, version: version.clone() });
         }
         forbid.push(PolicyStep::Delete { number });
     }
@@ -214,11 +185,8 @@ fn pack(wanted: &Resources, now: &BTreeMap<usize, Resources>, limit: usize) -> B
     let mut packed: BTreeMap<usize, Resources> = BTreeMap::new();
     let mut placed = Resources::new();
     for (&number, resources) in now {
-        let kept: Resources = resources
-            .iter()
-            .filter(|arn| wanted.contains(*arn) && !placed.contains(*arn))
-            .cloned()
-            .collect();
+        let kept: Resources =
+            resources.iter().filter(|arn| wanted.contains(*arn) && !placed.contains(*arn)).cloned().collect();
         placed.extend(kept.iter().cloned());
         if !kept.is_empty() {
             packed.insert(number, kept);
@@ -230,7 +198,8 @@ fn pack(wanted: &Resources, now: &BTreeMap<usize, Resources>, limit: usize) -> B
             more.insert(arn.clone());
             document(&more).len() <= limit
         };
-        let number = (1..).find(|number| packed.get(number).is_none_or(fits)).unwrap_or(1); // the range has no end: some number is always free
+        // One more than there are is always free.
+        let number = (1..=packed.len()).find(|number| packed.get(number).is_none_or(fits)).unwrap_or(packed.len() + 1);
         packed.entry(number).or_default().insert(arn.clone());
     }
     packed
@@ -251,11 +220,8 @@ pub fn document(resources: &Resources) -> String {
 #[must_use]
 pub fn parse(text: &str) -> Option<Resources> {
     let value: serde_json::Value = serde_json::from_str(text).ok()?;
-    let resources: Option<Resources> = value["Statement"][0]["Resource"]
-        .as_array()?
-        .iter()
-        .map(|arn| ConnectArn::parse(arn.as_str()?))
-        .collect();
+    let resources: Option<Resources> =
+        value["Statement"][0]["Resource"].as_array()?.iter().map(|arn| ConnectArn::parse(arn.as_str()?)).collect();
     // Only what we would write ourselves counts as ours; a statement added by hand makes it another document.
     resources.filter(|resources| serde_json::from_str::<serde_json::Value>(&document(resources)).ok() == Some(value))
 }
@@ -293,18 +259,11 @@ mod tests {
     }
 
     fn ours(resources: &Resources) -> ObservedPolicy {
-        ObservedPolicy {
-            is_ours: true,
-            resources: Some(resources.clone()),
-            other_versions: vec![],
-        }
+        ObservedPolicy { is_ours: true, resources: Some(resources.clone()), other_versions: vec![] }
     }
 
     fn observed(policies: &[(usize, ObservedPolicy)], attached: &[usize]) -> ObservedPolicies {
-        ObservedPolicies {
-            policies: policies.iter().cloned().collect(),
-            attached: attached.iter().copied().collect(),
-        }
+        ObservedPolicies { policies: policies.iter().cloned().collect(), attached: attached.iter().copied().collect() }
     }
 
     #[test]
@@ -329,22 +288,10 @@ mod tests {
         let one = arns(&["a"]);
         assert_eq!(
             plan(&home(), &one, &ObservedPolicies::default(), MANAGED_POLICY_LIMIT).unwrap(),
-            [
-                PolicyStep::Create {
-                    number: 1,
-                    resources: one.clone()
-                },
-                PolicyStep::Attach { number: 1 }
-            ]
+            [PolicyStep::Create { number: 1, resources: one.clone() }, PolicyStep::Attach { number: 1 }]
         );
         assert_eq!(
-            plan(
-                &home(),
-                &Resources::new(),
-                &observed(&[(1, ours(&one))], &[1]),
-                MANAGED_POLICY_LIMIT
-            )
-            .unwrap(),
+            plan(&home(), &Resources::new(), &observed(&[(1, ours(&one))], &[1]), MANAGED_POLICY_LIMIT).unwrap(),
             [PolicyStep::Detach { number: 1 }, PolicyStep::Delete { number: 1 }]
         );
     }
@@ -352,19 +299,8 @@ mod tests {
     #[test]
     fn converged_policies_need_no_step() {
         let two = arns(&["a", "b"]);
-        assert_eq!(
-            plan(&home(), &two, &observed(&[(1, ours(&two))], &[1]), MANAGED_POLICY_LIMIT),
-            Ok(vec![])
-        );
-        assert_eq!(
-            plan(
-                &home(),
-                &Resources::new(),
-                &ObservedPolicies::default(),
-                MANAGED_POLICY_LIMIT
-            ),
-            Ok(vec![])
-        );
+        assert_eq!(plan(&home(), &two, &observed(&[(1, ours(&two))], &[1]), MANAGED_POLICY_LIMIT), Ok(vec![]));
+        assert_eq!(plan(&home(), &Resources::new(), &ObservedPolicies::default(), MANAGED_POLICY_LIMIT), Ok(vec![]));
     }
 
     #[test]
@@ -378,65 +314,30 @@ mod tests {
 
     #[test]
     fn a_document_changed_by_hand_is_written_again() {
-        let by_hand = ObservedPolicy {
-            resources: None,
-            ..ours(&arns(&[]))
-        };
+        let by_hand = ObservedPolicy { resources: None, ..ours(&arns(&[])) };
         assert_eq!(
-            plan(
-                &home(),
-                &arns(&["a"]),
-                &observed(&[(1, by_hand)], &[1]),
-                MANAGED_POLICY_LIMIT
-            )
-            .unwrap(),
-            [PolicyStep::Replace {
-                number: 1,
-                resources: arns(&["a"])
-            }]
+            plan(&home(), &arns(&["a"]), &observed(&[(1, by_hand)], &[1]), MANAGED_POLICY_LIMIT).unwrap(),
+            [PolicyStep::Replace { number: 1, resources: arns(&["a"]) }]
         );
     }
 
     #[test]
     fn at_five_versions_the_oldest_other_goes_first() {
-        let full = ObservedPolicy {
-            other_versions: ["v1", "v2", "v3", "v4"].map(String::from).into(),
-            ..ours(&arns(&["a"]))
-        };
+        let full =
+            ObservedPolicy { other_versions: ["v1", "v2", "v3", "v4"].map(String::from).into(), ..ours(&arns(&["a"])) };
         assert_eq!(
-            plan(
-                &home(),
-                &arns(&["a", "b"]),
-                &observed(&[(1, full)], &[1]),
-                MANAGED_POLICY_LIMIT
-            )
-            .unwrap(),
+            plan(&home(), &arns(&["a", "b"]), &observed(&[(1, full)], &[1]), MANAGED_POLICY_LIMIT).unwrap(),
             [
-                PolicyStep::DeleteVersion {
-                    number: 1,
-                    version: "v1".into()
-                },
-                PolicyStep::Replace {
-                    number: 1,
-                    resources: arns(&["a", "b"])
-                }
+                PolicyStep::DeleteVersion { number: 1, version: "v1".into() },
+                PolicyStep::Replace { number: 1, resources: arns(&["a", "b"]) }
             ]
         );
     }
 
     #[test]
     fn a_foreign_policy_of_our_name_is_refused() {
-        let foreign = ObservedPolicy {
-            is_ours: false,
-            ..ours(&arns(&["a"]))
-        };
-        let refusal = plan(
-            &home(),
-            &arns(&["a"]),
-            &observed(&[(1, foreign)], &[]),
-            MANAGED_POLICY_LIMIT,
-        )
-        .unwrap_err();
+        let foreign = ObservedPolicy { is_ours: false, ..ours(&arns(&["a"])) };
+        let refusal = plan(&home(), &arns(&["a"]), &observed(&[(1, foreign)], &[]), MANAGED_POLICY_LIMIT).unwrap_err();
         assert_eq!(refusal.arn, home().arn(1));
     }
 
@@ -446,22 +347,14 @@ mod tests {
         assert_eq!(home().number(&home().arn(12)), Some(12));
         assert_eq!(home().number(&home().arn(1).replace("-1", "-01")), None);
         assert_eq!(home().number("arn:aws:iam::aws:policy/AdministratorAccess"), None);
-        assert!(
-            home()
-                .arn(1)
-                .starts_with("arn:aws:iam::123456789012:policy/iamdb/c1/iamdb-0a1b2c3d-")
-        );
+        assert!(home().arn(1).starts_with("arn:aws:iam::123456789012:policy/iamdb/c1/iamdb-0a1b2c3d-"));
     }
 
     #[test]
     fn two_hundred_users_spill_into_further_documents_that_all_fit() {
         let packed = pack(&many(200), &BTreeMap::new(), MANAGED_POLICY_LIMIT);
         assert_eq!(packed.keys().copied().collect::<Vec<_>>(), [1, 2, 3]);
-        assert!(
-            packed
-                .values()
-                .all(|resources| document(resources).len() <= MANAGED_POLICY_LIMIT)
-        );
+        assert!(packed.values().all(|resources| document(resources).len() <= MANAGED_POLICY_LIMIT));
     }
 
     proptest! {

@@ -40,11 +40,7 @@ pub fn usable_until(signed_at: Timestamp, credentials_expire_at: Option<Timestam
 #[must_use]
 pub fn jitter(key: &str) -> Duration {
     let hash = digest::digest(&digest::SHA256, key.as_bytes());
-    let head = hash
-        .as_ref()
-        .iter()
-        .take(8)
-        .fold(0_u64, |head, &byte| head << 8 | u64::from(byte));
+    let head = hash.as_ref().iter().take(8).fold(0_u64, |head, &byte| head << 8 | u64::from(byte));
     let span = u64::try_from(JITTER.as_millis()).unwrap_or(u64::MAX);
     Duration::from_millis(head % span)
 }
@@ -64,19 +60,13 @@ pub fn must_renew(credentials_expire_at: Option<Timestamp>, now: Timestamp) -> b
 /// An instant later by `span`; the end of time where there is none.
 #[must_use]
 pub fn plus(instant: Timestamp, span: Duration) -> Timestamp {
-    SignedDuration::try_from(span)
-        .ok()
-        .and_then(|span| instant.checked_add(span).ok())
-        .unwrap_or(Timestamp::MAX)
+    SignedDuration::try_from(span).ok().and_then(|span| instant.checked_add(span).ok()).unwrap_or(Timestamp::MAX)
 }
 
 /// An instant earlier by `span`; the beginning of time where there is none.
 #[must_use]
 pub fn minus(instant: Timestamp, span: Duration) -> Timestamp {
-    SignedDuration::try_from(span)
-        .ok()
-        .and_then(|span| instant.checked_sub(span).ok())
-        .unwrap_or(Timestamp::MIN)
+    SignedDuration::try_from(span).ok().and_then(|span| instant.checked_sub(span).ok()).unwrap_or(Timestamp::MIN)
 }
 
 /// How long it is from `now` to `instant`; nothing if it has passed.
@@ -111,14 +101,8 @@ mod tests {
 
     #[test]
     fn the_due_time_is_before_the_end_by_renew_before_and_jitter() {
-        assert_eq!(
-            due(at(1_870), Duration::from_secs(450), Duration::from_secs(60)),
-            at(1_360)
-        );
-        assert_eq!(
-            due(at(1_870), Duration::from_secs(720), Duration::from_secs(90)),
-            at(1_060)
-        );
+        assert_eq!(due(at(1_870), Duration::from_secs(450), Duration::from_secs(60)), at(1_360));
+        assert_eq!(due(at(1_870), Duration::from_secs(720), Duration::from_secs(90)), at(1_060));
     }
 
     #[test]

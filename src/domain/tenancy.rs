@@ -102,18 +102,12 @@ impl fmt::Display for Refusal {
 /// # Errors
 /// A [`Refusal`] that names the field at which the nearest rule gives out.
 pub fn admit<'r>(rules: &'r [Rule], request: &Request<'_>) -> Result<&'r Rule, Refusal> {
-    let mut nearest = Refusal {
-        field: Field::Namespace,
-        nearest: None,
-    };
+    let mut nearest = Refusal { field: Field::Namespace, nearest: None };
     for rule in rules {
         match first_refused(rule, request) {
             None => return Ok(rule),
             Some(field) if rank(&field) > rank(&nearest.field) => {
-                nearest = Refusal {
-                    field,
-                    nearest: Some(rule.name.clone()),
-                };
+                nearest = Refusal { field, nearest: Some(rule.name.clone()) };
             }
             Some(_) => {}
         }
@@ -144,28 +138,18 @@ fn first_refused(rule: &Rule, request: &Request<'_>) -> Option<Field> {
     if !any(&rule.usernames, request.username) {
         return Some(Field::Username);
     }
-    if let Some(host) = request
-        .hosts
-        .iter()
-        .find(|host| !rule.hosts.iter().any(|allowed| allowed == *host))
-    {
+    if let Some(host) = request.hosts.iter().find(|host| !rule.hosts.iter().any(|allowed| allowed == *host)) {
         return Some(Field::Host((*host).to_owned()));
     }
-    if let Some((database, _)) = request
-        .grants
-        .iter()
-        .find(|(database, _)| !any(&rule.databases, database))
-    {
+    if let Some((database, _)) = request.grants.iter().find(|(database, _)| !any(&rule.databases, database)) {
         return Some(Field::Database((*database).to_owned()));
     }
     let mut privileges = request.grants.iter().flat_map(|(_, privileges)| privileges);
     if let Some(privilege) = privileges.find(|privilege| !rule.privileges.contains(privilege)) {
         return Some(Field::Privilege(privilege.sql()));
     }
-    if let Some(principal) = request
-        .principals
-        .iter()
-        .find(|principal| !any_segment(&rule.principals, principal.arn().as_str()))
+    if let Some(principal) =
+        request.principals.iter().find(|principal| !any_segment(&rule.principals, principal.arn().as_str()))
     {
         return Some(Field::Principal(principal.to_string()));
     }
@@ -217,46 +201,19 @@ mod tests {
         let shop_x = principal("arn:aws:iam::123456789012:role/shop-x/admin");
         let other = principal("arn:aws:iam::123456789012:role/other");
         let cases = [
+            (Request { username: "root2", ..request() }, "spec.username"),
+            (Request { hosts: vec!["10.%"], ..request() }, "spec.hosts: 10.%"),
+            (Request { grants: vec![("payroll", vec![])], ..request() }, "spec.grants[].database: payroll"),
             (
-                Request {
-                    username: "root2",
-                    ..request()
-                },
-                "spec.username",
-            ),
-            (
-                Request {
-                    hosts: vec!["10.%"],
-                    ..request()
-                },
-                "spec.hosts: 10.%",
-            ),
-            (
-                Request {
-                    grants: vec![("payroll", vec![])],
-                    ..request()
-                },
-                "spec.grants[].database: payroll",
-            ),
-            (
-                Request {
-                    grants: vec![("orders", vec![Privilege::Drop])],
-                    ..request()
-                },
+                Request { grants: vec![("orders", vec![Privilege::Drop])], ..request() },
                 "spec.grants[].privileges: DROP",
             ),
             (
-                Request {
-                    principals: vec![&shop_x],
-                    ..request()
-                },
+                Request { principals: vec![&shop_x], ..request() },
                 "spec.principals: arn:aws:iam::123456789012:role/shop-x/admin",
             ),
             (
-                Request {
-                    assume_role: Some(&other),
-                    ..request()
-                },
+                Request { assume_role: Some(&other), ..request() },
                 "spec.identity.assumeRole.roleArn: arn:aws:iam::123456789012:role/other",
             ),
         ];
@@ -265,24 +222,14 @@ mod tests {
             assert_eq!(refusal.field.to_string(), field);
             assert_eq!(refusal.nearest.as_deref(), Some("shop"));
         }
-        let elsewhere = Rule {
-            is_for_namespace: false,
-            ..rule("shop")
-        };
+        let elsewhere = Rule { is_for_namespace: false, ..rule("shop") };
         assert_eq!(admit(&[elsewhere], &request()).unwrap_err().field, Field::Namespace);
     }
 
     #[test]
     fn two_rules_are_never_combined() {
-        let databases = Rule {
-            usernames: vec!["other".into()],
-            databases: vec!["*".into()],
-            ..rule("databases")
-        };
-        let usernames = Rule {
-            databases: vec![],
-            ..rule("usernames")
-        };
+        let databases = Rule { usernames: vec!["other".into()], databases: vec!["*".into()], ..rule("databases") };
+        let usernames = Rule { databases: vec![], ..rule("usernames") };
         let refusal = admit(&[databases, usernames], &request()).unwrap_err();
         assert_eq!(
             (refusal.field, refusal.nearest.as_deref()),
@@ -292,14 +239,8 @@ mod tests {
 
     #[test]
     fn in_database_globs_the_underscore_is_an_ordinary_character() {
-        let exact = Rule {
-            databases: vec!["orders_prod".into()],
-            ..rule("shop")
-        };
-        let request = Request {
-            grants: vec![("ordersXprod", vec![])],
-            ..request()
-        };
+        let exact = Rule { databases: vec!["orders_prod".into()], ..rule("shop") };
+        let request = Request { grants: vec![("ordersXprod", vec![])], ..request() };
         assert!(admit(&[exact], &request).is_err());
     }
 }

@@ -56,10 +56,7 @@ pub struct Token {
 #[must_use]
 pub fn sign(credentials: &Credentials, connect: &Connect, now: Timestamp) -> Token {
     let now = schedule::whole_second(now);
-    let (date, instant) = (
-        now.strftime("%Y%m%d").to_string(),
-        now.strftime("%Y%m%dT%H%M%SZ").to_string(),
-    );
+    let (date, instant) = (now.strftime("%Y%m%d").to_string(), now.strftime("%Y%m%dT%H%M%SZ").to_string());
     let region = &connect.region;
     let scope = format!("{date}/{region}/rds-db/aws4_request");
     let credential = format!("{}/{scope}", credentials.access_key_id);
@@ -130,17 +127,8 @@ mod tests {
     /// The parameters of a token, decoded.
     fn parameters(token: &Token) -> Vec<(String, String)> {
         let (_, query) = token.text.expose().split_once("/?").unwrap();
-        let decode = |text: &str| {
-            percent_encoding::percent_decode_str(text)
-                .decode_utf8()
-                .unwrap()
-                .into_owned()
-        };
-        query
-            .split('&')
-            .map(|pair| pair.split_once('=').unwrap())
-            .map(|(k, v)| (decode(k), decode(v)))
-            .collect()
+        let decode = |text: &str| percent_encoding::percent_decode_str(text).decode_utf8().unwrap().into_owned();
+        query.split('&').map(|pair| pair.split_once('=').unwrap()).map(|(k, v)| (decode(k), decode(v))).collect()
     }
 
     #[test]
@@ -154,28 +142,11 @@ mod tests {
 
     #[test]
     fn hostile_user_names_stay_inside_their_parameter() {
-        for username in [
-            "a&b",
-            "a#b",
-            "a b",
-            "a+b",
-            "a%41",
-            "ü",
-            "a=b&DBUser=root",
-            "a/?x",
-            "\n",
-            "a\r\nhost: evil",
-            "",
-        ] {
-            let token = sign(
-                &credentials(Some("st&DBUser=root")),
-                &connect(username),
-                at(1_724_709_600),
-            );
-            let users: Vec<_> = parameters(&token)
-                .into_iter()
-                .filter(|(key, _)| key == "DBUser")
-                .collect();
+        for username in
+            ["a&b", "a#b", "a b", "a+b", "a%41", "ü", "a=b&DBUser=root", "a/?x", "\n", "a\r\nhost: evil", ""]
+        {
+            let token = sign(&credentials(Some("st&DBUser=root")), &connect(username), at(1_724_709_600));
+            let users: Vec<_> = parameters(&token).into_iter().filter(|(key, _)| key == "DBUser").collect();
             assert_eq!(users, [("DBUser".to_owned(), username.to_owned())]);
             assert_eq!(parameters(&token).len(), 9, "{username:?}");
         }
@@ -186,23 +157,14 @@ mod tests {
         let credentials = credentials(Some("session-canary"));
         let token = sign(&credentials, &connect("peccy"), at(1_724_709_600));
         let seen = format!("{credentials:?} {token:?}");
-        assert!(
-            !seen.contains("session-canary") && !seen.contains("\"secret\"") && !seen.contains("X-Amz"),
-            "{seen}"
-        );
+        assert!(!seen.contains("session-canary") && !seen.contains("\"secret\"") && !seen.contains("X-Amz"), "{seen}");
     }
 
     #[test]
     fn the_life_of_a_token_ends_with_the_credentials() {
-        let dying = Credentials {
-            expires_at: Some(at(1_000_300)),
-            ..credentials(Some("s"))
-        };
+        let dying = Credentials { expires_at: Some(at(1_000_300)), ..credentials(Some("s")) };
         assert_eq!(sign(&dying, &connect("u"), at(1_000_000)).usable_until, at(1_000_270));
-        assert_eq!(
-            sign(&credentials(None), &connect("u"), at(1_000_000)).usable_until,
-            at(1_000_870)
-        );
+        assert_eq!(sign(&credentials(None), &connect("u"), at(1_000_000)).usable_until, at(1_000_870));
     }
 
     proptest! {

@@ -24,21 +24,13 @@ impl<K: Eq + Hash> Backoffs<K> {
             .with_max_delay(cap / 2)
             .with_jitter()
             .without_max_times();
-        Self {
-            shape,
-            cap,
-            running: Mutex::default(),
-        }
+        Self { shape, cap, running: Mutex::default() }
     }
 
     /// The wait after one more failure of `key`.
     pub fn after_failure(&self, key: K) -> Duration {
         let mut running = self.running.lock().unwrap_or_else(PoisonError::into_inner);
-        running
-            .entry(key)
-            .or_insert_with(|| self.shape.build())
-            .next()
-            .unwrap_or(self.cap)
+        running.entry(key).or_insert_with(|| self.shape.build()).next().unwrap_or(self.cap)
     }
 
     /// Forgets the failures of `key`: it succeeded, or is gone.
@@ -58,10 +50,7 @@ mod tests {
         assert!(waits[0] < Duration::from_secs(3), "{waits:?}");
         assert!(waits[11] >= Duration::from_secs(15), "{waits:?}");
         assert!(waits.iter().all(|&wait| wait <= Duration::from_secs(30)), "{waits:?}");
-        assert!(
-            backoffs.after_failure("other") < Duration::from_secs(3),
-            "keys do not share their failures"
-        );
+        assert!(backoffs.after_failure("other") < Duration::from_secs(3), "keys do not share their failures");
         backoffs.reset(&"key");
         assert!(backoffs.after_failure("key") < Duration::from_secs(3));
     }

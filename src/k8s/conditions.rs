@@ -43,9 +43,8 @@ pub fn merge(current: &[Condition], findings: &[Finding], generation: Option<i64
     let merge_one = |finding: &Finding| {
         let before = current.iter().find(|condition| condition.type_ == finding.kind);
         let flipped = before.is_none_or(|before| before.status != finding.truth.as_str());
-        let since = before
-            .filter(|_| !flipped)
-            .map_or_else(|| whole_second(now), |before| before.last_transition_time.clone());
+        let since =
+            before.filter(|_| !flipped).map_or_else(|| whole_second(now), |before| before.last_transition_time.clone());
         Condition {
             type_: finding.kind.to_owned(),
             status: finding.truth.as_str().to_owned(),
@@ -61,18 +60,13 @@ pub fn merge(current: &[Condition], findings: &[Finding], generation: Option<i64
 /// Whether a condition is `True`.
 #[must_use]
 pub fn is_true(conditions: &[Condition], kind: &str) -> bool {
-    conditions
-        .iter()
-        .any(|condition| condition.type_ == kind && condition.status == "True")
+    conditions.iter().any(|condition| condition.type_ == kind && condition.status == "True")
 }
 
 /// The reason of a condition, if it is there.
 #[must_use]
 pub fn reason<'c>(conditions: &'c [Condition], kind: &str) -> Option<&'c str> {
-    conditions
-        .iter()
-        .find(|condition| condition.type_ == kind)
-        .map(|condition| condition.reason.as_str())
+    conditions.iter().find(|condition| condition.type_ == kind).map(|condition| condition.reason.as_str())
 }
 
 /// The API keeps whole seconds: with a fraction, what we hold would never equal what we read.
@@ -85,12 +79,7 @@ mod tests {
     use super::*;
 
     fn finding(truth: Truth, reason: &'static str) -> Finding {
-        Finding {
-            kind: "Ready",
-            truth,
-            reason,
-            message: String::new(),
-        }
+        Finding { kind: "Ready", truth, reason, message: String::new() }
     }
 
     fn at(second: i64) -> Timestamp {
@@ -101,10 +90,7 @@ mod tests {
     fn the_transition_time_moves_only_when_the_status_flips() {
         let first = merge(&[], &[finding(Truth::False, "Unreachable")], Some(1), at(10));
         let second = merge(&first, &[finding(Truth::False, "AccessDenied")], Some(2), at(20));
-        assert_eq!(
-            (second[0].last_transition_time.0, second[0].observed_generation),
-            (at(10), Some(2))
-        );
+        assert_eq!((second[0].last_transition_time.0, second[0].observed_generation), (at(10), Some(2)));
         let third = merge(&second, &[finding(Truth::True, "Ready")], Some(2), at(30));
         assert_eq!(third[0].last_transition_time.0, at(30));
         assert_eq!(merge(&third, &[finding(Truth::True, "Ready")], Some(2), at(40)), third);

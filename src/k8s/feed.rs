@@ -69,12 +69,10 @@ where
     ) -> (Self, impl Future<Output = ()> + Send) {
         let (store, writer) = reflector::store();
         let subscribers = Subscribers::default();
-        let events = watcher(api, config.timeout(WATCH_LIMIT))
-            .default_backoff()
-            .modify(move |object| {
-                object.meta_mut().managed_fields = None;
-                slim(object);
-            });
+        let events = watcher(api, config.timeout(WATCH_LIMIT)).default_backoff().modify(move |object| {
+            object.meta_mut().managed_fields = None;
+            slim(object);
+        });
         let fill = fill(events, store.clone(), writer, subscribers.clone());
         (Self { store, subscribers }, fill)
     }
@@ -105,9 +103,7 @@ where
 }
 
 fn stream<T: Send>(receiver: UnboundedReceiver<T>) -> impl Stream<Item = T> + Send {
-    futures::stream::unfold(receiver, |mut receiver| async move {
-        receiver.recv().await.map(|item| (item, receiver))
-    })
+    futures::stream::unfold(receiver, |mut receiver| async move { receiver.recv().await.map(|item| (item, receiver)) })
 }
 
 async fn fill<K>(

@@ -39,11 +39,8 @@ impl CallError {
     #[must_use]
     pub fn code(&self) -> Option<u16> {
         match self {
-            Self::Refused { source, .. } => match source.as_ref() {
-                kube::Error::Api(status) => Some(status.code),
-                _ => None,
-            },
-            Self::Deadline { .. } => None,
+            Self::Refused { source, .. } if let kube::Error::Api(status) = source.as_ref() => Some(status.code),
+            Self::Refused { .. } | Self::Deadline { .. } => None,
         }
     }
 }
@@ -55,10 +52,7 @@ pub async fn call<T>(
 ) -> Result<T, CallError> {
     match tokio::time::timeout(CALL_DEADLINE, future).await {
         Ok(Ok(answer)) => Ok(answer),
-        Ok(Err(source)) => Err(CallError::Refused {
-            operation,
-            source: Box::new(source),
-        }),
+        Ok(Err(source)) => Err(CallError::Refused { operation, source: Box::new(source) }),
         Err(_) => Err(CallError::Deadline { operation }),
     }
 }

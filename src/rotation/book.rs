@@ -98,23 +98,12 @@ impl Book {
             }
             None => {
                 let (known, published) = observed.unzip();
-                let slot = Slot {
-                    order,
-                    known,
-                    published,
-                    problem: None,
-                    failures: 0,
-                    retry_at: None,
-                    is_suspect: false,
-                };
+                let slot =
+                    Slot { order, known, published, problem: None, failures: 0, retry_at: None, is_suspect: false };
                 self.slots.insert(uid.to_owned(), slot);
             }
         }
-        self.groups
-            .entry(key.clone())
-            .or_default()
-            .members
-            .insert(uid.to_owned());
+        self.groups.entry(key.clone()).or_default().members.insert(uid.to_owned());
         self.schedule(&key);
     }
 
@@ -172,28 +161,15 @@ impl Book {
         let group = self.groups.get_mut(&key)?;
         group.due = None;
         group.in_flight = true;
-        let members: Vec<_> = group
-            .members
-            .iter()
-            .filter_map(|uid| self.slots.get(uid).map(|slot| (uid, slot)))
-            .collect();
+        let members: Vec<_> =
+            group.members.iter().filter_map(|uid| self.slots.get(uid).map(|slot| (uid, slot))).collect();
         // A rotation by schedule takes the whole key along; whatever else is due (a newcomer, a changed input, a repair) is written alone.
         let is_scheduled = members.iter().any(|(_, slot)| slot.is_due_by_schedule(&key, now));
-        let taken: Vec<_> = members
-            .into_iter()
-            .filter(|(_, slot)| is_scheduled || slot.due(&key) <= now)
-            .collect();
-        let can_share = !is_scheduled && taken.iter().all(|(_, slot)| slot.takes_current_token());
-        let longest = taken
-            .iter()
-            .map(|(_, slot)| slot.order.renew_before)
-            .max()
-            .unwrap_or_default();
-        let token = group
-            .token
-            .clone()
-            .filter(|token| can_share && lives_long_enough(token, longest, now));
-        let members = taken
+        let chosen: Vec<_> = members.into_iter().filter(|(_, slot)| is_scheduled || slot.due(&key) <= now).collect();
+        let can_share = !is_scheduled && chosen.iter().all(|(_, slot)| slot.takes_current_token());
+        let longest = chosen.iter().map(|(_, slot)| slot.order.renew_before).max().unwrap_or_default();
+        let token = group.token.clone().filter(|token| can_share && lives_long_enough(token, longest, now));
+        let members = chosen
             .into_iter()
             .map(|(uid, slot)| Member {
                 uid: uid.clone(),
@@ -222,10 +198,8 @@ impl Book {
             match (outcome, token) {
                 (Outcome::Written(meta), Some(token)) => {
                     slot.known = Some(*meta);
-                    slot.published = Some(Published {
-                        expires_at: token.usable_until,
-                        inputs: member.order.inputs.clone(),
-                    });
+                    slot.published =
+                        Some(Published { expires_at: token.usable_until, inputs: member.order.inputs.clone() });
                     (slot.problem, slot.retry_at, slot.failures, slot.is_suspect) = (None, None, 0, false);
                 }
                 (Outcome::Written(_), None) => {}
@@ -272,12 +246,7 @@ impl Book {
         if group.in_flight {
             return;
         }
-        let due = group
-            .members
-            .iter()
-            .filter_map(|uid| self.slots.get(uid))
-            .map(|slot| slot.due(key))
-            .min();
+        let due = group.members.iter().filter_map(|uid| self.slots.get(uid)).map(|slot| slot.due(key)).min();
         group.due = due;
         self.queue.extend(due.map(|due| (due, key.clone())));
     }
@@ -312,21 +281,14 @@ impl Slot {
 
     /// Changed inputs want a new signing: somebody asked for one. A newcomer or a repair takes what there is.
     fn takes_current_token(&self) -> bool {
-        self.published
-            .as_ref()
-            .is_none_or(|published| published.inputs == self.order.inputs)
+        self.published.as_ref().is_none_or(|published| published.inputs == self.order.inputs)
     }
 }
 
 /// The part of a token's spread that belongs to its key.
 fn jitter(key: &TokenKey) -> Duration {
     let connect = &key.connect;
-    schedule::jitter(&format!(
-        "{} {} {}",
-        key.identity.role(),
-        connect.username,
-        connect.endpoint
-    ))
+    schedule::jitter(&format!("{} {} {}", key.identity.role(), connect.username, connect.endpoint))
 }
 
 /// A newcomer takes the current token while that has its whole renewal time and the spread before it.
@@ -337,11 +299,7 @@ fn lives_long_enough(token: &Token, renew_before: Duration, now: Timestamp) -> b
 /// Whether `seen` is a later state of the Secret than `known`. The watch lags behind our own writes, so an older state is no news. Resource
 /// versions of one cluster are numbers that grow; one that is none compares as no news.
 fn is_newer(seen: &ObjectMeta, known: Option<&ObjectMeta>) -> bool {
-    let version = |meta: &ObjectMeta| {
-        meta.resource_version
-            .as_deref()
-            .and_then(|version| version.parse::<u64>().ok())
-    };
+    let version = |meta: &ObjectMeta| meta.resource_version.as_deref().and_then(|version| version.parse::<u64>().ok());
     known.is_some_and(|known| version(seen) > version(known))
 }
 
@@ -375,14 +333,8 @@ mod tests {
 
     fn order(user: &str, secret: &str) -> Order {
         Order {
-            secret: SecretRef {
-                namespace: "shop".into(),
-                name: secret.into(),
-            },
-            owner: OwnerReference {
-                uid: secret.into(),
-                ..OwnerReference::default()
-            },
+            secret: SecretRef { namespace: "shop".into(), name: secret.into() },
+            owner: OwnerReference { uid: secret.into(), ..OwnerReference::default() },
             identity: Identity::Role {
                 region: "us-east-1".into(),
                 role: "arn:aws:iam::123456789012:role/app".parse().unwrap(),
@@ -408,35 +360,21 @@ mod tests {
     }
 
     fn token(signed: i64) -> Token {
-        Token {
-            text: Secret::new("t"),
-            signed_at: at(signed),
-            usable_until: schedule::usable_until(at(signed), None),
-        }
+        Token { text: Secret::new("t"), signed_at: at(signed), usable_until: schedule::usable_until(at(signed), None) }
     }
 
     fn meta(version: u64) -> ObjectMeta {
-        ObjectMeta {
-            resource_version: Some(version.to_string()),
-            uid: Some("s".into()),
-            ..ObjectMeta::default()
-        }
+        ObjectMeta { resource_version: Some(version.to_string()), uid: Some("s".into()), ..ObjectMeta::default() }
     }
 
     fn published(expires: i64) -> Published {
-        Published {
-            expires_at: at(expires),
-            inputs: "i1".into(),
-        }
+        Published { expires_at: at(expires), inputs: "i1".into() }
     }
 
     fn write_all(book: &mut Book, turn: Turn, signed: i64, version: u64) -> Vec<String> {
         let token = turn.token.clone().unwrap_or_else(|| token(signed));
-        let outcomes = turn
-            .members
-            .into_iter()
-            .map(|member| (member, Outcome::Written(Box::new(meta(version)))))
-            .collect();
+        let outcomes =
+            turn.members.into_iter().map(|member| (member, Outcome::Written(Box::new(meta(version))))).collect();
         book.finish(&turn.key, Some(&token), outcomes, at(signed))
     }
 
@@ -452,17 +390,10 @@ mod tests {
         assert!(turn.token.is_none());
         assert_eq!(write_all(&mut book, turn, 0, 1), ["a"], "the first token is news");
         let due = book.next_due().unwrap();
-        assert!(
-            due > at(330) - jiff::SignedDuration::from_secs(1) && due <= at(420),
-            "{due}"
-        );
+        assert!(due > at(330) - jiff::SignedDuration::from_secs(1) && due <= at(420), "{due}");
         assert!(book.begin(at(0)).is_none());
         let turn = book.begin(due).unwrap();
-        assert_eq!(
-            write_all(&mut book, turn, 400, 2),
-            Vec::<String>::new(),
-            "a rotation is no news"
-        );
+        assert_eq!(write_all(&mut book, turn, 400, 2), Vec::<String>::new(), "a rotation is no news");
     }
 
     #[test]
@@ -471,19 +402,8 @@ mod tests {
         book.place("a", order("app", "a"), Some((meta(1), published(800))));
         assert!(book.begin(at(0)).is_none());
         assert!(book.next_due().unwrap() > at(0));
-        book.place(
-            "b",
-            Order {
-                inputs: "i2".into(),
-                ..order("other", "b")
-            },
-            Some((meta(1), published(800))),
-        );
-        assert_eq!(
-            uids(&book.begin(at(0)).unwrap()),
-            ["b"],
-            "changed inputs are written at once"
-        );
+        book.place("b", Order { inputs: "i2".into(), ..order("other", "b") }, Some((meta(1), published(800))));
+        assert_eq!(uids(&book.begin(at(0)).unwrap()), ["b"], "changed inputs are written at once");
     }
 
     #[test]
@@ -525,11 +445,8 @@ mod tests {
             .into_iter()
             .map(|member| {
                 let failed = member.uid == "a";
-                let outcome = if failed {
-                    Outcome::Failed(Problem::ForeignSecret)
-                } else {
-                    Outcome::Written(Box::new(meta(1)))
-                };
+                let outcome =
+                    if failed { Outcome::Failed(Problem::ForeignSecret) } else { Outcome::Written(Box::new(meta(1))) };
                 (member, outcome)
             })
             .collect();
@@ -604,14 +521,7 @@ mod tests {
         let mut book = Book::default();
         book.place("a", order("app", "a"), None);
         let turn = book.begin(at(0)).unwrap();
-        book.place(
-            "a",
-            Order {
-                inputs: "i2".into(),
-                ..order("app", "a")
-            },
-            None,
-        );
+        book.place("a", Order { inputs: "i2".into(), ..order("app", "a") }, None);
         assert!(book.begin(at(0)).is_none(), "one turn of a key at a time");
         write_all(&mut book, turn, 0, 1);
         let turn = book.begin(at(0)).unwrap();

@@ -38,12 +38,7 @@ impl CredentialCache {
     /// An empty cache.
     #[must_use]
     pub fn new(client: kube::Client, sessions: Arc<dyn Sessions>, clock: Arc<dyn Clock>) -> Self {
-        Self {
-            client,
-            sessions,
-            clock,
-            cells: Mutex::default(),
-        }
+        Self { client, sessions, clock, cells: Mutex::default() }
     }
 
     /// Credentials that live at least a whole token longer, where the role allows sessions of that length. A role that does not gets what it allows:
@@ -70,28 +65,18 @@ impl CredentialCache {
 
     /// Forgets an identity that no order needs any more.
     pub fn forget(&self, identity: &Identity) {
-        self.cells
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .remove(identity);
+        self.cells.lock().unwrap_or_else(PoisonError::into_inner).remove(identity);
     }
 
     async fn assume(&self, identity: &Identity) -> Result<Credentials, Fault> {
         match identity {
-            Identity::ServiceAccount {
-                region,
-                namespace,
-                name,
-                role,
-            } => {
+            Identity::ServiceAccount { region, namespace, name, role } => {
                 let token = self.service_account_token(namespace, name).await?;
                 self.sessions.by_web_identity(region, role, &token, SESSION_LIFE).await
             }
-            Identity::Role {
-                region,
-                role,
-                external_id,
-            } => self.sessions.by_role(region, role, external_id, SESSION_LIFE).await,
+            Identity::Role { region, role, external_id } => {
+                self.sessions.by_role(region, role, external_id, SESSION_LIFE).await
+            }
         }
     }
 
@@ -106,11 +91,7 @@ impl CredentialCache {
             },
             ..TokenRequest::default()
         };
-        let answer = call(
-            OPERATION,
-            api.create_token_request(name, &PostParams::default(), &request),
-        )
-        .await;
+        let answer = call(OPERATION, api.create_token_request(name, &PostParams::default(), &request)).await;
         let answer = answer.map_err(|error| {
             let kind = match error.code() {
                 Some(404) => FaultKind::Missing,

@@ -57,18 +57,7 @@ impl Engine {
         news: UnboundedSender<String>,
     ) -> Arc<Self> {
         let (book, wake, writers) = (Mutex::default(), Notify::new(), Semaphore::new(WRITERS));
-        Arc::new(Self {
-            book,
-            wake,
-            writers,
-            client,
-            marks,
-            secrets,
-            credentials,
-            clock,
-            metrics,
-            news,
-        })
+        Arc::new(Self { book, wake, writers, client, marks, secrets, credentials, clock, metrics, news })
     }
 
     /// Takes an order, new or changed. A Secret that is there already and alive is not written.
@@ -150,25 +139,16 @@ impl Engine {
         };
         let outcomes: Vec<(Member, Outcome)> = match &token {
             Ok(token) => {
-                stream::iter(members)
-                    .map(|member| self.write(member, token))
-                    .buffer_unordered(WRITERS)
-                    .collect()
-                    .await
+                stream::iter(members).map(|member| self.write(member, token)).buffer_unordered(WRITERS).collect().await
             }
             Err(fault) => {
                 let problem = Problem::Identity(fault.clone());
-                members
-                    .into_iter()
-                    .map(|member| (member, Outcome::Failed(problem.clone())))
-                    .collect()
+                members.into_iter().map(|member| (member, Outcome::Failed(problem.clone()))).collect()
             }
         };
         self.tell(&outcomes);
-        let seen: Vec<(String, SecretRef)> = outcomes
-            .iter()
-            .map(|(member, _)| (member.uid.clone(), member.order.secret.clone()))
-            .collect();
+        let seen: Vec<(String, SecretRef)> =
+            outcomes.iter().map(|(member, _)| (member.uid.clone(), member.order.secret.clone())).collect();
         let now = self.clock.now();
         let news = self.with(|book| {
             let news = book.finish(&key, token.as_ref().ok(), outcomes, now);

@@ -90,10 +90,7 @@ impl Order {
     /// The key that the Secret's token belongs to.
     #[must_use]
     pub fn key(&self) -> TokenKey {
-        TokenKey {
-            identity: self.identity.clone(),
-            connect: self.binding.connect.clone(),
-        }
+        TokenKey { identity: self.identity.clone(), connect: self.binding.connect.clone() }
     }
 }
 
@@ -125,10 +122,7 @@ impl Problem {
     #[must_use]
     pub const fn word(&self) -> &'static str {
         match self {
-            Self::Identity(Fault {
-                kind: FaultKind::Unreachable | FaultKind::Throttled,
-                ..
-            }) => "Unreachable",
+            Self::Identity(Fault { kind: FaultKind::Unreachable | FaultKind::Throttled, .. }) => "Unreachable",
             Self::Identity(_) => "IdentityDenied",
             Self::ForeignSecret => "ForeignSecret",
             Self::Write(_) => "RotationFailing",

@@ -70,9 +70,8 @@ pub(super) async fn publish(
 /// Reads the Secret; an error when it is not ours.
 async fn look(client: &Client, marks: &Marks, order: &Order) -> Result<Option<Secret>, Problem> {
     let api = kube::Api::<Secret>::namespaced(client.clone(), &order.secret.namespace);
-    let seen = call("read Secret", api.get_opt(&order.secret.name))
-        .await
-        .map_err(|error| Problem::Write(error.code()))?;
+    let seen =
+        call("read Secret", api.get_opt(&order.secret.name)).await.map_err(|error| Problem::Write(error.code()))?;
     match seen {
         Some(seen) if !is_ours(marks, order, &seen.metadata) => Err(Problem::ForeignSecret),
         seen => Ok(seen),
@@ -90,9 +89,7 @@ fn says(seen: &Secret, contents: &BTreeMap<String, Vec<u8>>) -> bool {
     let held = seen.data.as_ref();
     held.is_some_and(|held| {
         held.len() == contents.len()
-            && contents
-                .iter()
-                .all(|(key, value)| held.get(key).is_some_and(|it| &it.0 == value))
+            && contents.iter().all(|(key, value)| held.get(key).is_some_and(|it| &it.0 == value))
     })
 }
 
@@ -107,10 +104,7 @@ fn body(
     let mut labels = known.labels.unwrap_or_default();
     labels.extend(order.labels.clone());
     labels.insert(marks.owner_uid.into(), order.owner.uid.clone());
-    labels.insert(
-        marks.expires_at_label.into(),
-        token.usable_until.strftime("%Y%m%dT%H%M%SZ").to_string(),
-    );
+    labels.insert(marks.expires_at_label.into(), token.usable_until.strftime("%Y%m%dT%H%M%SZ").to_string());
     let mut annotations = known.annotations.unwrap_or_default();
     annotations.extend(order.annotations.clone());
     annotations.insert(marks.issued_at.into(), token.signed_at.to_string());
@@ -129,12 +123,7 @@ fn body(
             ..ObjectMeta::default()
         },
         type_: Some(marks.secret_type.into()),
-        data: Some(
-            contents
-                .iter()
-                .map(|(key, value)| (key.clone(), ByteString(value.clone())))
-                .collect(),
-        ),
+        data: Some(contents.iter().map(|(key, value)| (key.clone(), ByteString(value.clone()))).collect()),
         ..Secret::default()
     }
 }
@@ -156,24 +145,15 @@ async fn send(
     secret: &Secret,
 ) -> Result<ObjectMeta, CallError> {
     let namespace = secret.metadata.namespace.as_deref().unwrap_or_default();
-    let refused = |source: kube::Error| CallError::Refused {
-        operation,
-        source: Box::new(source),
-    };
+    let refused = |source: kube::Error| CallError::Refused { operation, source: Box::new(source) };
     let body = serde_json::to_vec(secret).map_err(|error| refused(kube::Error::SerdeError(error)))?;
     let request = http::Request::builder()
         .method(method)
-        .uri(format!(
-            "/api/v1/namespaces/{namespace}/secrets{path}?fieldManager={}",
-            crate::k8s::status::FIELD_MANAGER
-        ))
+        .uri(format!("/api/v1/namespaces/{namespace}/secrets{path}?fieldManager={}", crate::k8s::status::FIELD_MANAGER))
         .header(http::header::CONTENT_TYPE, "application/json")
         .header(http::header::ACCEPT, METADATA_ONLY)
         .body(body)
         .map_err(|error| refused(kube::Error::HttpError(error)))?;
     let answer: PartialObjectMeta<Secret> = call(operation, client.request(request)).await?;
-    Ok(ObjectMeta {
-        managed_fields: None,
-        ..answer.metadata
-    })
+    Ok(ObjectMeta { managed_fields: None, ..answer.metadata })
 }

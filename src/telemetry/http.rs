@@ -35,13 +35,7 @@ impl Readiness {
 pub async fn serve(listen: SocketAddr, metrics: Arc<Metrics>, readiness: Readiness) -> io::Result<()> {
     let listener = TcpListener::bind(listen).await?;
     let metrics_text = move || async move {
-        (
-            [(
-                header::CONTENT_TYPE,
-                "application/openmetrics-text; version=1.0.0; charset=utf-8",
-            )],
-            metrics.text(),
-        )
+        ([(header::CONTENT_TYPE, "application/openmetrics-text; version=1.0.0; charset=utf-8")], metrics.text())
     };
     let ready = move || async move {
         if readiness.is_ready() {

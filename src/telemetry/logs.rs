@@ -21,9 +21,7 @@ pub enum LogFormat {
 /// When the level is none.
 pub fn start(level: LevelFilter, format: LogFormat) -> Result<(), ParseError> {
     let own = format!("iamdb={level}");
-    let filter = EnvFilter::builder()
-        .with_default_directive(LevelFilter::WARN.into())
-        .parse(own)?;
+    let filter = EnvFilter::builder().with_default_directive(LevelFilter::WARN.into()).parse(own)?;
     let registry = tracing_subscriber::registry().with(filter);
     let layer = tracing_subscriber::fmt::layer().with_writer(std::io::stderr);
     match format {

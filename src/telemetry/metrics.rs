@@ -51,32 +51,12 @@ impl Metrics {
         let rotation_failures = Family::<Failure, Counter>::default();
         let tokens = Gauge::default();
         registry.register("reconciliations", "Reconciliations by kind", reconciliations.clone());
-        registry.register(
-            "reconcile_failures",
-            "Failed reconciliations by kind and reason",
-            failures.clone(),
-        );
-        registry.register(
-            "reconcile_duration_seconds",
-            "Duration of reconciliations",
-            duration.clone(),
-        );
+        registry.register("reconcile_failures", "Failed reconciliations by kind and reason", failures.clone());
+        registry.register("reconcile_duration_seconds", "Duration of reconciliations", duration.clone());
         registry.register("rotations", "Token Secrets written", rotations.clone());
-        registry.register(
-            "rotation_failures",
-            "Failed rotations by reason",
-            rotation_failures.clone(),
-        );
+        registry.register("rotation_failures", "Failed rotations by reason", rotation_failures.clone());
         registry.register("tokens", "Token Secrets under rotation", tokens.clone());
-        Arc::new(Self {
-            registry,
-            reconciliations,
-            failures,
-            duration,
-            rotations,
-            rotation_failures,
-            tokens,
-        })
+        Arc::new(Self { registry, reconciliations, failures, duration, rotations, rotation_failures, tokens })
     }
 
     /// Counts a reconciliation that took `duration`.
@@ -98,12 +78,7 @@ impl Metrics {
 
     /// Counts a failed rotation.
     pub fn rotation_failed(&self, reason: &'static str) {
-        self.rotation_failures
-            .get_or_create(&Failure {
-                kind: "DbAuthToken",
-                reason,
-            })
-            .inc();
+        self.rotation_failures.get_or_create(&Failure { kind: "DbAuthToken", reason }).inc();
     }
 
     /// Tells how many Secrets are under rotation.
@@ -133,14 +108,8 @@ mod tests {
         metrics.rotated();
         metrics.tokens(7);
         let text = metrics.text();
-        assert!(
-            text.contains("iamdb_reconciliations_total{kind=\"DbServer\"} 1"),
-            "{text}"
-        );
-        assert!(
-            text.contains("iamdb_reconcile_failures_total{kind=\"DbServer\",reason=\"Unreachable\"} 1"),
-            "{text}"
-        );
+        assert!(text.contains("iamdb_reconciliations_total{kind=\"DbServer\"} 1"), "{text}");
+        assert!(text.contains("iamdb_reconcile_failures_total{kind=\"DbServer\",reason=\"Unreachable\"} 1"), "{text}");
         assert!(text.contains("iamdb_rotations_total 1"), "{text}");
         assert!(text.contains("iamdb_tokens 7"), "{text}");
     }

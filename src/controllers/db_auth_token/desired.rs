@@ -23,14 +23,7 @@ pub(super) fn order(object: &DbAuthToken, inputs: &Inputs) -> Result<Order, Prob
         // The ServiceAccount proves by its own token that it may assume the role.
         Identity::ServiceAccount { .. } => None,
     };
-    admit(
-        &inputs.rules,
-        &Request {
-            username: &inputs.username,
-            assume_role,
-            ..Request::default()
-        },
-    )?;
+    admit(&inputs.rules, &Request { username: &inputs.username, assume_role, ..Request::default() })?;
     let binding = binding(object, inputs)?;
     let template = &object.spec.secret;
     let mut labels = template.labels.clone();
@@ -38,10 +31,7 @@ pub(super) fn order(object: &DbAuthToken, inputs: &Inputs) -> Result<Order, Prob
     let owner = owner_reference(object);
     let inputs_digest = binding.inputs(&everything_else(object, &inputs.identity, &labels));
     Ok(Order {
-        secret: SecretRef {
-            namespace: object.namespace().unwrap_or_default(),
-            name: template.name.clone(),
-        },
+        secret: SecretRef { namespace: object.namespace().unwrap_or_default(), name: template.name.clone() },
         owner,
         identity: inputs.identity.clone(),
         binding,
@@ -67,10 +57,7 @@ fn binding(object: &DbAuthToken, inputs: &Inputs) -> Result<Binding, Problem> {
             }
         }
     }
-    let mount_path = template
-        .mount_path
-        .clone()
-        .unwrap_or_else(|| format!("{MOUNT_ROOT}/{}", template.name));
+    let mount_path = template.mount_path.clone().unwrap_or_else(|| format!("{MOUNT_ROOT}/{}", template.name));
     Ok(Binding {
         connect: Connect {
             region: inputs.server.region.clone(),
@@ -86,11 +73,7 @@ fn binding(object: &DbAuthToken, inputs: &Inputs) -> Result<Binding, Problem> {
 }
 
 fn renew_before(object: &DbAuthToken) -> std::time::Duration {
-    let asked = object
-        .spec
-        .rotation
-        .as_ref()
-        .and_then(|rotation| rotation.renew_before.as_ref());
+    let asked = object.spec.rotation.as_ref().and_then(|rotation| rotation.renew_before.as_ref());
     asked.map_or(schedule::RENEW_BEFORE, crate::api::Duration::value)
 }
 
@@ -118,11 +101,6 @@ fn everything_else<'a>(
         Identity::ServiceAccount { name, .. } => parts.extend(["ServiceAccount", name]),
         Identity::Role { external_id, .. } => parts.extend(["AssumeRole", external_id]),
     }
-    parts.extend(
-        labels
-            .iter()
-            .chain(&object.spec.secret.annotations)
-            .flat_map(|(key, value)| [key.as_str(), value]),
-    );
+    parts.extend(labels.iter().chain(&object.spec.secret.annotations).flat_map(|(key, value)| [key.as_str(), value]));
     parts
 }

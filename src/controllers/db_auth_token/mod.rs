@@ -28,20 +28,13 @@ pub(super) async fn reconcile(object: Arc<DbAuthToken>, context: Arc<Context>) -
         context.engine.withdraw(&uid); // its Secret goes by ownerReference
         return Ok(Action::await_change());
     }
-    let order = resolve::inputs(&object, &context)
-        .await
-        .and_then(|inputs| desired::order(&object, &inputs));
+    let order = resolve::inputs(&object, &context).await.and_then(|inputs| desired::order(&object, &inputs));
     match order {
         Ok(order) => {
             context.engine.place(&uid, order.clone());
             let progress = context.engine.progress(&uid).unwrap_or_default();
-            status::write(
-                &api,
-                &object,
-                &status::Findings::of(&order, &progress, context.clock.now()),
-                &context,
-            )
-            .await?;
+            status::write(&api, &object, &status::Findings::of(&order, &progress, context.clock.now()), &context)
+                .await?;
             Ok(next_look(&progress, &context))
         }
         Err(problem) => withhold(&api, &object, problem, &context).await,
@@ -55,32 +48,21 @@ fn next_look(progress: &Progress, context: &Context) -> Action {
     };
     let now = context.clock.now();
     let alarm = schedule::until(schedule::minus(expires_at, schedule::ALARM), now);
-    let wait = if alarm.is_zero() {
-        schedule::until(expires_at, now)
-    } else {
-        alarm
-    };
-    if wait.is_zero() {
-        Action::await_change()
-    } else {
-        Action::requeue(wait + std::time::Duration::from_secs(1))
-    }
+    let wait = if alarm.is_zero() { schedule::until(expires_at, now) } else { alarm };
+    if wait.is_zero() { Action::await_change() } else { Action::requeue(wait + std::time::Duration::from_secs(1)) }
 }
 
 /// No token is to be had. The engine stops where somebody decided so; for what may pass it goes on with the order that it has.
 async fn withhold(api: &Api<DbAuthToken>, object: &DbAuthToken, problem: Problem, context: &Context) -> Outcome {
     let uid = object.uid().unwrap_or_default();
-    let is_decided = matches!(
-        problem.reason,
-        Reason::UserGone | Reason::NotAllowed | Reason::UserRefNotFound
-    );
+    let is_decided = matches!(problem.reason, Reason::UserGone | Reason::NotAllowed | Reason::UserRefNotFound);
     let mut outcome = Ok(Action::await_change());
     if is_decided {
         context.engine.withdraw(&uid);
         outcome = secret::retire(object, problem.reason, context).await;
     }
     let progress = context.engine.progress(&uid);
-    let findings = status::Findings::withheld(problem.clone(), progress.as_ref(), context.clock.now());
+    let findings = status::Findings::withheld(&problem, progress.as_ref(), context.clock.now());
     status::write(api, object, &findings, context).await?;
     match problem.retry {
         Retry::OnChange => outcome,

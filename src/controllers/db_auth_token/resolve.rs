@@ -28,37 +28,22 @@ pub(super) async fn inputs(object: &DbAuthToken, context: &Context) -> Result<In
     let definition = server::find(context, &user.spec.server_ref.name)?;
     let server = server::resolved(&definition)?;
     if object.spec.endpoint.kind != EndpointType::Writer {
-        return Err(Problem::of_spec(
-            Reason::NotSupportedYet,
-            "spec.endpoint.type: this version knows Writer only",
-        ));
+        return Err(Problem::of_spec(Reason::NotSupportedYet, "spec.endpoint.type: this version knows Writer only"));
     }
     let rules = server::rules(context, &definition, &namespace);
     let ca = server::ca(context, &definition)?;
     let identity = identity(object, &namespace, &server, context).await?;
-    Ok(Inputs {
-        username: user.spec.username.clone(),
-        server,
-        rules,
-        ca,
-        identity,
-    })
+    Ok(Inputs { username: user.spec.username.clone(), server, rules, ca, identity })
 }
 
 fn user(object: &DbAuthToken, namespace: &str, context: &Context) -> Result<std::sync::Arc<IamDbUser>, Problem> {
     let name = &object.spec.user_ref.name;
     let user = context.feeds.users.store().get(&ObjectRef::new(name).within(namespace));
     let user = user.ok_or_else(|| {
-        Problem::of_spec(
-            Reason::UserRefNotFound,
-            format!("there is no IamDbUser {name} in namespace {namespace}"),
-        )
+        Problem::of_spec(Reason::UserRefNotFound, format!("there is no IamDbUser {name} in namespace {namespace}"))
     })?;
     if user.metadata.deletion_timestamp.is_some() {
-        return Err(Problem::of_spec(
-            Reason::UserGone,
-            format!("IamDbUser {name} is being deleted"),
-        ));
+        return Err(Problem::of_spec(Reason::UserGone, format!("IamDbUser {name} is being deleted")));
     }
     Ok(user)
 }
@@ -77,26 +62,14 @@ async fn identity(
                 .await
                 .map_err(|problem| problem.because(Reason::IdentityDenied))?;
             let (namespace, name) = (namespace.to_owned(), account.name.clone());
-            Ok(Identity::ServiceAccount {
-                region,
-                namespace,
-                name,
-                role,
-            })
+            Ok(Identity::ServiceAccount { region, namespace, name, role })
         }
         (IdentityType::AssumeRole, _, Some(role)) => {
             let role = role.role_arn.parse::<Principal>().map_err(|error| {
-                Problem::of_spec(
-                    Reason::IdentityDenied,
-                    format!("spec.identity.assumeRole.roleArn is {error}"),
-                )
+                Problem::of_spec(Reason::IdentityDenied, format!("spec.identity.assumeRole.roleArn is {error}"))
             })?;
             let external_id = format!("{}/{namespace}", context.settings.cluster_id);
-            Ok(Identity::Role {
-                region,
-                role,
-                external_id,
-            })
+            Ok(Identity::Role { region, role, external_id })
         }
         _ => Err(Problem::of_spec(
             Reason::NotSupportedYet,

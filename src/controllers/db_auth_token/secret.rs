@@ -32,14 +32,8 @@ pub(super) async fn retire(object: &DbAuthToken, reason: Reason, context: &Conte
         return Ok(Action::requeue(left));
     }
     let api = Api::<Secret>::namespaced(context.client.clone(), &namespace);
-    let preconditions = Preconditions {
-        uid: secret.uid(),
-        resource_version: secret.resource_version(),
-    };
-    let parameters = DeleteParams {
-        preconditions: Some(preconditions),
-        ..DeleteParams::default()
-    };
+    let preconditions = Preconditions { uid: secret.uid(), resource_version: secret.resource_version() };
+    let parameters = DeleteParams { preconditions: Some(preconditions), ..DeleteParams::default() };
     match call("delete Secret", api.delete(name, &parameters)).await {
         Ok(_) => {
             tracing::info!(namespace, secret = name, %reason, "token Secret deleted");
@@ -51,11 +45,6 @@ pub(super) async fn retire(object: &DbAuthToken, reason: Reason, context: &Conte
 }
 
 fn time_left(secret: &PartialObjectMeta<Secret>, context: &Context) -> Duration {
-    let expires_at = secret
-        .annotations()
-        .get(EXPIRES_AT_ANNOTATION)
-        .and_then(|text| text.parse().ok());
-    expires_at.map_or(Duration::ZERO, |expires_at| {
-        schedule::until(expires_at, context.clock.now())
-    })
+    let expires_at = secret.annotations().get(EXPIRES_AT_ANNOTATION).and_then(|text| text.parse().ok());
+    expires_at.map_or(Duration::ZERO, |expires_at| schedule::until(expires_at, context.clock.now()))
 }

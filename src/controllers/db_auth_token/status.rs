@@ -27,10 +27,7 @@ impl Findings {
         let parts = vec![
             (ConditionType::SecretReady, secret),
             (ConditionType::IdentityReady, identity),
-            (
-                ConditionType::CaReady,
-                Verdict::Good("the CA bundle is in the Secret".into()),
-            ),
+            (ConditionType::CaReady, Verdict::Good("the CA bundle is in the Secret".into())),
         ];
         Self {
             parts,
@@ -40,7 +37,7 @@ impl Findings {
     }
 
     /// There is no order, or it could not be renewed.
-    pub(super) fn withheld(problem: Problem, progress: Option<&Progress>, now: Timestamp) -> Self {
+    pub(super) fn withheld(problem: &Problem, progress: Option<&Progress>, now: Timestamp) -> Self {
         let published = progress.map(|progress| secret(progress, now)).filter(Verdict::is_good);
         let secret = published.unwrap_or_else(|| Verdict::Bad(problem.clone()));
         let open = || Verdict::Waiting(problem.reason, "not looked at yet".into());
@@ -48,28 +45,10 @@ impl Findings {
         let about_identity = problem.reason == Reason::IdentityDenied;
         let parts = vec![
             (ConditionType::SecretReady, secret),
-            (
-                ConditionType::IdentityReady,
-                if about_identity {
-                    Verdict::Bad(problem.clone())
-                } else {
-                    open()
-                },
-            ),
-            (
-                ConditionType::CaReady,
-                if about_ca {
-                    Verdict::Bad(problem.clone())
-                } else {
-                    open()
-                },
-            ),
+            (ConditionType::IdentityReady, if about_identity { Verdict::Bad(problem.clone()) } else { open() }),
+            (ConditionType::CaReady, if about_ca { Verdict::Bad(problem.clone()) } else { open() }),
         ];
-        Self {
-            parts,
-            signed_host: None,
-            principal_arn: None,
-        }
+        Self { parts, signed_host: None, principal_arn: None }
     }
 }
 
@@ -82,19 +61,14 @@ fn secret(progress: &Progress, now: Timestamp) -> Verdict {
     };
     match (&progress.problem, progress.expires_at) {
         (None, None) => Verdict::Waiting(Reason::Resolving, "the first token is being signed".into()),
-        (None, Some(_)) => Verdict::Good("the Secret holds a live token".into()),
         (Some(problem), None) => Verdict::Bad(Problem::of_spec(reason_of(problem), problem.to_string())),
-        (Some(problem), Some(expires_at)) if expires_at <= now => Verdict::Bad(Problem::of_spec(
-            Reason::Expired,
-            format!("the token expired at {expires_at}: {problem}"),
-        )),
-        (Some(problem), Some(expires_at)) if schedule::until(expires_at, now) < schedule::ALARM => {
-            Verdict::Bad(Problem::of_spec(
-                Reason::RotationFailing,
-                format!("the token expires at {expires_at}: {problem}"),
-            ))
+        (Some(problem), Some(expires_at)) if expires_at <= now => {
+            Verdict::Bad(Problem::of_spec(Reason::Expired, format!("the token expired at {expires_at}: {problem}")))
         }
-        (Some(_), Some(_)) => Verdict::Good("the Secret holds a live token".into()),
+        (Some(problem), Some(expires_at)) if schedule::until(expires_at, now) < schedule::ALARM => Verdict::Bad(
+            Problem::of_spec(Reason::RotationFailing, format!("the token expires at {expires_at}: {problem}")),
+        ),
+        (_, Some(_)) => Verdict::Good("the Secret holds a live token".into()),
     }
 }
 
@@ -113,7 +87,16 @@ fn identity_reason(problem: &rotation::Problem) -> Reason {
     match problem {
         rotation::Problem::Identity(fault) => match fault.kind {
             FaultKind::Unreachable | FaultKind::Throttled => Reason::Unreachable,
-            _ => Reason::IdentityDenied,
+            FaultKind::Denied
+            | FaultKind::LacksPrivilege
+            | FaultKind::TlsVerification
+            | FaultKind::PluginMissing
+            | FaultKind::ReadOnly
+            | FaultKind::Missing
+            | FaultKind::Conflict
+            | FaultKind::Unmodifiable
+            | FaultKind::Unreadable
+            | FaultKind::Other => Reason::IdentityDenied,
         },
         rotation::Problem::ForeignSecret | rotation::Problem::Write(_) => Reason::RotationFailing,
     }
@@ -137,17 +120,8 @@ pub(super) async fn write(
         observed_generation: generation,
         signed_host: findings.signed_host.clone().or(kept.signed_host),
         principal_arn: findings.principal_arn.clone().or(kept.principal_arn),
-        binding: Some(BindingRef {
-            name: object.spec.secret.name.clone(),
-        }),
+        binding: Some(BindingRef { name: object.spec.secret.name.clone() }),
         conditions,
     };
-    report::write(
-        context,
-        api,
-        object,
-        (before, before_conditions),
-        (&status, &status.conditions),
-    )
-    .await
+    report::write(context, api, object, (before, before_conditions), (&status, &status.conditions)).await
 }

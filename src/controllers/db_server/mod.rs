@@ -26,9 +26,7 @@ pub(super) async fn reconcile(object: Arc<DbServer>, context: Arc<Context>) -> O
             Event::Cleanup(object) => release(&api, &object, &context).await,
         }
     };
-    finalizer(&api, FINALIZER, object, step)
-        .await
-        .map_err(Problem::of_finalizer)
+    finalizer(&api, FINALIZER, object, step).await.map_err(Problem::of_finalizer)
 }
 
 async fn examine(api: &Api<DbServer>, object: &DbServer, context: &Context) -> Outcome {
@@ -41,11 +39,7 @@ async fn examine(api: &Api<DbServer>, object: &DbServer, context: &Context) -> O
     let next = status::of(&found, &instance, login.as_ref());
     status::write(api, object, next, context).await?;
     let problems = [instance.err(), login.and_then(Result::err)];
-    match problems
-        .into_iter()
-        .flatten()
-        .find(|problem| problem.retry != Retry::OnChange)
-    {
+    match problems.into_iter().flatten().find(|problem| problem.retry != Retry::OnChange) {
         Some(problem) => Err(problem),
         None => Ok(Action::requeue(context.resync_after(&object.uid().unwrap_or_default()))),
     }
@@ -54,11 +48,7 @@ async fn examine(api: &Api<DbServer>, object: &DbServer, context: &Context) -> O
 /// Lets a DbServer go once nobody uses it: an account could not be removed without it.
 async fn release(api: &Api<DbServer>, object: &DbServer, context: &Context) -> Outcome {
     let name = object.name_any();
-    let users = context
-        .feeds
-        .users
-        .store()
-        .state_filter(|user| user.spec.server_ref.name == name);
+    let users = context.feeds.users.store().state_filter(|user| user.spec.server_ref.name == name);
     if users.is_empty() {
         return Ok(Action::await_change());
     }
@@ -77,18 +67,10 @@ fn listed(users: &[Arc<crate::api::IamDbUser>]) -> String {
     names.sort();
     let more = names.len().saturating_sub(SHOWN);
     names.truncate(SHOWN);
-    if more > 0 {
-        format!("{} and {more} more", names.join(", "))
-    } else {
-        names.join(", ")
-    }
+    if more > 0 { format!("{} and {more} more", names.join(", ")) } else { names.join(", ") }
 }
 
 /// What other kinds read of a DbServer: everything but its conditions.
 pub(super) fn fingerprint(object: &DbServer) -> u64 {
-    digest(&(
-        object.meta().uid.as_deref(),
-        object.meta().generation,
-        format!("{:?}", Server::of(object)),
-    ))
+    digest(&(object.meta().uid.as_deref(), object.meta().generation, format!("{:?}", Server::of(object))))
 }

@@ -17,10 +17,7 @@ pub(super) async fn instance(object: &DbServer, context: &Context) -> Result<Ins
     let found = context.instances.describe(&object.spec.region, identifier).await?;
     let region = &object.spec.region;
     let instance = found.ok_or_else(|| {
-        Problem::passing(
-            Reason::NotFound,
-            format!("RDS knows no DB instance {identifier} in {region}"),
-        )
+        Problem::passing(Reason::NotFound, format!("RDS knows no DB instance {identifier} in {region}"))
     })?;
     usable(identifier, instance)
 }
@@ -29,10 +26,7 @@ fn identifier(object: &DbServer) -> Result<&str, Problem> {
     let source = &object.spec.source;
     match (source.kind, &source.db_instance) {
         (SourceType::DbInstance, Some(instance)) => Ok(&instance.identifier),
-        _ => Err(Problem::of_spec(
-            Reason::NotSupportedYet,
-            "spec.source.type: this version knows DbInstance only",
-        )),
+        _ => Err(Problem::of_spec(Reason::NotSupportedYet, "spec.source.type: this version knows DbInstance only")),
     }
 }
 
@@ -46,16 +40,10 @@ fn usable(identifier: &str, instance: Instance) -> Result<Instance, Problem> {
         return Err(Problem::standing(Reason::NotSupportedYet, message));
     }
     if instance.arn.parse::<Arn>().is_err() {
-        return Err(Problem::passing(
-            Reason::UnexpectedError,
-            "RDS answered with an ARN that cannot be read",
-        ));
+        return Err(Problem::passing(Reason::UnexpectedError, "RDS answered with an ARN that cannot be read"));
     }
     let Some((host, port)) = &instance.endpoint else {
-        let message = format!(
-            "DB instance {identifier} has no endpoint yet; RDS says it is {}",
-            instance.status
-        );
+        let message = format!("DB instance {identifier} has no endpoint yet; RDS says it is {}", instance.status);
         return Err(Problem::passing(Reason::Resolving, message));
     };
     if Endpoint::new(host, *port).is_err() {
@@ -71,10 +59,7 @@ pub(super) async fn login(object: &DbServer, server: &Server, context: &Context)
     let (facts, session) = context.databases.open(&target).await?;
     session.close().await;
     if facts.read_only {
-        return Err(Problem::passing(
-            Reason::Unreachable,
-            format!("{} takes no writes", server.writer),
-        ));
+        return Err(Problem::passing(Reason::Unreachable, format!("{} takes no writes", server.writer)));
     }
     Ok(facts)
 }
@@ -102,17 +87,9 @@ pub(in crate::controllers) async fn admin_target(
     let login = context.admin_secrets.read(&server.region, arn).await.map_err(|fault| {
         let is_outage = matches!(fault.kind, FaultKind::Unreachable | FaultKind::Throttled);
         let problem = Problem::from(fault);
-        if is_outage {
-            problem
-        } else {
-            problem.because(Reason::AdminSecretUnreadable)
-        }
+        if is_outage { problem } else { problem.because(Reason::AdminSecretUnreadable) }
     })?;
-    Ok(AdminTarget {
-        endpoint: server.writer.clone(),
-        login,
-        ca: ca.pem().to_owned(),
-    })
+    Ok(AdminTarget { endpoint: server.writer.clone(), login, ca: ca.pem().to_owned() })
 }
 
 /// Whether IAM authentication is on: in RDS, and in the server itself.
@@ -122,10 +99,7 @@ pub(super) fn iam_authentication(
     login: Option<&Result<ServerFacts, Problem>>,
 ) -> Result<(), Problem> {
     if object.spec.iam_authentication != IamAuthentication::Check {
-        return Err(Problem::of_spec(
-            Reason::NotSupportedYet,
-            "spec.iamAuthentication: this version knows Check only",
-        ));
+        return Err(Problem::of_spec(Reason::NotSupportedYet, "spec.iamAuthentication: this version knows Check only"));
     }
     if !instance.iam_authentication {
         let message = "IAM database authentication is off; switch it on with \

@@ -34,8 +34,8 @@ pub(super) fn with_instance(object: &DbServer, instance: Option<&Instance>) -> D
         fields.engine_version = Some(instance.engine_version.clone());
         fields.iam_authentication = Some(instance.iam_authentication);
         fields.master_username = Some(instance.master_username.clone());
-        fields.admin_secret_arn = instance.master_secret_arn.clone();
-        fields.ca_identifier = instance.ca_identifier.clone();
+        fields.admin_secret_arn.clone_from(&instance.master_secret_arn);
+        fields.ca_identifier.clone_from(&instance.ca_identifier);
         let writer = instance.endpoint.clone().map(|(host, port)| HostPort { host, port });
         fields.endpoints = Some(Endpoints { writer });
     }
@@ -52,12 +52,7 @@ pub(super) fn of(
         let (host, port) = instance.endpoint.clone().unwrap_or_default();
         format!("{} at {host}:{port}", instance.resource_id)
     });
-    let unknown = || {
-        Verdict::Waiting(
-            Reason::Resolving,
-            "not looked at while the DB instance is not resolved".into(),
-        )
-    };
+    let unknown = || Verdict::Waiting(Reason::Resolving, "not looked at while the DB instance is not resolved".into());
     let iam = match instance {
         Ok(instance) => Verdict::of(&resolve::iam_authentication(found, instance, login), |()| "on".into()),
         Err(_) => unknown(),
@@ -84,10 +79,7 @@ pub(super) fn of(
 /// The status of a DbServer that is to go and may not yet.
 pub(super) fn deleting(object: &DbServer, problem: &Problem) -> Next {
     let findings = report::findings(&[(ConditionType::Resolved, Verdict::Bad(problem.clone()))], "");
-    Next {
-        fields: object.status.clone().unwrap_or_default(),
-        findings: findings.into_iter().take(1).collect(),
-    }
+    Next { fields: object.status.clone().unwrap_or_default(), findings: findings.into_iter().take(1).collect() }
 }
 
 /// Writes it if it changed.
@@ -101,17 +93,6 @@ pub(super) async fn write(
     let before = object.status.as_ref().map_or(&none, |status| &status.conditions);
     let generation = object.metadata.generation;
     let conditions = report::conditions(context, before, &next.findings, generation);
-    let status = DbServerStatus {
-        observed_generation: generation,
-        conditions,
-        ..next.fields
-    };
-    report::write(
-        context,
-        api,
-        object,
-        (object.status.as_ref(), before),
-        (&status, &status.conditions),
-    )
-    .await
+    let status = DbServerStatus { observed_generation: generation, conditions, ..next.fields };
+    report::write(context, api, object, (object.status.as_ref(), before), (&status, &status.conditions)).await
 }

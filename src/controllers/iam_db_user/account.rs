@@ -17,10 +17,7 @@ pub(super) struct Converged {
 
 impl Converged {
     const fn failed(problem: Problem) -> Self {
-        Self {
-            account: Err(problem),
-            grants: None,
-        }
+        Self { account: Err(problem), grants: None }
     }
 }
 
@@ -62,27 +59,15 @@ async fn in_session(
         Ok(observed) => observed,
         Err(fault) => return Converged::failed(fault.into()),
     };
-    let is_alive = |uid: &str| {
-        context
-            .feeds
-            .users
-            .store()
-            .find(|user| user.metadata.uid.as_deref() == Some(uid))
-            .is_some()
-    };
+    let is_alive =
+        |uid: &str| context.feeds.users.store().find(|user| user.metadata.uid.as_deref() == Some(uid)).is_some();
     let steps = match plan(desired, &observed, facts, is_alive) {
         Ok(steps) => steps,
         Err(refusal) => return Converged::failed(refusal.into()),
     };
     match apply(desired, &steps, session).await {
-        Ok(()) => Converged {
-            account: Ok(()),
-            grants: Some(Ok(())),
-        },
-        Err((step, fault)) if step.is_grant() => Converged {
-            account: Ok(()),
-            grants: Some(Err(fault.into())),
-        },
+        Ok(()) => Converged { account: Ok(()), grants: Some(Ok(())) },
+        Err((step, fault)) if step.is_grant() => Converged { account: Ok(()), grants: Some(Err(fault.into())) },
         Err((_, fault)) => Converged::failed(fault.into()),
     }
 }
@@ -93,10 +78,7 @@ async fn apply<'s>(
     session: &mut dyn AdminSession,
 ) -> Result<(), (&'s AccountStep, Fault)> {
     for step in steps {
-        session
-            .apply(&desired.username, step)
-            .await
-            .map_err(|fault| (step, fault))?;
+        session.apply(&desired.username, step).await.map_err(|fault| (step, fault))?;
     }
     if !steps.is_empty() {
         tracing::info!(username = %desired.username, server = desired.owner.server, steps = steps.len(), "account changed");

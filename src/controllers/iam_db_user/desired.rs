@@ -28,10 +28,7 @@ pub(super) fn user(object: &IamDbUser, inputs: &Inputs, cluster_id: &str) -> Res
     let hosts = hosts(object)?;
     let grants = grants(&object.spec.grants)?;
     if object.spec.existing_user != ExistingUser::Fail {
-        return Err(Problem::of_spec(
-            Reason::NotSupportedYet,
-            "spec.existingUser: this version knows Fail only",
-        ));
+        return Err(Problem::of_spec(Reason::NotSupportedYet, "spec.existingUser: this version knows Fail only"));
     }
     let request = Request {
         username: username.as_str(),
@@ -44,25 +41,12 @@ pub(super) fn user(object: &IamDbUser, inputs: &Inputs, cluster_id: &str) -> Res
         assume_role: None,
     };
     admit(&inputs.rules, &request)?;
-    let homes = inputs
-        .principals
-        .iter()
-        .map(|principal| home(principal, inputs, cluster_id))
-        .collect::<Result<_, _>>()?;
+    let homes =
+        inputs.principals.iter().map(|principal| home(principal, inputs, cluster_id)).collect::<Result<_, _>>()?;
     let resource = resource(&inputs.server, &username);
     let drop_surplus = deletion_policy(object, &inputs.object) == DeletionPolicy::Drop;
     let owner = owner(object, &inputs.server, cluster_id);
-    Ok(Desired {
-        user: DesiredUser {
-            username,
-            hosts,
-            grants,
-            owner,
-            drop_surplus,
-        },
-        resource,
-        homes,
-    })
+    Ok(Desired { user: DesiredUser { username, hosts, grants, owner, drop_surplus }, resource, homes })
 }
 
 /// The mark of an IamDbUser on a server.
@@ -78,22 +62,12 @@ pub(super) fn owner(object: &IamDbUser, server: &Server, cluster_id: &str) -> Ow
 
 /// What becomes of the account when its object goes: the object's word, else the server's, else it is dropped.
 pub(super) fn deletion_policy(object: &IamDbUser, server: &api::DbServer) -> DeletionPolicy {
-    let default = server
-        .spec
-        .defaults
-        .as_ref()
-        .and_then(|defaults| defaults.deletion_policy);
+    let default = server.spec.defaults.as_ref().and_then(|defaults| defaults.deletion_policy);
     object.spec.deletion_policy.or(default).unwrap_or(DeletionPolicy::Drop)
 }
 
 pub(super) fn resource(server: &Server, username: &Username) -> ConnectArn {
-    ConnectArn::new(
-        &server.partition,
-        &server.region,
-        &server.account_id,
-        &server.resource_id,
-        username,
-    )
+    ConnectArn::new(&server.partition, &server.region, &server.account_id, &server.resource_id, username)
 }
 
 fn username(object: &IamDbUser, server: &Server) -> Result<Username, Problem> {
@@ -106,10 +80,7 @@ fn username(object: &IamDbUser, server: &Server) -> Result<Username, Problem> {
         Problem::of_spec(reason, format!("spec.username: {text} {error}"))
     })?;
     if text.eq_ignore_ascii_case(&server.master_username) {
-        return Err(Problem::of_spec(
-            Reason::Protected,
-            "spec.username: is the master user of the DB instance",
-        ));
+        return Err(Problem::of_spec(Reason::Protected, "spec.username: is the master user of the DB instance"));
     }
     Ok(username)
 }
@@ -132,10 +103,7 @@ fn grants(grants: &[api::Grant]) -> Result<BTreeMap<DatabaseName, BTreeSet<Privi
             ));
         }
         let database = DatabaseName::parse(&grant.database).map_err(|error| {
-            Problem::of_spec(
-                Reason::NotAllowed,
-                format!("spec.grants[].database: {} {error}", grant.database),
-            )
+            Problem::of_spec(Reason::NotAllowed, format!("spec.grants[].database: {} {error}", grant.database))
         })?;
         for &privilege in &grant.privileges {
             let privilege = server::privilege(privilege).ok_or_else(|| {

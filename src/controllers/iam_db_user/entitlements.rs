@@ -47,18 +47,9 @@ impl Entitlements {
     pub(super) async fn converge(&self, object: &IamDbUser, desired: &Desired, context: &Context) -> Vec<Attachment> {
         let uid = object.uid().unwrap_or_default();
         let wanted: HashSet<PolicyHome> = desired.homes.iter().cloned().collect();
-        let before = self.enter(
-            &uid,
-            Claim {
-                resource: Some(desired.resource.clone()),
-                homes: wanted.clone(),
-            },
-        );
-        let former = before
-            .homes
-            .into_iter()
-            .chain(homes_in_status(object, context))
-            .filter(|home| !wanted.contains(home));
+        let before = self.enter(&uid, Claim { resource: Some(desired.resource.clone()), homes: wanted.clone() });
+        let former =
+            before.homes.into_iter().chain(homes_in_status(object, context)).filter(|home| !wanted.contains(home));
         let former: HashSet<PolicyHome> = former.collect();
         let mut attachments = Vec::new();
         for home in desired.homes.iter().chain(&former) {
@@ -66,10 +57,7 @@ impl Entitlements {
             let result = result.map(|policies| policies.arn_of(home, &desired.resource));
             // A principal that is no longer listed matters only while taking it off fails.
             if wanted.contains(home) || result.is_err() {
-                attachments.push(Attachment {
-                    principal: home.principal.clone(),
-                    result,
-                });
+                attachments.push(Attachment { principal: home.principal.clone(), result });
             }
         }
         attachments
@@ -80,12 +68,8 @@ impl Entitlements {
         let uid = object.uid().unwrap_or_default();
         let before = self.enter(&uid, Claim::default());
         let listed = homes_in_spec(object, context);
-        let homes: HashSet<PolicyHome> = before
-            .homes
-            .into_iter()
-            .chain(homes_in_status(object, context))
-            .chain(listed)
-            .collect();
+        let homes: HashSet<PolicyHome> =
+            before.homes.into_iter().chain(homes_in_status(object, context)).chain(listed).collect();
         for home in &homes {
             self.write(home, context).await?;
         }
@@ -145,11 +129,7 @@ impl Entitlements {
             .iter()
             .filter_map(|user| resource_of(user, context))
             .collect();
-        let allowed = observed
-            .policies
-            .values()
-            .filter_map(|policy| policy.resources.as_ref())
-            .flatten();
+        let allowed = observed.policies.values().filter_map(|policy| policy.resources.as_ref()).flatten();
         wanted.extend(allowed.filter(|arn| unasked.contains(*arn)).cloned());
         wanted
     }
@@ -174,13 +154,8 @@ impl Written {
             | PolicyStep::Delete { .. } => None,
         });
         let holds = |resources: &Option<Resources>| resources.as_ref().is_some_and(|it| it.contains(resource));
-        let found = || {
-            self.observed
-                .policies
-                .iter()
-                .find(|(_, policy)| holds(&policy.resources))
-                .map(|(number, _)| *number)
-        };
+        let found =
+            || self.observed.policies.iter().find(|(_, policy)| holds(&policy.resources)).map(|(number, _)| *number);
         home.arn(by_step.or_else(found).unwrap_or(1))
     }
 }
@@ -193,20 +168,13 @@ fn server_of(user: &IamDbUser, context: &Context) -> Option<(Arc<crate::api::DbS
 
 fn resource_of(user: &IamDbUser, context: &Context) -> Option<ConnectArn> {
     let (_, server) = server_of(user, context)?;
-    Some(super::desired::resource(
-        &server,
-        &Username::parse(&user.spec.username).ok()?,
-    ))
+    Some(super::desired::resource(&server, &Username::parse(&user.spec.username).ok()?))
 }
 
 /// Homes that the status remembers: principals that were listed before, even by a process that is gone.
 fn homes_in_status(user: &IamDbUser, context: &Context) -> Vec<PolicyHome> {
     let attachments = user.status.iter().flat_map(|status| &status.attachments);
-    homes(
-        user,
-        attachments.map(|attachment| attachment.principal.as_str()),
-        context,
-    )
+    homes(user, attachments.map(|attachment| attachment.principal.as_str()), context)
 }
 
 /// Homes of the principals that the spec lists by ARN. What a ServiceAccount named is in the status.

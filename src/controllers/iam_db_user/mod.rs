@@ -31,9 +31,7 @@ pub(super) async fn reconcile(object: Arc<IamDbUser>, context: Arc<Context>) -> 
             Event::Cleanup(object) => removal::remove(&api, &object, &context).await,
         }
     };
-    finalizer(&api, FINALIZER, object, step)
-        .await
-        .map_err(Problem::of_finalizer)
+    finalizer(&api, FINALIZER, object, step).await.map_err(Problem::of_finalizer)
 }
 
 async fn apply(api: &Api<IamDbUser>, object: &IamDbUser, context: &Context) -> Outcome {
@@ -63,5 +61,5 @@ async fn work(api: &Api<IamDbUser>, object: &IamDbUser, context: &Context) -> Re
         Ok(()) => Some(context.entitlements.converge(object, &desired, context).await), // reads and writes IAM
         Err(_) => None,
     };
-    Ok(status::Findings::of(&desired, account, policy))
+    Ok(status::Findings::of(&desired, &account, policy))
 }

@@ -27,19 +27,19 @@ const ORPHAN_AFTER: Duration = Duration::from_secs(3_600);
 pub(super) async fn remove(api: &Api<IamDbUser>, object: &IamDbUser, context: &Context) -> Outcome {
     // Without a server that was resolved once, nothing was ever made.
     let Some((definition, server)) = known_server(object, context) else {
-        return done(object, context);
+        return Ok(done(object, context));
     };
     if let Err(problem) = context.entitlements.withdraw(object, context).await {
         return blocked(api, object, problem, context).await;
     }
     if desired::deletion_policy(object, &definition) != DeletionPolicy::Drop {
-        return done(object, context);
+        return Ok(done(object, context));
     }
     match drop_accounts(object, &definition, &server, context).await {
-        Ok(()) => done(object, context),
+        Ok(()) => Ok(done(object, context)),
         Err(problem) if may_orphan(object, context.clock.now()) => {
             tell_orphan(object, &problem, context).await;
-            done(object, context)
+            Ok(done(object, context))
         }
         Err(problem) => blocked(api, object, problem, context).await,
     }
@@ -51,9 +51,9 @@ fn known_server(object: &IamDbUser, context: &Context) -> Option<(std::sync::Arc
     Some((definition, server))
 }
 
-fn done(object: &IamDbUser, context: &Context) -> Outcome {
+fn done(object: &IamDbUser, context: &Context) -> Action {
     context.entitlements.forget(object);
-    Ok(Action::await_change())
+    Action::await_change()
 }
 
 async fn blocked(api: &Api<IamDbUser>, object: &IamDbUser, problem: Problem, context: &Context) -> Outcome {
@@ -64,11 +64,7 @@ async fn blocked(api: &Api<IamDbUser>, object: &IamDbUser, problem: Problem, con
         }
     };
     let message = format!("deletion waits ({}): {}; {waits}", problem.reason, problem.message);
-    let blocked = Problem {
-        reason: Reason::Deleting,
-        message,
-        ..problem
-    };
+    let blocked = Problem { reason: Reason::Deleting, message, ..problem };
     status::write(api, object, &status::Findings::unresolved(blocked.clone()), context).await?;
     Err(Problem::passing(blocked.reason, blocked.message))
 }
@@ -102,9 +98,7 @@ async fn drop_accounts(
 fn may_orphan(object: &IamDbUser, now: Timestamp) -> bool {
     let on = object.spec.on_unreachable.as_ref();
     let action = on.map_or(UnreachableAction::Orphan, |on| on.action);
-    let after = on
-        .and_then(|on| on.after.as_ref())
-        .map_or(ORPHAN_AFTER, crate::api::Duration::value);
+    let after = on.and_then(|on| on.after.as_ref()).map_or(ORPHAN_AFTER, crate::api::Duration::value);
     let since = object.metadata.deletion_timestamp.as_ref().map(|time| time.0);
     action == UnreachableAction::Orphan && since.is_some_and(|since| schedule::plus(since, after) <= now)
 }
@@ -163,9 +157,6 @@ mod tests {
         let never = deleted(serde_json::json!({"action": "Wait", "after": "5s"}));
         assert!(!may_orphan(&never, at(9_999_999)));
         let unknown = deleted(serde_json::json!({"action": "Explode", "after": "5s"}));
-        assert!(
-            !may_orphan(&unknown, at(9_999_999)),
-            "an unknown choice is the careful one"
-        );
+        assert!(!may_orphan(&unknown, at(9_999_999)), "an unknown choice is the careful one");
     }
 }

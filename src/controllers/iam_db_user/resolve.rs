@@ -28,12 +28,7 @@ pub(super) async fn inputs(user: &IamDbUser, context: &Context) -> Result<Inputs
     let namespace = user.namespace().unwrap_or_default();
     let rules = server::rules(context, &object, &namespace);
     let principals = principals(user, &namespace, context).await?;
-    Ok(Inputs {
-        object,
-        server,
-        rules,
-        principals,
-    })
+    Ok(Inputs { object, server, rules, principals })
 }
 
 async fn principals(user: &IamDbUser, namespace: &str, context: &Context) -> Result<Vec<Principal>, Problem> {
@@ -43,10 +38,7 @@ async fn principals(user: &IamDbUser, namespace: &str, context: &Context) -> Res
     let mut principals = Vec::new();
     for arn in &wanted.arns {
         let principal = arn.parse::<Principal>().map_err(|error| {
-            Problem::of_spec(
-                Reason::PrincipalNotFound,
-                format!("spec.principals.arns: {arn} is {error}"),
-            )
+            Problem::of_spec(Reason::PrincipalNotFound, format!("spec.principals.arns: {arn} is {error}"))
         })?;
         principals.push(principal);
     }
@@ -59,11 +51,7 @@ async fn principals(user: &IamDbUser, namespace: &str, context: &Context) -> Res
 }
 
 async fn role_of(reference: &ServiceAccountRef, namespace: &str, context: &Context) -> Result<Principal, Problem> {
-    let namespace = if reference.namespace.is_empty() {
-        namespace
-    } else {
-        &reference.namespace
-    };
+    let namespace = if reference.namespace.is_empty() { namespace } else { &reference.namespace };
     role_of_service_account(context, namespace, &reference.name).await
 }
 
@@ -77,14 +65,9 @@ pub(in crate::controllers) async fn role_of_service_account(
     let missing = |what: String| Problem::passing(Reason::PrincipalNotFound, what);
     let found = call("read ServiceAccount", api.get_opt(name)).await?;
     let found = found.ok_or_else(|| missing(format!("there is no ServiceAccount {namespace}/{name}")))?;
-    let role = found.annotations().get(ROLE_ARN_ANNOTATION).ok_or_else(|| {
-        missing(format!(
-            "ServiceAccount {namespace}/{name} has no annotation {ROLE_ARN_ANNOTATION}"
-        ))
-    })?;
-    role.parse().map_err(|_| {
-        missing(format!(
-            "the annotation of ServiceAccount {namespace}/{name} names no IAM role"
-        ))
-    })
+    let role = found
+        .annotations()
+        .get(ROLE_ARN_ANNOTATION)
+        .ok_or_else(|| missing(format!("ServiceAccount {namespace}/{name} has no annotation {ROLE_ARN_ANNOTATION}")))?;
+    role.parse().map_err(|_| missing(format!("the annotation of ServiceAccount {namespace}/{name} names no IAM role")))
 }

@@ -49,50 +49,35 @@ impl Findings {
             (ConditionType::GrantsReady, open()),
             (ConditionType::PolicyReady, open()),
         ];
-        let attachments = desired.homes.iter().map(|home| AttachmentStatus {
-            principal: home.principal.to_string(),
-            state: AttachmentState::Pending,
-        });
+        let attachments = desired
+            .homes
+            .iter()
+            .map(|home| AttachmentStatus { principal: home.principal.to_string(), state: AttachmentState::Pending });
         let made = Made {
             accounts: accounts(desired, AccountState::Pending),
             policies: Vec::new(),
             attachments: attachments.collect(),
         };
-        Self {
-            parts,
-            made: Some(made),
-        }
+        Self { parts, made: Some(made) }
     }
 
     /// What became of the account and the policies.
-    pub(super) fn of(desired: &Desired, account: Converged, attachments: Option<Vec<Attachment>>) -> Self {
+    pub(super) fn of(desired: &Desired, account: &Converged, attachments: Option<Vec<Attachment>>) -> Self {
         let username = &desired.user.username;
         let open = |what: &str| Verdict::Waiting(Reason::Resolving, format!("waits for {what}"));
-        let state = if account.account.is_ok() {
-            AccountState::Ready
-        } else {
-            AccountState::Pending
-        };
+        let state = if account.account.is_ok() { AccountState::Ready } else { AccountState::Pending };
         let account_verdict = Verdict::of(&account.account, |()| {
             let hosts: Vec<_> = desired.user.hosts.iter().map(HostPattern::as_str).collect();
-            format!(
-                "{username} at {} logs in with IAM tokens over TLS only",
-                hosts.join(", ")
-            )
+            format!("{username} at {} logs in with IAM tokens over TLS only", hosts.join(", "))
         });
         let grants_verdict = account.grants.as_ref().map_or_else(
             || open("the account"),
             |grants| Verdict::of(grants, |()| format!("on {} databases", desired.user.grants.len())),
         );
-        let policy_verdict = attachments
-            .as_ref()
-            .map_or_else(|| open("the account"), |all| policies_verdict(all));
+        let policy_verdict = attachments.as_ref().map_or_else(|| open("the account"), |all| policies_verdict(all));
         let attachments = attachments.unwrap_or_default();
-        let mut policies: Vec<_> = attachments
-            .iter()
-            .filter_map(|it| it.result.clone().ok())
-            .map(|arn| PolicyStatus { arn })
-            .collect();
+        let mut policies: Vec<_> =
+            attachments.iter().filter_map(|it| it.result.clone().ok()).map(|arn| PolicyStatus { arn }).collect();
         policies.sort_by(|left, right| left.arn.cmp(&right.arn));
         let made = Made {
             accounts: accounts(desired, state),
@@ -104,10 +89,7 @@ impl Findings {
             (ConditionType::GrantsReady, grants_verdict),
             (ConditionType::PolicyReady, policy_verdict),
         ];
-        Self {
-            parts,
-            made: Some(made),
-        }
+        Self { parts, made: Some(made) }
     }
 
     /// The first problem.
@@ -120,15 +102,7 @@ impl Findings {
 }
 
 fn accounts(desired: &Desired, state: AccountState) -> Vec<AccountStatus> {
-    desired
-        .user
-        .hosts
-        .iter()
-        .map(|host| AccountStatus {
-            host: host.to_string(),
-            state,
-        })
-        .collect()
+    desired.user.hosts.iter().map(|host| AccountStatus { host: host.to_string(), state }).collect()
 }
 
 /// Every principal that is wanted, attached or not, and every former one that could not be taken off.
@@ -138,25 +112,12 @@ fn attachments_status(desired: &Desired, attachments: &[Attachment]) -> Vec<Atta
     let mut principals: Vec<String> = wanted.chain(tried).collect();
     principals.sort();
     principals.dedup();
-    let is_attached = |principal: &str| {
-        attachments
-            .iter()
-            .any(|it| it.result.is_ok() && it.principal.arn().as_str() == principal)
-    };
+    let is_attached =
+        |principal: &str| attachments.iter().any(|it| it.result.is_ok() && it.principal.arn().as_str() == principal);
     let state = |principal: &str| {
-        if is_attached(principal) {
-            AttachmentState::Attached
-        } else {
-            AttachmentState::Pending
-        }
+        if is_attached(principal) { AttachmentState::Attached } else { AttachmentState::Pending }
     };
-    principals
-        .into_iter()
-        .map(|principal| AttachmentStatus {
-            state: state(&principal),
-            principal,
-        })
-        .collect()
+    principals.into_iter().map(|principal| AttachmentStatus { state: state(&principal), principal }).collect()
 }
 
 fn policies_verdict(attachments: &[Attachment]) -> Verdict {
@@ -203,18 +164,7 @@ pub(super) async fn write(
             attachments: made.attachments.clone(),
             conditions,
         },
-        None => IamDbUserStatus {
-            observed_generation: generation,
-            conditions,
-            ..kept
-        },
+        None => IamDbUserStatus { observed_generation: generation, conditions, ..kept },
     };
-    report::write(
-        context,
-        api,
-        object,
-        (object.status.as_ref(), before),
-        (&status, &status.conditions),
-    )
-    .await
+    report::write(context, api, object, (object.status.as_ref(), before), (&status, &status.conditions)).await
 }

@@ -1,0 +1,11 @@
+//! The integration tests: the operator in the test world, judged by its effects outside.
+//!
+//! `make it` starts the world and runs them. A test asks the apiserver, the databases, AWS and the logs that those keep, never the operator's
+//! own word alone. Each has a namespace, a DbServer, a role and user names of its own, so that most run side by side; those that stop the
+//! operator, break a server or count what everybody writes run alone ([`world::World::alone`]).
+
+mod tenant;
+mod world;
+
+mod accounts;
+mod admission;

@@ -1,0 +1,211 @@
+//! The test world as the tests see it: where things are, and hands to look at them with.
+
+use std::collections::HashMap;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Output, Stdio};
+use std::sync::OnceLock;
+use std::time::{Duration, Instant};
+
+use serde_json::Value;
+use tokio::sync::{RwLock, RwLockReadGuard, RwLockWriteGuard};
+
+/// What a change may take until it shows: more than any wait of the operator's, less than a person's patience.
+pub const SOON: Duration = Duration::from_secs(60);
+
+/// A running test world.
+pub struct World {
+    env: HashMap<String, String>,
+    root: PathBuf,
+    turn: RwLock<()>,
+}
+
+/// One of the two databases.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Database {
+    /// MySQL 8.0, DB instance `orders`.
+    Orders,
+    /// MariaDB 10.11, DB instance `billing`.
+    Billing,
+}
+
+impl Database {
+    pub const BOTH: [Self; 2] = [Self::Orders, Self::Billing];
+
+    /// Identifier of the DB instance, which is also the name of a database in it.
+    pub const fn identifier(self) -> &'static str {
+        match self {
+            Self::Orders => "orders",
+            Self::Billing => "billing",
+        }
+    }
+
+    const fn variable(self) -> &'static str {
+        match self {
+            Self::Orders => "ORDERS",
+            Self::Billing => "BILLING",
+        }
+    }
+
+    const fn client(self) -> &'static str {
+        match self {
+            Self::Orders => "mysql",
+            Self::Billing => "mariadb",
+        }
+    }
+}
+
+impl World {
+    /// The world that `make world` started.
+    pub fn get() -> &'static Self {
+        static WORLD: OnceLock<World> = OnceLock::new();
+        WORLD.get_or_init(|| {
+            let root = PathBuf::from(env!("CARGO_MANIFEST_DIR"));
+            let file = root.join("target/world/env");
+            assert!(file.exists(), "there is no test world: run `make world` first, or `make it`");
+            let script = format!("set -a; . '{}'; env -0", file.display());
+            let output = Command::new("bash").args(["-c", &script]).output().expect("bash");
+            assert!(output.status.success(), "{} cannot be sourced", file.display());
+            let env = String::from_utf8(output.stdout).expect("the environment is text");
+            let env = env.split('\0').filter_map(|pair| pair.split_once('='));
+            let env = env.map(|(key, value)| (key.to_owned(), value.to_owned())).collect();
+            World { env, root, turn: RwLock::new(()) }
+        })
+    }
+
+    /// For tests that run beside others.
+    pub async fn together(&self) -> RwLockReadGuard<'_, ()> {
+        self.turn.read().await
+    }
+
+    /// For tests that stop the operator, break something shared, or count what everybody does.
+    pub async fn alone(&self) -> RwLockWriteGuard<'_, ()> {
+        self.turn.write().await
+    }
+
+    /// A variable of the world's environment.
+    pub fn var(&self, name: &str) -> &str {
+        self.env.get(name).unwrap_or_else(|| panic!("target/world/env does not set {name}"))
+    }
+
+    /// Root of the project.
+    pub fn root(&self) -> &Path {
+        &self.root
+    }
+
+    /// The apiserver, as administrator. Each test has a runtime of its own, so each has a client of its own.
+    pub async fn kube(&self) -> kube::Client {
+        let _ = rustls::crypto::aws_lc_rs::default_provider().install_default();
+        let kubeconfig = kube::config::Kubeconfig::read_from(self.var("KUBECONFIG")).expect("kubeconfig");
+        let options = kube::config::KubeConfigOptions::default();
+        let config = kube::Config::from_custom_kubeconfig(kubeconfig, &options).await.expect("kubeconfig");
+        kube::Client::try_from(config).expect("client")
+    }
+
+    /// AWS, as `world-admin`.
+    pub fn aws(&self) -> aws_config::SdkConfig {
+        use aws_smithy_http_client::tls::{self, rustls_provider::CryptoMode};
+        let http =
+            aws_smithy_http_client::Builder::new().tls_provider(tls::Provider::Rustls(CryptoMode::AwsLc)).build_https();
+        let credentials = aws_credential_types::Credentials::new(
+            self.var("AWS_ACCESS_KEY_ID"),
+            self.var("AWS_SECRET_ACCESS_KEY"),
+            None,
+            None,
+            "world",
+        );
+        aws_config::SdkConfig::builder()
+            .behavior_version(aws_config::BehaviorVersion::latest())
+            .credentials_provider(aws_credential_types::provider::SharedCredentialsProvider::new(credentials))
+            .endpoint_url(self.var("AWS_ENDPOINT_URL"))
+            .region(aws_config::Region::new(self.var("AWS_REGION").to_owned()))
+            .http_client(http)
+            .build()
+    }
+
+    /// Host name of a database's endpoint.
+    pub fn host(&self, database: Database) -> &str {
+        self.var(&format!("WORLD_{}_HOST", database.variable()))
+    }
+
+    /// A command that runs where the endpoint names resolve.
+    pub fn command(&self, program: &str) -> Command {
+        let mut command = Command::new(self.var("WORLD_EXEC"));
+        command.arg(program).env_clear().envs(&self.env).stdin(Stdio::null());
+        command
+    }
+
+    /// Runs a statement as root over the server's UNIX socket, and returns the rows as text, fields parted by tabs.
+    pub fn root_sql(&self, database: Database, sql: &str) -> String {
+        let socket = self.var(&format!("WORLD_{}_SOCKET", database.variable()));
+        let output = Command::new(database.client())
+            .env_clear()
+            .envs(&self.env)
+            .args(["--no-defaults", "--user=root", "--batch", "--skip-column-names"])
+            .arg(format!("--socket={socket}"))
+            .arg("--execute")
+            .arg(sql)
+            .output()
+            .expect("database client");
+        assert!(output.status.success(), "{sql}: {}", String::from_utf8_lossy(&output.stderr));
+        String::from_utf8(output.stdout).expect("text").trim_end().to_owned()
+    }
+
+    /// Runs a statement as a pod would: with the client's option file alone.
+    pub fn client_sql(&self, database: Database, option_file: &Path, sql: &str) -> Result<String, String> {
+        let output = self
+            .command(database.client())
+            .arg(format!("--defaults-extra-file={}", option_file.display()))
+            .args(["--batch", "--skip-column-names", "--connect-timeout=10", "--execute", sql])
+            .output()
+            .expect("database client");
+        text_of(&output)
+    }
+
+    /// Runs a command of the world's own program, which controls the operator.
+    pub fn control(&self, args: &[&str]) {
+        let program = self.root.join("target/world-bin/world");
+        let status = Command::new(program).args(args).current_dir(&self.root).stdout(Stdio::null()).status();
+        assert!(status.expect("world").success(), "world {args:?} failed");
+    }
+
+    /// Process id of the operator.
+    pub fn operator_pid(&self) -> i32 {
+        let text = std::fs::read_to_string(self.var("WORLD_OPERATOR_PID")).expect("the operator runs");
+        text.split_whitespace().next().expect("a process id").parse().expect("a process id")
+    }
+
+    /// JSON lines of one of the world's logs from a byte on, and where the log ends now.
+    pub fn log(&self, name: &str, from: u64) -> (Vec<Value>, u64) {
+        let text = std::fs::read(self.var(name)).unwrap_or_default();
+        let from = usize::try_from(from).expect("offset").min(text.len());
+        // A line that is being written is read next time.
+        let end = text.iter().rposition(|&byte| byte == b'\n').map_or(from, |at| at + 1).max(from);
+        let lines = text[from..end].split(|&byte| byte == b'\n').filter(|line| !line.is_empty());
+        let lines = lines.map(|line| serde_json::from_slice(line).expect("a JSON line")).collect();
+        (lines, end as u64)
+    }
+
+    /// Text of one of the world's logs from a byte on, and where it ends now.
+    pub fn text_log(&self, name: &str, from: u64) -> (String, u64) {
+        let text = std::fs::read(self.var(name)).unwrap_or_default();
+        let from = usize::try_from(from).expect("offset").min(text.len());
+        (String::from_utf8_lossy(&text[from..]).into_owned(), text.len() as u64)
+    }
+}
+
+fn text_of(output: &Output) -> Result<String, String> {
+    let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).trim_end().to_owned();
+    if output.status.success() { Ok(text(&output.stdout)) } else { Err(text(&output.stderr)) }
+}
+
+/// Tries until there is an answer. `what` is what is waited for, for the message when it does not come.
+pub async fn until<T, F: Future<Output = Option<T>>>(what: &str, patience: Duration, mut look: impl FnMut() -> F) -> T {
+    let started = Instant::now();
+    loop {
+        if let Some(answer) = look().await {
+            return answer;
+        }
+        assert!(started.elapsed() < patience, "not within {patience:?}: {what}");
+        tokio::time::sleep(Duration::from_millis(100)).await;
+    }
+}
