@@ -58,7 +58,7 @@ unit: ## Unit tests of the product, the repository's rules, and the test world's
 	$(call step,unit tests (AWS launcher),cd tests/world/aws && PYTHONDONTWRITEBYTECODE=1 $(PYTHON) -m pytest --quiet,see above)
 
 $(PYTHON): tests/world/aws/requirements.txt tests/world/aws/requirements-test.txt
-	$(call step,Python environment of the AWS launcher's tests,rm -rf $(PYTHON_ENV) && python3 -m venv $(PYTHON_ENV) && $(PYTHON) -m pip install --quiet --disable-pip-version-check --require-hashes --only-binary :all: $(^:%=--requirement %),pip must reach its package index)
+	$(call step,Python environment for the tests of the AWS launcher,rm -rf $(PYTHON_ENV) && python3 -m venv $(PYTHON_ENV) && $(PYTHON) -m pip install --quiet --disable-pip-version-check --require-hashes --only-binary :all: $(^:%=--requirement %),pip must reach its package index)
 	@touch $@
 
 .PHONY: it
