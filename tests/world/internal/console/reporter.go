@@ -30,12 +30,30 @@ func (r *Reporter) Say(format string, args ...any) {
 // Step runs one step: a line when it is done, and a sign of life while it takes long. A failed step prints nothing, its
 // error is reported at the end.
 func (r *Reporter) Step(name string, run func() error) error {
+	return r.timed(name, 0, run)
+}
+
+// Work is a step that often has nothing to do: it is no news unless it took a second.
+func (r *Reporter) Work(name string, run func() error) error {
+	return r.timed(name, time.Second, run)
+}
+
+func (r *Reporter) timed(name string, news time.Duration, run func() error) error {
 	begin := time.Now()
-	done := make(chan struct{})
-	var beats sync.WaitGroup
-	beats.Add(1)
+	stop := r.beat(name, begin)
+	err := run()
+	stop()
+	if took := time.Since(begin); err == nil && took >= news {
+		r.Say("%s (%.1f s)", name, took.Seconds())
+	}
+	return err
+}
+
+// beat gives signs of life until stop is called.
+func (r *Reporter) beat(name string, begin time.Time) (stop func()) {
+	done, silent := make(chan struct{}), make(chan struct{})
 	go func() {
-		defer beats.Done()
+		defer close(silent)
 		ticker := time.NewTicker(r.heartbeat)
 		defer ticker.Stop()
 		for {
@@ -47,11 +65,8 @@ func (r *Reporter) Step(name string, run func() error) error {
 			}
 		}
 	}()
-	err := run()
-	close(done)
-	beats.Wait()
-	if err == nil {
-		r.Say("%s (%.1f s)", name, time.Since(begin).Seconds())
+	return func() {
+		close(done)
+		<-silent
 	}
-	return err
 }

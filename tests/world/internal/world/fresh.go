@@ -1,0 +1,101 @@
+package world
+
+import (
+	"context"
+	"crypto/x509"
+	"fmt"
+	"os"
+	"path/filepath"
+
+	"iamdb.dev/world/internal/controlplane"
+	"iamdb.dev/world/internal/database"
+	"iamdb.dev/world/internal/host"
+	"iamdb.dev/world/internal/layout"
+	"iamdb.dev/world/internal/pki"
+	"iamdb.dev/world/internal/slot"
+	"iamdb.dev/world/internal/tasks"
+)
+
+// create makes the folder of a new world with everything in it that is no process.
+func (p *Project) create(ctx context.Context) (layout.World, error) {
+	w, err := slot.Claims{Dir: p.Cache.Path("slots")}.Choose(ctx, p.Root)
+	if err != nil {
+		return w, err
+	}
+	p.Report.Say("a new world in slot %d (127.%d.x.x), %s", w.Slot, w.Slot, w.Dir())
+	if err := database.CheckSocketPaths(w); err != nil {
+		return w, err
+	}
+	for _, dir := range []string{w.Path("pki"), w.Path("log"), w.Path("run"), w.Path("bin")} {
+		if err := os.MkdirAll(dir, 0o755); err != nil {
+			return w, fmt.Errorf("make %s: %w", dir, err)
+		}
+	}
+	s := newSecrets()
+	if err := s.save(w); err != nil {
+		return w, err
+	}
+	var entries []host.Entry
+	for _, i := range layout.Instances() {
+		entries = append(entries, host.Entry{Address: w.EndpointHost(i), Name: i.Endpoint()})
+	}
+	if err := host.WriteExec(w.Exec(), w.Hosts(), entries); err != nil {
+		return w, err
+	}
+	if err := os.WriteFile(w.Path("env"), []byte(environment(w, s)), 0o600); err != nil {
+		return w, fmt.Errorf("write the environment: %w", err)
+	}
+	err = tasks.All(ctx,
+		func(context.Context) error { return controlplane.WritePKI(w) },
+		func(context.Context) error { return writeDatabasePKI(w) },
+	)
+	return w, err
+}
+
+func writeDatabasePKI(w layout.World) error {
+	folder := pki.Folder{Dir: w.Path("pki")}
+	authority, err := folder.Authority("database-ca", "world-database-ca", pki.RSA)
+	if err != nil {
+		return err
+	}
+	// Whoever trusts only this one must refuse every server here.
+	if _, err := folder.Authority("other-ca", "world-other-ca", pki.RSA); err != nil {
+		return err
+	}
+	for _, i := range layout.Instances() {
+		leaf := pki.Leaf{CommonName: i.Endpoint(), Usage: x509.ExtKeyUsageServerAuth, DNSNames: []string{i.Endpoint()}, Key: pki.RSA}
+		if err := folder.Issue(i.Identifier, authority, leaf); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// linkPrograms fills the folder that the environment puts in front of PATH.
+func linkPrograms(w layout.World, t tools) error {
+	self, err := os.Executable()
+	if err != nil {
+		return fmt.Errorf("find this program: %w", err)
+	}
+	links := map[string]string{"kubectl": t.programs.Kubectl, "mysql": t.mysql.Client, "mariadb": t.mariadb.Client}
+	for name, target := range links {
+		path := w.Path("bin", name)
+		if err := os.Remove(path); err != nil && !os.IsNotExist(err) {
+			return fmt.Errorf("link %s: %w", name, err)
+		}
+		if err := os.Symlink(target, path); err != nil {
+			return fmt.Errorf("link %s: %w", name, err)
+		}
+	}
+	scripts := map[string]string{
+		"mint":  host.Quote(self) + " mint",
+		"iamdb": `"${CARGO_TARGET_DIR:-` + filepath.Join(w.Root, "target") + `}/debug/iamdb"`,
+	}
+	for name, command := range scripts {
+		text := "#!/bin/sh\nexec " + command + " \"$@\"\n"
+		if err := os.WriteFile(w.Path("bin", name), []byte(text), 0o755); err != nil {
+			return fmt.Errorf("write the wrapper %s: %w", name, err)
+		}
+	}
+	return nil
+}
