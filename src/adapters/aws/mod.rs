@@ -2,12 +2,12 @@
 //!
 //! | module | job |
 //! |---|---|
-//! | [`clients`] | one HTTPS pool and one identity for all; a client for each Region |
-//! | [`rds`] | DB instances |
-//! | [`secrets`] | administrators' logins in Secrets Manager |
-//! | [`sts`] | sessions of roles |
-//! | [`iam`] | policies and what they are attached to |
-//! | [`classify`] | what an error of the SDK means |
+//! | `clients` | one HTTPS pool and one identity for all; a client for each Region |
+//! | `rds` | DB instances |
+//! | `secrets` | administrators' logins in Secrets Manager |
+//! | `sts` | sessions of roles |
+//! | `iam` | policies and what they are attached to |
+//! | `classify` | what an error of the SDK means |
 
 mod classify;
 mod clients;

@@ -57,10 +57,9 @@ fn tls(operation: &'static str, error: &rustls::Error) -> Fault {
 
 fn kind(phase: Phase, number: u16) -> FaultKind {
     match (phase, number) {
-        // Access denied, without a password, host not allowed, account locked (MySQL, MariaDB), password expired.
-        (Phase::Login, 1044 | 1045 | 1698 | 1130 | 3118 | 4151 | 1862) => FaultKind::Denied,
-        // An expired password: MariaDB lets it in, and then answers every statement with this.
-        (_, 1820) => FaultKind::Denied,
+        // Access denied, without a password, host not allowed, account locked (MySQL, MariaDB), password expired
+        // (MariaDB lets it in, and then answers every statement with 1820).
+        (Phase::Login, 1044 | 1045 | 1698 | 1130 | 3118 | 4151 | 1862) | (_, 1820) => FaultKind::Denied,
         // GRANT answers 1045 and MariaDB's roles 1698, long after the password was found right.
         (Phase::Statement, 1044 | 1045 | 1698 | 1142 | 1143 | 1227 | 1370) => FaultKind::LacksPrivilege,
         (_, 1524) => FaultKind::PluginMissing,
@@ -113,6 +112,8 @@ mod tests {
         assert_eq!(at(Phase::Statement, 1396), FaultKind::Conflict);
         assert_eq!(at(Phase::Statement, 1410), FaultKind::Conflict);
         assert_eq!(at(Phase::Login, 1040), FaultKind::Unreachable);
+        assert_eq!(at(Phase::Statement, 1820), FaultKind::Denied);
+        assert_eq!(at(Phase::Statement, 1969), FaultKind::Unreachable);
         assert_eq!(at(Phase::Statement, 1064), FaultKind::Other);
     }
 

@@ -2,11 +2,11 @@
 //!
 //! | module | job |
 //! |---|---|
-//! | [`databases`] | dials, verifies, logs in; one session a server at a time |
-//! | [`session`] | runs statements under a deadline: observe, apply, close |
-//! | [`catalogue`] | what the rows of an answer mean |
-//! | [`sql`] | every statement there is; the only file with SQL text |
-//! | [`classify`] | what an error means, by the phase that it came from |
+//! | `databases` | dials, verifies, logs in; one session a server at a time |
+//! | `session` | runs statements under a deadline: observe, apply, close |
+//! | `catalogue` | what the rows of an answer mean |
+//! | `sql` | every statement there is; the only file with SQL text |
+//! | `classify` | what an error means, by the phase that it came from |
 
 mod catalogue;
 mod classify;

@@ -21,14 +21,17 @@ const LIST_VERSIONS: &str = "list policy versions";
 const GET_VERSION: &str = "get policy version";
 const GET_PRINCIPAL: &str = "get principal";
 
+/// How far the search goes through absent numbers to reach an attached one: AWS lets nobody attach more policies than this.
+const ATTACHABLE: usize = 25;
+
 /// Reads the policies of a home. A number counts as absent only when IAM says so of this very policy; the search for them
-/// ends at the first absent number beyond those that are attached.
+/// ends at the first absent number beyond those that are attached, because a crash can leave gaps below.
 pub(super) async fn policies(client: &Client, home: &PolicyHome) -> Result<ObservedPolicies, Fault> {
     let attached = attached(client, home).await?;
     let known = try_join_all(attached.iter().map(|&number| policy(client, home, number))).await?;
     let mut policies: BTreeMap<_, _> =
         attached.iter().zip(known).filter_map(|(&number, policy)| Some((number, policy?))).collect();
-    let beyond = attached.last().map_or(1, |last| last + 1);
+    let beyond = attached.last().map_or(1, |&last| last.min(ATTACHABLE) + 1);
     for number in (1..).filter(|number| !attached.contains(number)) {
         match policy(client, home, number).await? {
             Some(policy) => drop(policies.insert(number, policy)),
