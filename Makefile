@@ -33,7 +33,7 @@ endef
 
 .PHONY: help
 help: ## This list.
-	@awk 'BEGIN { FS = ":.*## " } /^##@/ { printf "\n%s\n", substr($$0, 5) } /^[a-z][a-z0-9-]*:.*## / { printf "  make %-15s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk 'BEGIN { FS = ":.*## " } /^##@/ { printf "\n%s\n", substr($$0, 5) } /^[a-z][a-z0-9-]*:.*## / { printf "  make %-16s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 .PHONY: test
 test: lint world-for-ci unit it ## What CI runs: lint, unit, it. Cargo's summary of the integration tests comes last.
@@ -110,7 +110,12 @@ crds: ## Writes the CustomResourceDefinitions from the types, into crds/ and the
 .PHONY: deny
 deny: $(CARGO_DENY) ## Licences, banned crates and sources of all dependencies.
 	$(call step,cargo deny (product),$(CARGO_DENY) --locked check bans licenses sources,see deny.toml)
-	$(call step,cargo deny (plugin),$(CARGO_DENY) --locked --manifest-path $(PLUGIN)/Cargo.toml check --config deny.toml --allow license-not-encountered bans licenses sources,see deny.toml)
+	$(call step,cargo deny (plugin),$(CARGO_DENY) --locked --manifest-path $(PLUGIN)/Cargo.toml --config deny.toml check --allow license-not-encountered --allow license-exception-not-encountered --allow unmatched-skip bans licenses sources,see deny.toml)
+
+.PHONY: deny-advisories
+deny-advisories: $(CARGO_DENY) ## Known vulnerabilities of all dependencies. Fetches the advisory database.
+	$(call step,advisories (product),$(CARGO_DENY) --locked check advisories,see deny.toml)
+	$(call step,advisories (plugin),$(CARGO_DENY) --locked --manifest-path $(PLUGIN)/Cargo.toml --config deny.toml check advisories,see deny.toml)
 
 $(CARGO_DENY):
 	$(call step,cargo-deny $(CARGO_DENY_VERSION) into the cache (3 minutes once),env -u CARGO_TARGET_DIR cargo install --locked --quiet cargo-deny@$(CARGO_DENY_VERSION) --root $(CACHE)/tools/cargo-deny-$(CARGO_DENY_VERSION),cargo must reach its registry)
