@@ -193,8 +193,13 @@ impl World {
     }
 }
 
+/// What a client printed. MariaDB's tells on its standard output that an option meant for MySQL's is obsolete.
 fn text_of(output: &Output) -> Result<String, String> {
-    let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).trim_end().to_owned();
+    let text = |bytes: &[u8]| {
+        let text = String::from_utf8_lossy(bytes);
+        let lines: Vec<_> = text.lines().filter(|line| !line.contains("is obsolete")).collect();
+        lines.join("\n")
+    };
     if output.status.success() { Ok(text(&output.stdout)) } else { Err(text(&output.stderr)) }
 }
 
