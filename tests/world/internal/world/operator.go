@@ -97,5 +97,5 @@ func writeOperatorKubeconfig(ctx context.Context, w layout.World) error {
 	if err := os.WriteFile(file, []byte(token), 0o600); err != nil {
 		return fmt.Errorf("write the operator's token: %w", err)
 	}
-	return controlplane.WriteKubeconfig(w, w.OperatorKubeconfig(), layout.OperatorServiceAccount, "https://"+w.APIServerForward(), "tokenFile: "+file)
+	return controlplane.WriteKubeconfig(w, w.OperatorKubeconfig(), layout.OperatorServiceAccount, w.APIServerForward(), "tokenFile: "+file)
 }
