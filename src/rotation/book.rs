@@ -35,6 +35,8 @@ struct Slot {
     retry_at: Option<Timestamp>,
     /// Somebody else wrote the Secret: look at it before anything else.
     is_suspect: bool,
+    /// The Secret was seen to go while a turn was under way, and nobody knows whether that was before or after its write.
+    went_meanwhile: bool,
 }
 
 /// The orders of one token.
@@ -98,8 +100,16 @@ impl Book {
             }
             None => {
                 let (known, published) = observed.unzip();
-                let slot =
-                    Slot { order, known, published, problem: None, failures: 0, retry_at: None, is_suspect: false };
+                let slot = Slot {
+                    order,
+                    known,
+                    published,
+                    problem: None,
+                    failures: 0,
+                    retry_at: None,
+                    is_suspect: false,
+                    went_meanwhile: false,
+                };
                 self.slots.insert(uid.to_owned(), slot);
             }
         }
@@ -119,7 +129,8 @@ impl Book {
         let Some(slot) = self.slots.get_mut(uid) else { return };
         let key = slot.order.key();
         if self.groups.get(&key).is_some_and(|group| group.in_flight) {
-            return; // the turn's own answer tells more; `finish` is called with what the store holds then
+            slot.went_meanwhile |= seen.is_none();
+            return; // the turn's own answer tells more; what the store holds then is looked at after it
         }
         match seen {
             None if slot.known.is_some() => {
@@ -200,7 +211,8 @@ impl Book {
                     slot.known = Some(*meta);
                     slot.published =
                         Some(Published { expires_at: token.usable_until, inputs: member.order.inputs.clone() });
-                    (slot.problem, slot.retry_at, slot.failures, slot.is_suspect) = (None, None, 0, false);
+                    (slot.problem, slot.retry_at, slot.failures) = (None, None, 0);
+                    slot.is_suspect = std::mem::take(&mut slot.went_meanwhile);
                 }
                 (Outcome::Written(_), None) => {}
                 (Outcome::Failed(problem), _) => {
@@ -222,6 +234,18 @@ impl Book {
         }
         self.schedule(key);
         news
+    }
+
+    /// Gives up a turn of which nothing is known; its Secrets are tried again after a while.
+    pub(super) fn abandon(&mut self, key: &TokenKey, now: Timestamp) {
+        let Some(group) = self.groups.get_mut(key) else { return };
+        group.in_flight = false;
+        for uid in &group.members {
+            if let Some(slot) = self.slots.get_mut(uid) {
+                slot.retry_at = Some(schedule::plus(now, retry_delay(uid, slot.failures)));
+            }
+        }
+        self.schedule(key);
     }
 
     fn leave(&mut self, uid: &str, key: &TokenKey) {
@@ -507,6 +531,19 @@ mod tests {
     }
 
     #[test]
+    fn a_secret_that_goes_during_its_turn_is_looked_at_afterwards() {
+        let mut book = Book::default();
+        book.place("a", order("app", "a"), None);
+        let turn = book.begin(at(0)).unwrap();
+        book.notice("a", None);
+        write_all(&mut book, turn, 0, 1);
+        let turn = book.begin(at(0)).unwrap();
+        assert!(turn.members[0].is_suspect);
+        write_all(&mut book, turn, 0, 1);
+        assert!(book.begin(at(0)).is_none());
+    }
+
+    #[test]
     fn a_withdrawn_order_is_forgotten_even_in_flight() {
         let mut book = Book::default();
         book.place("a", order("app", "a"), None);
@@ -514,6 +551,16 @@ mod tests {
         assert_eq!(book.withdraw("a"), Some(turn.key.clone()));
         assert_eq!(write_all(&mut book, turn, 0, 1), Vec::<String>::new());
         assert_eq!((book.len(), book.next_due()), (0, None));
+    }
+
+    #[test]
+    fn an_abandoned_turn_is_taken_again_after_a_while() {
+        let mut book = Book::default();
+        book.place("a", order("app", "a"), None);
+        let turn = book.begin(at(0)).unwrap();
+        book.abandon(&turn.key, at(0));
+        assert!(book.begin(at(1)).is_none());
+        assert_eq!(uids(&book.begin(at(6)).unwrap()), ["a"]);
     }
 
     #[test]

@@ -16,7 +16,7 @@ use tokio_util::task::TaskTracker;
 
 use super::book::{Book, Member, Outcome, Published, Turn};
 use super::credentials::CredentialCache;
-use super::order::{Order, Problem, Progress, SecretRef};
+use super::order::{Order, Problem, Progress, SecretRef, TokenKey};
 use super::write::{self, Marks};
 use crate::domain::{schedule, token};
 use crate::k8s::feed::Change;
@@ -130,6 +130,7 @@ impl Engine {
 
     async fn take(self: Arc<Self>, turn: Turn) {
         let Turn { key, token, members } = turn;
+        let under_way = UnderWay { engine: &self, key: Some(&key) };
         let token = match token {
             Some(token) => Ok(token),
             None => self.credentials.get(&key.identity).await.map(|credentials| {
@@ -150,6 +151,7 @@ impl Engine {
         let seen: Vec<(String, SecretRef)> =
             outcomes.iter().map(|(member, _)| (member.uid.clone(), member.order.secret.clone())).collect();
         let now = self.clock.now();
+        under_way.ended();
         let news = self.with(|book| {
             let news = book.finish(&key, token.as_ref().ok(), outcomes, now);
             // What the watch told during the turn was not listened to; the store still knows it.
@@ -199,6 +201,29 @@ impl Engine {
 
     fn with<T>(&self, use_book: impl FnOnce(&mut Book) -> T) -> T {
         use_book(&mut self.book.lock().unwrap_or_else(PoisonError::into_inner))
+    }
+}
+
+/// A turn that is under way. Should its task end in any other way than by entering what came of it, the key must not stay taken: it would never be
+/// renewed again.
+struct UnderWay<'t> {
+    engine: &'t Engine,
+    key: Option<&'t TokenKey>,
+}
+
+impl UnderWay<'_> {
+    fn ended(mut self) {
+        self.key = None;
+    }
+}
+
+impl Drop for UnderWay<'_> {
+    fn drop(&mut self) {
+        if let Some(key) = self.key {
+            let now = self.engine.clock.now();
+            self.engine.with(|book| book.abandon(key, now));
+            self.engine.wake.notify_one();
+        }
     }
 }
 
