@@ -1,7 +1,6 @@
 //! `iamdb crds`: the CustomResourceDefinitions, from the types that the operator reads them with.
 
 use std::fs;
-use std::io::Write;
 use std::path::PathBuf;
 
 use crate::api;
@@ -23,7 +22,7 @@ impl Args {
                         .and_then(|()| fs::write(&path, text))
                         .map_err(|error| format!("cannot write {}: {error}", path.display()))?;
                 }
-                None => write!(std::io::stdout(), "---\n{text}").map_err(|error| format!("cannot print: {error}"))?,
+                None => super::print(&format!("---\n{}", text.trim_end()))?,
             }
         }
         Ok(())

@@ -1,8 +1,11 @@
 //! The commands of `iamdb`.
 
+mod aws_policy;
 mod crds;
+mod policy;
 mod run;
 
+use std::io::Write;
 use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
@@ -21,6 +24,10 @@ enum Command {
     Run(run::Args),
     /// Print the CustomResourceDefinitions, or write them to a folder.
     Crds(crds::Args),
+    /// Print the rds-db:connect policy that lets a principal connect as given accounts. Asks nobody: works offline.
+    Policy(policy::Args),
+    /// Print the IAM policy that the operator itself needs, and no more.
+    AwsPolicy(aws_policy::Args),
 }
 
 impl Cli {
@@ -29,6 +36,8 @@ impl Cli {
         let outcome = match self.command {
             Command::Run(args) => args.run(),
             Command::Crds(args) => args.run(),
+            Command::Policy(args) => args.run(),
+            Command::AwsPolicy(args) => args.run(),
         };
         match outcome {
             Ok(()) => ExitCode::SUCCESS,
@@ -49,6 +58,11 @@ fn chain(error: &dyn std::error::Error) -> String {
         source = error.source();
     }
     text
+}
+
+/// Prints what a command was asked for.
+fn print(text: &str) -> Result<(), String> {
+    writeln!(std::io::stdout(), "{text}").map_err(|error| format!("cannot print: {error}"))
 }
 
 #[allow(clippy::print_stderr, reason = "a command tells why it failed")]

@@ -11,6 +11,7 @@ pub mod endpoint;
 pub mod engine;
 pub mod glob;
 pub mod names;
+pub mod operator_rights;
 pub mod ownership;
 pub mod policy;
 pub mod privilege;

@@ -19,10 +19,25 @@ pub const VERSION_LIMIT: usize = 5;
 pub struct ConnectArn(String);
 
 impl ConnectArn {
-    /// The ARN of `username` on the server with this resource id. `server` is the ARN of the DB instance: it tells partition, Region and account.
+    /// The ARN of `username` on the server with this resource id.
     #[must_use]
     pub fn new(partition: &str, region: &str, account: &str, resource_id: &str, username: &Username) -> Self {
         Self(format!("arn:{partition}:rds-db:{region}:{account}:dbuser:{resource_id}/{username}"))
+    }
+
+    /// The ARN of one or every account on one or every server of an account *and Region*: the four shapes that AWS documents. Every account on
+    /// every server includes those of other engines.
+    #[must_use]
+    pub fn of_scope(
+        partition: &str,
+        region: &str,
+        account: &str,
+        server: Option<&ResourceId>,
+        user: Option<&Username>,
+    ) -> Self {
+        let server = server.map_or("*", ResourceId::as_str);
+        let user = user.map_or("*", Username::as_str);
+        Self(format!("arn:{partition}:rds-db:{region}:{account}:dbuser:{server}/{user}"))
     }
 
     /// Reads an ARN out of a document of ours.
@@ -37,6 +52,33 @@ impl ConnectArn {
     #[must_use]
     pub fn as_str(&self) -> &str {
         &self.0
+    }
+}
+
+/// What policies call a server: `db-` for a DB instance, `cluster-` for a DB cluster, `prx-` for a proxy.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct ResourceId(String);
+
+/// The text is no resource id.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("a resource id begins with db-, cluster- or prx-, followed by letters and digits (it is not the identifier)")]
+pub struct NotAResourceId;
+
+impl ResourceId {
+    /// The id.
+    #[must_use]
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+impl std::str::FromStr for ResourceId {
+    type Err = NotAResourceId;
+
+    fn from_str(text: &str) -> Result<Self, NotAResourceId> {
+        let tail = ["db-", "cluster-", "prx-"].iter().find_map(|prefix| text.strip_prefix(prefix));
+        let is_one = |tail: &str| (1..=64).contains(&tail.len()) && tail.bytes().all(|b| b.is_ascii_alphanumeric());
+        if tail.is_some_and(is_one) { Ok(Self(text.to_owned())) } else { Err(NotAResourceId) }
     }
 }
 
@@ -180,6 +222,12 @@ pub fn plan(
     Ok(allow)
 }
 
+/// As few documents as hold `wanted`, as a principal without any policy gets them.
+#[must_use]
+pub fn documents(wanted: &Resources, limit: usize) -> Vec<String> {
+    pack(wanted, &BTreeMap::new(), limit).values().map(document).collect()
+}
+
 /// Spreads `wanted` over numbered documents. What is in a document stays there, so that nothing churns; what is new goes into the first with room.
 fn pack(wanted: &Resources, now: &BTreeMap<usize, Resources>, limit: usize) -> BTreeMap<usize, Resources> {
     let mut packed: BTreeMap<usize, Resources> = BTreeMap::new();
@@ -272,6 +320,33 @@ mod tests {
             document(&arns(&["jane_doe"])),
             r#"{"Statement":[{"Action":"rds-db:connect","Effect":"Allow","Resource":["arn:aws:rds-db:us-east-1:123456789012:dbuser:db-ABCDEFGHIJKLMNOPQRSTUVWXYZ/jane_doe"]}],"Version":"2012-10-17"}"#
         );
+    }
+
+    #[test]
+    fn the_four_shapes_of_the_aws_page_can_be_written() {
+        let id: ResourceId = "db-ABCDEFGHIJKL01234".parse().unwrap();
+        let user = Username::parse("jane_doe").unwrap();
+        let of =
+            |server, user| ConnectArn::of_scope("aws", "us-east-2", "123456789012", server, user).as_str().to_owned();
+        let start = "arn:aws:rds-db:us-east-2:123456789012:dbuser:";
+        assert_eq!(of(Some(&id), Some(&user)), format!("{start}db-ABCDEFGHIJKL01234/jane_doe"));
+        assert_eq!(of(Some(&id), None), format!("{start}db-ABCDEFGHIJKL01234/*"));
+        assert_eq!(of(None, Some(&user)), format!("{start}*/jane_doe"));
+        assert_eq!(of(None, None), format!("{start}*/*"));
+        let two: Resources = ["jane_doe", "mary_roe"]
+            .map(|name| ConnectArn::of_scope("aws", "us-east-2", "1", Some(&id), Some(&Username::parse(name).unwrap())))
+            .into();
+        assert_eq!(documents(&two, MANAGED_POLICY_LIMIT).len(), 1, "several users share a document");
+    }
+
+    #[test]
+    fn resource_ids_are_not_identifiers() {
+        for text in ["db-ABC123", "cluster-ABC", "prx-0a1b2c"] {
+            assert!(text.parse::<ResourceId>().is_ok(), "{text}");
+        }
+        for text in ["orders", "db-", "db-a/b", "*", "db-*", ""] {
+            assert_eq!(text.parse::<ResourceId>(), Err(NotAResourceId), "{text}");
+        }
     }
 
     #[test]

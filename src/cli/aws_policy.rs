@@ -1,0 +1,61 @@
+//! `iamdb aws-policy`: the operator's own IAM policy.
+
+use crate::domain::arn::PrincipalKind;
+use crate::domain::operator_rights::{Scope, document};
+
+#[derive(Debug, clap::Args)]
+#[command(after_help = "Give the --role, --user and --group that the tenancy rules list under principals, \
+                        and the --assume-role that they list under assumeRoles; * stands for any run of characters.")]
+pub(super) struct Args {
+    /// Account of the databases and of the principals.
+    #[arg(long)]
+    account: String,
+    /// Region of the databases; * for several.
+    #[arg(long, default_value = "*")]
+    region: String,
+    /// Partition: aws, aws-cn or aws-us-gov.
+    #[arg(long, default_value = "aws")]
+    partition: String,
+    /// Id of the cluster: the uid of its namespace kube-system, or what the operator is given.
+    #[arg(long, required_unless_present = "policy_path")]
+    cluster_id: Option<String>,
+    /// IAM path of the policies, where DbServers set spec.policy.path [default: /iamdb/<cluster id>/].
+    #[arg(long)]
+    policy_path: Option<String>,
+    /// Roles that policies are attached to, by name with path.
+    #[arg(long)]
+    role: Vec<String>,
+    /// Users that policies are attached to, by name with path.
+    #[arg(long)]
+    user: Vec<String>,
+    /// Groups that policies are attached to, by name with path.
+    #[arg(long)]
+    group: Vec<String>,
+    /// Roles that the operator assumes to sign tokens, by name with path.
+    #[arg(long)]
+    assume_role: Vec<String>,
+    /// The operator's own role: it is denied to give itself rights.
+    #[arg(long)]
+    own_role: Option<String>,
+}
+
+impl Args {
+    pub(super) fn run(self) -> Result<(), String> {
+        let cluster_id = self.cluster_id.unwrap_or_default();
+        let of = |kind, names: Vec<String>| names.into_iter().map(move |name| (kind, name));
+        let scope = Scope {
+            partition: self.partition,
+            account: self.account,
+            region: self.region,
+            policy_path: self.policy_path.unwrap_or_else(|| format!("/iamdb/{cluster_id}/")),
+            principals: of(PrincipalKind::Role, self.role)
+                .chain(of(PrincipalKind::User, self.user))
+                .chain(of(PrincipalKind::Group, self.group))
+                .collect(),
+            assume_roles: self.assume_role,
+            own_role: self.own_role,
+        };
+        let text = serde_json::to_string_pretty(&document(&scope)).map_err(|error| error.to_string())?;
+        super::print(&text)
+    }
+}

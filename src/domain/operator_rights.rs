@@ -1,0 +1,173 @@
+//! What the operator itself may do in IAM: exactly the calls that it makes, on no more than it needs.
+
+use serde_json::{Value, json};
+
+use super::arn::PrincipalKind;
+
+/// What the policy depends on.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Scope {
+    /// `aws`, `aws-cn` or `aws-us-gov`.
+    pub partition: String,
+    /// Account of the databases, of the principals and of the policies.
+    pub account: String,
+    /// Region of the databases; `*` for several.
+    pub region: String,
+    /// IAM path of the policies, with a slash at both ends.
+    pub policy_path: String,
+    /// Names (with path) of the principals that policies are attached to; `*` for any run of characters.
+    pub principals: Vec<(PrincipalKind, String)>,
+    /// Names (with path) of the roles that the operator assumes to sign.
+    pub assume_roles: Vec<String>,
+    /// The operator's own role, which it must never be able to give rights to.
+    pub own_role: Option<String>,
+}
+
+/// The policy document.
+#[must_use]
+pub fn document(scope: &Scope) -> Value {
+    let mut statements = vec![find_databases(scope), read_admin_secrets(scope), own_policies(scope)];
+    statements.extend(attachments(scope));
+    if !scope.assume_roles.is_empty() {
+        let roles: Vec<String> = scope.assume_roles.iter().map(|role| iam(scope, "role", role)).collect();
+        statements.push(statement("AssumeSigningRoles", "Allow", &["sts:AssumeRole"], &roles));
+    }
+    if let Some(role) = &scope.own_role {
+        let actions = ["iam:AttachRolePolicy", "iam:DetachRolePolicy", "iam:PutRolePolicy"];
+        statements.push(statement("NeverOneself", "Deny", &actions, &[iam(scope, "role", role)]));
+    }
+    json!({"Version": "2012-10-17", "Statement": statements})
+}
+
+fn find_databases(scope: &Scope) -> Value {
+    let Scope { partition, region, account, .. } = scope;
+    let resource = format!("arn:{partition}:rds:{region}:{account}:db:*");
+    statement("FindDatabases", "Allow", &["rds:DescribeDBInstances"], &[resource])
+}
+
+/// RDS names the secrets that it manages `rds!...`.
+fn read_admin_secrets(scope: &Scope) -> Value {
+    let Scope { partition, region, account, .. } = scope;
+    let resource = format!("arn:{partition}:secretsmanager:{region}:{account}:secret:rds!*");
+    statement("ReadMasterUserSecrets", "Allow", &["secretsmanager:GetSecretValue"], &[resource])
+}
+
+fn own_policies(scope: &Scope) -> Value {
+    let actions = [
+        "iam:CreatePolicy",
+        "iam:CreatePolicyVersion",
+        "iam:DeletePolicy",
+        "iam:DeletePolicyVersion",
+        "iam:GetPolicy",
+        "iam:GetPolicyVersion",
+        "iam:ListPolicyVersions",
+        "iam:TagPolicy",
+    ];
+    statement("OwnPolicies", "Allow", &actions, &[own_policy_arn(scope)])
+}
+
+/// For each kind of principal: looking at it is free, attaching and detaching holds for policies under our path alone.
+fn attachments(scope: &Scope) -> Vec<Value> {
+    let mut statements = Vec::new();
+    for (kind, word) in [(PrincipalKind::Role, "Role"), (PrincipalKind::User, "User"), (PrincipalKind::Group, "Group")]
+    {
+        let of_kind = scope.principals.iter().filter(|(it, _)| *it == kind);
+        let arns: Vec<String> = of_kind.map(|(_, name)| iam(scope, &word.to_lowercase(), name)).collect();
+        if arns.is_empty() {
+            continue;
+        }
+        let look = [format!("iam:Get{word}"), format!("iam:ListAttached{word}Policies")];
+        statements.push(statement(&format!("LookAt{word}s"), "Allow", &look, &arns));
+        let attach = [format!("iam:Attach{word}Policy"), format!("iam:Detach{word}Policy")];
+        let mut attach = statement(&format!("Attach{word}s"), "Allow", &attach, &arns);
+        attach["Condition"] = json!({"ArnLike": {"iam:PolicyARN": own_policy_arn(scope)}});
+        statements.push(attach);
+    }
+    statements
+}
+
+fn own_policy_arn(scope: &Scope) -> String {
+    iam(scope, "policy", &format!("{}*", scope.policy_path.trim_start_matches('/')))
+}
+
+fn iam(scope: &Scope, kind: &str, name: &str) -> String {
+    let Scope { partition, account, .. } = scope;
+    format!("arn:{partition}:iam::{account}:{kind}/{name}")
+}
+
+fn statement(sid: &str, effect: &str, actions: &[impl AsRef<str>], resources: &[String]) -> Value {
+    let actions: Vec<&str> = actions.iter().map(AsRef::as_ref).collect();
+    json!({"Sid": sid, "Effect": effect, "Action": actions, "Resource": resources})
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn scope() -> Scope {
+        Scope {
+            partition: "aws".into(),
+            account: "123456789012".into(),
+            region: "us-east-1".into(),
+            policy_path: "/iamdb/c1/".into(),
+            principals: vec![(PrincipalKind::Role, "shop-*".into())],
+            assume_roles: vec![],
+            own_role: Some("iamdb-operator".into()),
+        }
+    }
+
+    fn sids(document: &Value) -> Vec<&str> {
+        document["Statement"].as_array().unwrap().iter().map(|it| it["Sid"].as_str().unwrap()).collect()
+    }
+
+    #[test]
+    fn only_what_is_switched_on_is_allowed() {
+        let small = document(&scope());
+        assert_eq!(
+            sids(&small),
+            ["FindDatabases", "ReadMasterUserSecrets", "OwnPolicies", "LookAtRoles", "AttachRoles", "NeverOneself"]
+        );
+        let more = Scope {
+            principals: vec![(PrincipalKind::User, "jane".into()), (PrincipalKind::Group, "dba".into())],
+            assume_roles: vec!["sign-*".into()],
+            own_role: None,
+            ..scope()
+        };
+        assert_eq!(
+            sids(&document(&more)),
+            [
+                "FindDatabases",
+                "ReadMasterUserSecrets",
+                "OwnPolicies",
+                "LookAtUsers",
+                "AttachUsers",
+                "LookAtGroups",
+                "AttachGroups",
+                "AssumeSigningRoles"
+            ]
+        );
+    }
+
+    #[test]
+    fn attaching_is_limited_by_principal_and_by_policy() {
+        let document = document(&scope());
+        let attach = document["Statement"].as_array().unwrap().iter().find(|it| it["Sid"] == "AttachRoles").unwrap();
+        assert_eq!(attach["Resource"], json!(["arn:aws:iam::123456789012:role/shop-*"]));
+        assert_eq!(
+            attach["Condition"],
+            json!({"ArnLike": {"iam:PolicyARN": "arn:aws:iam::123456789012:policy/iamdb/c1/*"}})
+        );
+    }
+
+    #[test]
+    fn nothing_is_allowed_on_everything() {
+        for statement in document(&scope())["Statement"].as_array().unwrap() {
+            for resource in statement["Resource"].as_array().unwrap() {
+                assert_ne!(resource, "*", "{statement}");
+            }
+            for action in statement["Action"].as_array().unwrap() {
+                assert!(!action.as_str().unwrap().contains('*'), "{statement}");
+            }
+        }
+    }
+}
