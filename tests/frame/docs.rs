@@ -1,0 +1,188 @@
+//! What the documentation names exists: commands, files, reasons and condition types.
+
+use std::collections::BTreeSet;
+use std::path::Path;
+
+use iamdb::api::Reason;
+
+use crate::{files, no_complaints, root, text};
+
+fn documents() -> Vec<String> {
+    let mut documents = files("docs", ".md");
+    documents
+        .extend(["README.md", "ARCHITECTURE.md", "CONTRIBUTING.md", "CHANGELOG.md", "SECURITY.md"].map(str::to_owned));
+    documents.push("charts/iamdb-operator/README.md".to_owned());
+    documents
+}
+
+/// Targets of a Makefile.
+fn targets(makefile: &str) -> BTreeSet<String> {
+    let target = |line: &str| {
+        let (name, _) = line.split_once(':')?;
+        let is_name = !name.is_empty() && name.chars().all(|it| it.is_ascii_alphanumeric() || it == '-');
+        is_name.then(|| name.to_owned())
+    };
+    makefile.lines().filter_map(target).collect()
+}
+
+/// Targets that a text tells people to make: `make x` in backquotes or as a line of its own, with or without a prompt.
+fn told(markdown: &str) -> BTreeSet<String> {
+    let mut told = BTreeSet::new();
+    for line in markdown.lines() {
+        let code = line.split('`').skip(1).step_by(2);
+        let whole = line.trim().trim_start_matches("$ ");
+        for command in code.chain([whole]) {
+            let Some(rest) = command.trim().strip_prefix("make ") else { continue };
+            // Prose that begins a line with "make" is no command: a command has one word, or a comment behind it.
+            let words = rest.split('#').next().unwrap_or_default().split_whitespace();
+            let names: Vec<_> = words.filter(|word| !word.contains('=')).collect();
+            if command != whole || names.len() == 1 {
+                told.extend(names.iter().map(|name| (*name).to_owned()));
+            }
+        }
+    }
+    told
+}
+
+/// Relative links of a Markdown text, without their anchors.
+fn links(markdown: &str) -> Vec<String> {
+    let targets = markdown.split("](").skip(1).filter_map(|rest| rest.split_once(')')).map(|(target, _)| target);
+    let local =
+        targets.filter(|target| !target.contains("://") && !target.starts_with('#') && !target.starts_with("mailto:"));
+    local.map(|target| target.split('#').next().unwrap_or(target).to_owned()).collect()
+}
+
+/// First cells of the table rows that hold one word in backquotes.
+fn rows(markdown: &str) -> Vec<String> {
+    let cell = |line: &str| Some(line.strip_prefix("| `")?.split_once("` |")?.0.to_owned());
+    markdown.lines().filter_map(cell).collect()
+}
+
+#[test]
+fn every_command_that_is_told_exists() {
+    let targets = targets(&text("Makefile"));
+    let mut complaints = Vec::new();
+    for path in documents() {
+        let told = told(&text(&path));
+        complaints.extend(told.difference(&targets).map(|name| format!("{path}: the Makefile has no target {name}")));
+    }
+    no_complaints(&complaints);
+}
+
+#[test]
+fn the_readme_tells_the_commands_that_matter() {
+    let told = told(&text("README.md"));
+    for target in ["demo", "test", "lint", "unit", "it", "world", "world-down"] {
+        assert!(told.contains(target), "README.md does not tell `make {target}`");
+    }
+}
+
+#[test]
+fn every_link_leads_to_a_file() {
+    let mut complaints = Vec::new();
+    for path in documents() {
+        let folder = Path::new(&path).parent().unwrap().to_owned();
+        for link in links(&text(&path)) {
+            if !root().join(&folder).join(&link).exists() {
+                complaints.push(format!("{path}: {link} does not exist"));
+            }
+        }
+    }
+    no_complaints(&complaints);
+}
+
+#[test]
+fn every_reason_is_explained_to_the_person_on_call() {
+    let explained: BTreeSet<_> = rows(&text("docs/conditions.md")).into_iter().collect();
+    let missing: Vec<_> = Reason::ALL.iter().map(|it| it.as_str()).filter(|it| !explained.contains(*it)).collect();
+    assert!(missing.is_empty(), "docs/conditions.md does not explain {missing:?}");
+}
+
+#[test]
+fn what_is_explained_to_the_person_on_call_exists() {
+    // The condition types have no list of their own; they are what `as_str` can say.
+    let conditions = text("src/api/condition.rs");
+    let is_known = |word: &String| {
+        Reason::ALL.iter().any(|it| it.as_str() == word) || conditions.contains(&format!("=> \"{word}\""))
+    };
+    let explained = rows(&text("docs/conditions.md"));
+    let unknown: Vec<_> = explained.iter().filter(|word| !is_known(word)).collect();
+    assert!(unknown.is_empty(), "docs/conditions.md explains {unknown:?}, which does not exist");
+}
+
+#[test]
+fn decisions_are_numbered_without_gaps() {
+    let numbered = files("docs/decisions", ".md");
+    for (n, path) in numbered.iter().enumerate() {
+        assert!(path.starts_with(&format!("docs/decisions/{:04}-", n + 1)), "{path} is out of order");
+        assert!(text("ARCHITECTURE.md").contains(path.as_str()), "ARCHITECTURE.md does not name {path}");
+    }
+}
+
+/// Words in backquotes that look like the name of a test: a sentence with underscores.
+fn named_tests(markdown: &str) -> Vec<String> {
+    let words = markdown.lines().flat_map(|line| line.split('`').skip(1).step_by(2));
+    let is_sentence =
+        |word: &&str| word.matches('_').count() > 2 && word.bytes().all(|b| b.is_ascii_lowercase() || b == b'_');
+    words.filter(is_sentence).map(str::to_owned).collect()
+}
+
+#[test]
+fn the_tests_that_hold_the_invariants_exist() {
+    let named = named_tests(&text("ARCHITECTURE.md"));
+    assert!(named.len() > 10, "the table of invariants names only {named:?}");
+    let sources: Vec<_> = files("src", ".rs").into_iter().chain(files("tests", ".rs")).map(text).collect();
+    let exists = |name: &String| sources.iter().any(|source| source.contains(&format!("fn {name}(")));
+    let missing: Vec<_> = named.iter().filter(|name| !exists(name)).collect();
+    assert!(missing.is_empty(), "ARCHITECTURE.md names tests that do not exist: {missing:?}");
+}
+
+/// Paths of the repository in backquotes that a text names: `src/...`, `tests/...`, without patterns.
+fn named_paths(markdown: &str) -> Vec<String> {
+    let words = markdown.lines().flat_map(|line| line.split('`').skip(1).step_by(2));
+    let is_path = |word: &&str| {
+        ["src/", "tests/", "docs/", "charts/"].iter().any(|folder| word.starts_with(folder))
+            && !word.contains(['<', '*', ' ', '{'])
+    };
+    words.filter(is_path).map(str::to_owned).collect()
+}
+
+#[test]
+fn every_path_that_is_named_exists() {
+    let mut complaints = Vec::new();
+    for path in documents() {
+        for named in named_paths(&text(&path)) {
+            if !root().join(&named).exists() {
+                complaints.push(format!("{path}: {named} does not exist"));
+            }
+        }
+    }
+    no_complaints(&complaints);
+}
+
+#[test]
+fn the_readme_stays_short() {
+    assert!(
+        text("README.md").lines().count() < 150,
+        "README.md is for the first five minutes; the rest has documents of its own"
+    );
+}
+
+#[test]
+fn commands_are_found_and_prose_is_not() {
+    let markdown =
+        "Run `make one`, then:\n\n    make two   # a comment\n$ make three\nmake sure of it\n`make FORCE=1 four`\n";
+    assert_eq!(told(markdown).into_iter().collect::<Vec<_>>(), ["four", "one", "three", "two"]);
+    assert_eq!(
+        targets("one: two ## x\n.PHONY: three\n\tfour: x\nfive-six:\n").into_iter().collect::<Vec<_>>(),
+        ["five-six", "one"]
+    );
+}
+
+#[test]
+fn links_and_rows_are_found() {
+    assert_eq!(links("[a](b.md#c) [d](https://e) [f](#g) [h](../i)"), ["b.md", "../i"]);
+    assert_eq!(named_tests("| `a_b_c_d`, `x_y` | `A_B_C_D` |"), ["a_b_c_d"]);
+    assert_eq!(named_paths("`src/app.rs` and `src/api/<kind>.rs` or `app.rs`"), ["src/app.rs"]);
+    assert_eq!(rows("| reason | x |\n|---|---|\n| `Ready` | y |\n"), ["Ready"]);
+}
