@@ -23,7 +23,8 @@ fn without_actions(template: &str) -> String {
             rest = after;
         }
         plain += rest;
-        text += &format!("{}\n", plain.trim_end());
+        text += plain.trim_end();
+        text.push('\n');
     }
     text
 }

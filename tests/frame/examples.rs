@@ -70,7 +70,7 @@ fn fenced(markdown: &str, language: &str) -> Vec<String> {
     for line in markdown.lines() {
         match &mut open {
             Some(_) if line.trim_start().starts_with("```") => blocks.extend(open.take()),
-            Some(block) => *block += &format!("{line}\n"),
+            Some(block) => block.extend([line, "\n"]),
             None if line.trim() == format!("```{language}") => open = Some(String::new()),
             None => {}
         }

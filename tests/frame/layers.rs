@@ -174,10 +174,10 @@ fn lib_is_only_a_map_of_the_layers() {
     let file = syn::parse_file(&text("src/lib.rs")).unwrap();
     let mut modules = Vec::new();
     for item in &file.items {
-        match item {
-            syn::Item::Mod(module) if module.content.is_none() => modules.push(module.ident.to_string()),
-            _ => panic!("src/lib.rs has something besides `pub mod x;`"),
-        }
+        let syn::Item::Mod(syn::ItemMod { content: None, ident, .. }) = item else {
+            panic!("src/lib.rs has something besides `pub mod x;`")
+        };
+        modules.push(ident.to_string());
     }
     let mut layers: Vec<_> = LAYERS.iter().map(|(name, _)| *name).filter(|name| *name != "main").collect();
     layers.sort_unstable();
