@@ -4,6 +4,8 @@ use std::collections::BTreeSet;
 use std::path::Path;
 
 use iamdb::api::Reason;
+use iamdb::domain::arn::PrincipalKind;
+use iamdb::domain::operator_rights::{Scope, document};
 
 use crate::{files, no_complaints, root, text};
 
@@ -117,6 +119,34 @@ fn decisions_are_numbered_without_gaps() {
         assert!(path.starts_with(&format!("docs/decisions/{:04}-", n + 1)), "{path} is out of order");
         assert!(text("ARCHITECTURE.md").contains(path.as_str()), "ARCHITECTURE.md does not name {path}");
     }
+}
+
+/// Every action that the operator's own policy can allow.
+fn own_actions() -> BTreeSet<String> {
+    let every = || "*".to_owned();
+    let policy = document(&Scope {
+        partition: "aws".into(),
+        account: "123456789012".into(),
+        region: every(),
+        policy_path: "/iamdb/c1/".into(),
+        principals: [PrincipalKind::Role, PrincipalKind::User, PrincipalKind::Group].map(|kind| (kind, every())).into(),
+        assume_roles: vec![every()],
+        own_role: None,
+    });
+    let actions = policy["Statement"].as_array().unwrap().iter().flat_map(|it| it["Action"].as_array().unwrap());
+    actions.map(|action| action.as_str().unwrap().to_owned()).collect()
+}
+
+#[test]
+fn every_right_in_aws_is_explained_and_no_other() {
+    let text = text("docs/aws.md");
+    let words = text.lines().filter(|line| line.starts_with("| `")).flat_map(|line| line.split('`').skip(1).step_by(2));
+    let is_action = |word: &&str| {
+        let (service, action) = word.split_once(':').unwrap_or_default();
+        ["rds", "iam", "sts", "secretsmanager"].contains(&service) && action != "PolicyARN"
+    };
+    let explained: BTreeSet<_> = words.filter(is_action).map(str::to_owned).collect();
+    assert_eq!(explained, own_actions());
 }
 
 /// Words in backquotes that look like the name of a test: a sentence with underscores.
