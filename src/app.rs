@@ -121,6 +121,7 @@ async fn compose(
         metrics,
         instances: Arc::new(aws.instances()),
         admin_secrets: Arc::new(aws.admin_secrets()),
+        own_identity: Arc::new(aws.own_identity()),
         databases: Arc::new(MySqlDatabases::new(Deadlines::default(), allow_loopback_databases)),
         policies: Arc::new(aws.policies()),
         entitlements: Entitlements::default(),

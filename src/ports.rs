@@ -149,6 +149,8 @@ pub struct AdminTarget {
     pub login: AdminLogin,
     /// PEM of the CA bundle that the server's certificate must chain to.
     pub ca: String,
+    /// Whether the password is a token, which the server must get in clear text (inside TLS) to check it.
+    pub by_token: bool,
 }
 
 /// Databases that can be logged in to.
@@ -182,6 +184,13 @@ pub trait Policies: Send + Sync {
 
     /// Makes one change. One that is made already is no fault.
     async fn apply(&self, home: &PolicyHome, step: &PolicyStep) -> Result<(), Fault>;
+}
+
+/// The operator's own AWS identity.
+#[async_trait]
+pub trait OwnIdentity: Send + Sync {
+    /// Credentials that the operator itself signs with.
+    async fn credentials(&self) -> Result<Credentials, Fault>;
 }
 
 /// STS sessions.

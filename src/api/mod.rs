@@ -53,6 +53,9 @@ pub const ROTATE_ANNOTATION: &str = "iamdb.dev/rotate-requested-at";
 /// Annotation on a ServiceAccount that names its IAM role (IRSA).
 pub const ROLE_ARN_ANNOTATION: &str = "eks.amazonaws.com/role-arn";
 
+/// Label that a Secret with an administrator's login must carry: no other Secret of the operator's namespace is ever read as one.
+pub const ADMIN_CREDENTIALS_LABEL: &str = "iamdb.dev/admin-credentials";
+
 /// Type of the Secrets that hold a token: the service binding specification's, for MySQL.
 pub const SECRET_TYPE: &str = "servicebinding.io/mysql";
 

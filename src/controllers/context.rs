@@ -10,7 +10,7 @@ use kube::runtime::events::Recorder;
 use super::iam_db_user::Entitlements;
 use crate::api::{DbAuthToken, DbServer, IamDbUser};
 use crate::k8s::feed::Feed;
-use crate::ports::{AdminSecrets, Clock, Databases, Instances, Policies};
+use crate::ports::{AdminSecrets, Clock, Databases, Instances, OwnIdentity, Policies};
 use crate::rotation::Engine;
 use crate::telemetry::metrics::Metrics;
 
@@ -59,6 +59,8 @@ pub struct Context {
     pub instances: Arc<dyn Instances>,
     /// Secrets Manager.
     pub admin_secrets: Arc<dyn AdminSecrets>,
+    /// The operator's own AWS identity.
+    pub own_identity: Arc<dyn OwnIdentity>,
     /// MySQL and MariaDB.
     pub databases: Arc<dyn Databases>,
     /// IAM.

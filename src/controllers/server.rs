@@ -23,7 +23,8 @@ pub(super) struct Server {
     pub(super) resource_id: String,
     pub(super) engine: Engine,
     pub(super) writer: Endpoint,
-    pub(super) master_username: String,
+    /// Unknown for a server that is described by hand.
+    pub(super) master_username: Option<String>,
     pub(super) admin_secret_arn: Option<String>,
 }
 
@@ -39,7 +40,7 @@ impl Server {
             resource_id: status.resource_id.clone()?,
             engine: Engine::of_rds(status.engine.as_deref()?)?,
             writer: Endpoint::new(&writer.host, writer.port).ok()?,
-            master_username: status.master_username.clone()?,
+            master_username: status.master_username.clone(),
             admin_secret_arn: status.admin_secret_arn.clone(),
         })
     }

@@ -14,7 +14,7 @@ impl Engine {
     #[must_use]
     pub fn of_rds(engine: &str) -> Option<Self> {
         match engine {
-            "mysql" => Some(Self::MySql),
+            "mysql" | "aurora-mysql" => Some(Self::MySql),
             "mariadb" => Some(Self::MariaDb),
             _ => None,
         }

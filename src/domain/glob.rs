@@ -71,8 +71,8 @@ mod tests {
 
         #[test]
         fn replacing_a_run_by_a_star_still_matches(head in "[a-z]{0,6}", run in "[a-z]{0,6}", tail in "[a-z]{0,6}") {
-            let pattern = format!("{}*{}", head, tail);
-            let text = format!("{}{}{}", head, run, tail);
+            let pattern = format!("{head}*{tail}");
+            let text = format!("{head}{run}{tail}");
             prop_assert!(matches(&pattern, &text));
         }
     }

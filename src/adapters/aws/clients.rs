@@ -9,7 +9,7 @@ use aws_config::timeout::TimeoutConfig;
 use aws_config::{BehaviorVersion, Region, SdkConfig};
 use aws_smithy_http_client::tls::{self, rustls_provider::CryptoMode};
 
-use super::{IamPolicies, RdsInstances, SecretsManager, StsSessions};
+use super::{IamPolicies, OwnCredentials, RdsInstances, SecretsManager, StsSessions};
 
 /// Attempts of one call, the first included.
 const ATTEMPTS: u32 = 3;
@@ -54,6 +54,12 @@ impl Aws {
     #[must_use]
     pub fn admin_secrets(&self) -> SecretsManager {
         SecretsManager::new(&self.sdk)
+    }
+
+    /// The operator itself.
+    #[must_use]
+    pub fn own_identity(&self) -> OwnCredentials {
+        OwnCredentials::new(&self.sdk)
     }
 
     /// Policies.

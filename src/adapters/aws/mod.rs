@@ -7,17 +7,20 @@
 //! | `secrets` | administrators' logins in Secrets Manager |
 //! | `sts` | sessions of roles |
 //! | `iam` | policies and what they are attached to |
+//! | `own` | the operator's own credentials |
 //! | `classify` | what an error of the SDK means |
 
 mod classify;
 mod clients;
 mod iam;
+mod own;
 mod rds;
 mod secrets;
 mod sts;
 
 pub use clients::Aws;
 pub use iam::IamPolicies;
+pub use own::OwnCredentials;
 pub use rds::RdsInstances;
 pub use secrets::SecretsManager;
 pub use sts::StsSessions;

@@ -115,8 +115,8 @@ fn options(target: &AdminTarget) -> MySqlConnectOptions {
         // sqlx adds the bundle to the public roots that it brings along; it cannot be told to leave those out.
         .ssl_mode(MySqlSslMode::VerifyIdentity)
         .ssl_ca_from_pem(target.ca.clone().into_bytes())
-        // A password needs no clear-text plugin, and a server must not be able to ask for one.
-        .enable_cleartext_plugin(false)
+        // Tokens go in clear text, inside TLS. A password needs no such plugin, and a server must not be able to ask for it.
+        .enable_cleartext_plugin(target.by_token)
         // `sql::pin` sets all of these; sqlx would only add its modes to whatever the server has.
         .pipes_as_concat(false)
         .no_engine_substitution(false)

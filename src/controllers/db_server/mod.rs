@@ -1,5 +1,6 @@
 //! `DbServer`: finds the database, checks IAM authentication and the administrator's login, and tells the others where it is.
 
+mod admin;
 mod resolve;
 mod status;
 
@@ -10,7 +11,7 @@ use kube::runtime::controller::Action;
 use kube::runtime::finalizer::{Event, finalizer};
 use kube::{Resource, ResourceExt};
 
-pub(super) use resolve::admin_target;
+pub(super) use admin::target as admin_target;
 
 use super::context::Context;
 use super::problem::{Problem, Retry};
@@ -30,15 +31,15 @@ pub(super) async fn reconcile(object: Arc<DbServer>, context: Arc<Context>) -> O
 }
 
 async fn examine(api: &Api<DbServer>, object: &DbServer, context: &Context) -> Outcome {
-    let instance = resolve::instance(object, context).await; // reads RDS
-    let found = status::with_instance(object, instance.as_ref().ok());
-    let login = match (&instance, server::resolved(&found)) {
+    let found = resolve::server(object, context).await; // reads RDS
+    let known = status::with(object, found.as_ref().ok());
+    let login = match (&found, server::resolved(&known)) {
         (Ok(_), Ok(server)) => Some(resolve::login(object, &server, context).await), // logs in to the database
         _ => None,
     };
-    let next = status::of(&found, &instance, login.as_ref());
+    let next = status::of(&known, &found, login.as_ref());
     status::write(api, object, next, context).await?;
-    let problems = [instance.err(), login.and_then(Result::err)];
+    let problems = [found.err(), login.and_then(Result::err)];
     match problems.into_iter().flatten().find(|problem| problem.retry != Retry::OnChange) {
         Some(problem) => Err(problem),
         None => Ok(Action::requeue(context.resync_after(&object.uid().unwrap_or_default()))),

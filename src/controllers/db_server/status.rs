@@ -2,16 +2,15 @@
 
 use kube::api::Api;
 
-use super::resolve;
+use super::resolve::{self, Found};
 use crate::api::{ConditionType, Conditions, DbServer, DbServerStatus, Endpoints, HostPort, Reason};
 use crate::controllers::context::Context;
 use crate::controllers::problem::Problem;
 use crate::controllers::report::{self, Verdict};
-use crate::domain::arn::Arn;
+use crate::domain::endpoint::Endpoint;
 use crate::domain::engine::ServerFacts;
 use crate::k8s::conditions::Finding;
 use crate::k8s::status::CallError;
-use crate::ports::Instance;
 
 /// A status to be written: its fields, and what was found.
 pub(super) struct Next {
@@ -19,42 +18,39 @@ pub(super) struct Next {
     findings: Vec<Finding>,
 }
 
-/// The object with what RDS says in its status. Where RDS said nothing, what it said last still stands: a describe call that fails must not stop
+/// The object with what was found in its status. Where nothing was, what was found last still stands: a describe call that fails must not stop
 /// tokens from being renewed.
-pub(super) fn with_instance(object: &DbServer, instance: Option<&Instance>) -> DbServer {
-    let mut found = object.clone();
-    let fields = found.status.get_or_insert_default();
-    if let Some(instance) = instance {
-        let arn = instance.arn.parse::<Arn>().ok();
-        fields.arn = Some(instance.arn.clone());
-        fields.partition = arn.as_ref().map(|arn| arn.partition().to_owned());
-        fields.account_id = arn.as_ref().map(|arn| arn.account().to_owned());
-        fields.resource_id = Some(instance.resource_id.clone());
-        fields.engine = Some(instance.engine.clone());
-        fields.engine_version = Some(instance.engine_version.clone());
-        fields.iam_authentication = Some(instance.iam_authentication);
-        fields.master_username = Some(instance.master_username.clone());
-        fields.admin_secret_arn.clone_from(&instance.master_secret_arn);
-        fields.ca_identifier.clone_from(&instance.ca_identifier);
-        let writer = instance.endpoint.clone().map(|(host, port)| HostPort { host, port });
-        fields.endpoints = Some(Endpoints { writer });
+pub(super) fn with(object: &DbServer, found: Option<&Found>) -> DbServer {
+    let mut known = object.clone();
+    let fields = known.status.get_or_insert_default();
+    if let Some(found) = found.cloned() {
+        let host_port = |endpoint: Endpoint| HostPort { host: endpoint.host().to_owned(), port: endpoint.port() };
+        fields.arn = found.arn;
+        fields.partition = Some(found.partition);
+        fields.account_id = Some(found.account_id);
+        fields.resource_id = Some(found.resource_id);
+        fields.engine = Some(found.engine);
+        fields.engine_version = found.engine_version;
+        fields.iam_authentication = found.iam_authentication;
+        fields.master_username = found.master_username;
+        fields.admin_secret_arn = found.master_secret_arn;
+        fields.ca_identifier = found.ca_identifier;
+        fields.endpoints =
+            Some(Endpoints { writer: Some(host_port(found.writer)), reader: found.reader.map(host_port) });
     }
-    found
+    known
 }
 
 /// The status after a look at RDS and, where that was possible, a login.
 pub(super) fn of(
-    found: &DbServer,
-    instance: &Result<Instance, Problem>,
+    known: &DbServer,
+    found: &Result<Found, Problem>,
     login: Option<&Result<ServerFacts, Problem>>,
 ) -> Next {
-    let resolved = Verdict::of(instance, |instance| {
-        let (host, port) = instance.endpoint.clone().unwrap_or_default();
-        format!("{} at {host}:{port}", instance.resource_id)
-    });
-    let unknown = || Verdict::Waiting(Reason::Resolving, "not looked at while the DB instance is not resolved".into());
-    let iam = match instance {
-        Ok(instance) => Verdict::of(&resolve::iam_authentication(found, instance, login), |()| "on".into()),
+    let resolved = Verdict::of(found, |found| format!("{} at {}", found.resource_id, found.writer));
+    let unknown = || Verdict::Waiting(Reason::Resolving, "not looked at while the server is not resolved".into());
+    let iam = match found {
+        Ok(found) => Verdict::of(&resolve::iam_authentication(known, found, login), |()| "on".into()),
         Err(_) => unknown(),
     };
     let admin = match login {
@@ -71,7 +67,7 @@ pub(super) fn of(
         (ConditionType::AdminReachable, admin),
     ];
     Next {
-        fields: found.status.clone().unwrap_or_default(),
+        fields: known.status.clone().unwrap_or_default(),
         findings: report::findings(&parts, "accounts and tokens can be had"),
     }
 }

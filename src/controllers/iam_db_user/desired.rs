@@ -24,7 +24,9 @@ pub(super) struct Desired {
 }
 
 pub(super) fn user(object: &IamDbUser, inputs: &Inputs, cluster_id: &str) -> Result<Desired, Problem> {
-    let username = username(object, &inputs.server)?;
+    let own_login =
+        inputs.object.spec.admin.as_ref().and_then(|admin| admin.iam.as_ref()).map(|iam| iam.username.as_str());
+    let username = username(object, &inputs.server, own_login)?;
     let hosts = hosts(object)?;
     let grants = grants(&object.spec.grants)?;
     if object.spec.existing_user != ExistingUser::Fail {
@@ -70,7 +72,7 @@ pub(super) fn resource(server: &Server, username: &Username) -> ConnectArn {
     ConnectArn::new(&server.partition, &server.region, &server.account_id, &server.resource_id, username)
 }
 
-fn username(object: &IamDbUser, server: &Server) -> Result<Username, Problem> {
+fn username(object: &IamDbUser, server: &Server, own_login: Option<&str>) -> Result<Username, Problem> {
     let text = &object.spec.username;
     let username = Username::parse(text).map_err(|error| {
         let reason = match error {
@@ -79,8 +81,11 @@ fn username(object: &IamDbUser, server: &Server) -> Result<Username, Problem> {
         };
         Problem::of_spec(reason, format!("spec.username: {text} {error}"))
     })?;
-    if text.eq_ignore_ascii_case(&server.master_username) {
+    if server.master_username.as_ref().is_some_and(|master| text.eq_ignore_ascii_case(master)) {
         return Err(Problem::of_spec(Reason::Protected, "spec.username: is the master user of the DB instance"));
+    }
+    if own_login.is_some_and(|own| text.eq_ignore_ascii_case(own)) {
+        return Err(Problem::of_spec(Reason::Protected, "spec.username: is the operator's own login"));
     }
     Ok(username)
 }

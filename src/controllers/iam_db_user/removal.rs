@@ -128,7 +128,7 @@ mod tests {
 
     use super::*;
 
-    fn deleted(on_unreachable: serde_json::Value) -> IamDbUser {
+    fn deleted(on_unreachable: &serde_json::Value) -> IamDbUser {
         let mut user: IamDbUser = serde_json::from_value(serde_json::json!({
             "apiVersion": "iamdb.dev/v1alpha1", "kind": "IamDbUser", "metadata": {"name": "u"},
             "spec": {"serverRef": {"name": "s"}, "username": "app", "onUnreachable": on_unreachable}
@@ -144,19 +144,19 @@ mod tests {
 
     #[test]
     fn by_default_an_account_is_left_behind_after_an_hour() {
-        let user = deleted(serde_json::Value::Null);
+        let user = deleted(&serde_json::Value::Null);
         assert!(!may_orphan(&user, at(1_000 + 3_599)));
         assert!(may_orphan(&user, at(1_000 + 3_600)));
     }
 
     #[test]
     fn the_object_may_say_sooner_or_never() {
-        let soon = deleted(serde_json::json!({"action": "Orphan", "after": "5s"}));
+        let soon = deleted(&serde_json::json!({"action": "Orphan", "after": "5s"}));
         assert!(!may_orphan(&soon, at(1_004)));
         assert!(may_orphan(&soon, at(1_005)));
-        let never = deleted(serde_json::json!({"action": "Wait", "after": "5s"}));
+        let never = deleted(&serde_json::json!({"action": "Wait", "after": "5s"}));
         assert!(!may_orphan(&never, at(9_999_999)));
-        let unknown = deleted(serde_json::json!({"action": "Explode", "after": "5s"}));
+        let unknown = deleted(&serde_json::json!({"action": "Explode", "after": "5s"}));
         assert!(!may_orphan(&unknown, at(9_999_999)), "an unknown choice is the careful one");
     }
 }

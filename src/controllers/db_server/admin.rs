@@ -1,0 +1,80 @@
+//! Where and how the administrator logs in. Read anew at each use: RDS rotates its secret, people rotate theirs, and a token lives 15 minutes.
+
+use k8s_openapi::api::core::v1::Secret as KubeSecret;
+use kube::ResourceExt;
+use kube::api::Api;
+
+use crate::api::{ADMIN_CREDENTIALS_LABEL, AdminType, DbServer, Reason, SecretLogin};
+use crate::controllers::context::Context;
+use crate::controllers::problem::Problem;
+use crate::controllers::server::{self, Server};
+use crate::domain::secret::Secret;
+use crate::domain::token::{Connect, sign};
+use crate::k8s::status::call;
+use crate::ports::{AdminLogin, AdminTarget, FaultKind};
+
+/// The administrator's way into a server.
+pub(in crate::controllers) async fn target(
+    object: &DbServer,
+    server: &Server,
+    context: &Context,
+) -> Result<AdminTarget, Problem> {
+    let ca = server::ca(context, object)?;
+    let name = object.name_any();
+    let admin = object.spec.admin.as_ref();
+    let admin = admin.ok_or_else(|| Problem::of_spec(Reason::NoAdmin, format!("DbServer {name} has no spec.admin")))?;
+    let login = match (admin.kind, &admin.secrets_manager, &admin.secret_ref, &admin.iam) {
+        (AdminType::MasterUserSecret, ..) => {
+            let arn = server.admin_secret_arn.as_ref().ok_or_else(|| {
+                let message =
+                    "RDS does not manage the master user's password of this server (ManageMasterUserPassword)";
+                Problem::passing(Reason::AdminSecretUnreadable, message)
+            })?;
+            in_secrets_manager(server, arn, context).await?
+        }
+        (AdminType::SecretsManager, Some(secret), ..) => in_secrets_manager(server, &secret.arn, context).await?,
+        (AdminType::SecretRef, _, Some(reference), _) => in_secret(reference, context).await?,
+        (AdminType::Iam, _, _, Some(iam)) => by_token(server, &iam.username, context).await?,
+        _ => return Err(Problem::of_spec(Reason::NotSupportedYet, "spec.admin.type is not known to this version")),
+    };
+    let by_token = admin.kind == AdminType::Iam;
+    Ok(AdminTarget { endpoint: server.writer.clone(), login, ca: ca.pem().to_owned(), by_token })
+}
+
+async fn in_secrets_manager(server: &Server, arn: &str, context: &Context) -> Result<AdminLogin, Problem> {
+    context.admin_secrets.read(&server.region, arn).await.map_err(|fault| {
+        let is_outage = matches!(fault.kind, FaultKind::Unreachable | FaultKind::Throttled);
+        let problem = Problem::from(fault);
+        if is_outage { problem } else { problem.because(Reason::AdminSecretUnreadable) }
+    })
+}
+
+/// Only a Secret that says of itself that it is one: else a DbServer could make the operator send any Secret's content to a server.
+async fn in_secret(reference: &SecretLogin, context: &Context) -> Result<AdminLogin, Problem> {
+    let SecretLogin { name, username_key, password_key } = reference;
+    let namespace = &context.settings.namespace;
+    let unreadable = |what: String| Problem::passing(Reason::AdminSecretUnreadable, what);
+    let api = Api::<KubeSecret>::namespaced(context.client.clone(), namespace);
+    let found = call("read the administrator's Secret", api.get_opt(name)).await?;
+    let found = found.ok_or_else(|| unreadable(format!("there is no Secret {namespace}/{name}")))?;
+    if found.labels().get(ADMIN_CREDENTIALS_LABEL).is_none_or(|value| value != "true") {
+        return Err(unreadable(format!(
+            "Secret {namespace}/{name} does not carry the label {ADMIN_CREDENTIALS_LABEL}=true"
+        )));
+    }
+    let data = found.data.unwrap_or_default();
+    let text = |key: &str| {
+        let value =
+            data.get(key).and_then(|value| String::from_utf8(value.0.clone()).ok()).filter(|text| !text.is_empty());
+        value.ok_or_else(|| unreadable(format!("Secret {namespace}/{name} has no text under the key {key}")))
+    };
+    Ok(AdminLogin { username: text(username_key)?, password: Secret::new(text(password_key)?) })
+}
+
+async fn by_token(server: &Server, username: &str, context: &Context) -> Result<AdminLogin, Problem> {
+    let credentials = context.own_identity.credentials().await?;
+    let connect =
+        Connect { region: server.region.clone(), endpoint: server.writer.clone(), username: username.to_owned() };
+    let token = sign(&credentials, &connect, context.clock.now());
+    Ok(AdminLogin { username: username.to_owned(), password: token.text })
+}
