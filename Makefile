@@ -64,7 +64,7 @@ $(PYTHON): tests/world/aws/requirements.txt tests/world/aws/requirements-test.tx
 .PHONY: it
 it: ## Integration tests against the test world.
 	@grep -q '^name = "it"' Cargo.toml || { echo 'make it: there are no integration tests yet; they come later' >&2; exit 1; }
-	@$(MAKE) world
+	@$(MAKE) world world-operator
 	$(call step,integration tests,. $(WORLD_ENV) && cargo test --locked --test it,the logs are in target/world/log)
 
 .PHONY: demo

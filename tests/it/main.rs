@@ -4,10 +4,12 @@
 //! own word alone. Each has a namespace, a DbServer, a role and user names of its own, so that most run side by side; those that stop the
 //! operator, break a server or count what everybody writes run alone ([`world::World::alone`]).
 
+#![allow(clippy::expect_used, clippy::panic, reason = "a test that cannot go on ends")]
 #![allow(unreachable_pub, reason = "nothing here is for other crates; pub tells a module's face from its inside")]
 
 mod tenant;
 mod world;
 
 mod accounts;
+mod admins;
 mod admission;

@@ -46,6 +46,10 @@ func (p *Project) Operator(ctx context.Context, o OperatorOptions) error {
 		if err := p.buildOperator(ctx); err != nil {
 			return err
 		}
+		// Its definitions and rights come with its sources.
+		if err := p.applyManifests(ctx, w); err != nil {
+			return err
+		}
 	}
 	if err := processes(w).Stop(layout.Operator, 10*time.Second); err != nil {
 		return err

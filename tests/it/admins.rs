@@ -1,0 +1,113 @@
+//! The ways in which the operator logs in as administrator, and servers that are described by hand.
+
+use iamdb::api::IamDbUser;
+use k8s_openapi::api::core::v1::Secret;
+use kube::api::{Api, DeleteParams, Patch, PatchParams};
+use serde_json::{Value, json};
+
+use crate::tenant::{ACCOUNT, Tenant};
+use crate::world::{Database, World};
+
+const OPERATOR_NAMESPACE: &str = "iamdb-system";
+
+/// ARN and content of the secret in which RDS keeps the master user's login.
+async fn master_secret(tenant: &Tenant) -> (String, Value) {
+    let aws = tenant.world.aws();
+    let identifier = tenant.database.identifier();
+    let described =
+        aws_sdk_rds::Client::new(&aws).describe_db_instances().db_instance_identifier(identifier).send().await;
+    let described = described.expect("describe");
+    let secret = described.db_instances()[0].master_user_secret().and_then(|it| it.secret_arn()).expect("secret");
+    let value = aws_sdk_secretsmanager::Client::new(&aws).get_secret_value().secret_id(secret).send().await;
+    let value = value.expect("read secret");
+    (secret.to_owned(), serde_json::from_str(value.secret_string().expect("text")).expect("JSON"))
+}
+
+fn resource_id(database: Database) -> &'static str {
+    match database {
+        Database::Orders => "db-ORDERS0000000000000000001",
+        Database::Billing => "db-BILLING000000000000000001",
+    }
+}
+
+#[tokio::test]
+async fn a_server_described_by_hand_serves_with_a_login_from_secrets_manager() {
+    let _turn = World::get().together().await;
+    let tenant = Tenant::bare(Database::Orders, "static").await;
+    let (arn, _) = master_secret(&tenant).await;
+    let mut server = tenant.server();
+    server["spec"]["source"] = json!({"type": "Static", "static": {
+        "accountId": ACCOUNT, "resourceId": resource_id(tenant.database), "engine": "mysql",
+        "writer": {"host": tenant.world.host(tenant.database), "port": 3306}}});
+    server["spec"]["admin"] = json!({"type": "SecretsManager", "secretsManager": {"arn": arn}});
+    tenant.apply_server(server).await;
+    tenant.server_reason("True", "Ready").await;
+    tenant.ready_pair("app", "app").await;
+    tenant.log_in("app", "SELECT 1").await.expect("login");
+    tenant.close().await;
+}
+
+#[tokio::test]
+async fn only_a_secret_that_says_so_is_read_as_an_administrators_login() {
+    let _turn = World::get().together().await;
+    let tenant = Tenant::bare(Database::Billing, "secretref").await;
+    let (_, login) = master_secret(&tenant).await;
+    let secrets = Api::<Secret>::namespaced(tenant.client.clone(), OPERATOR_NAMESPACE);
+    let secret = json!({"apiVersion": "v1", "kind": "Secret", "metadata": {"name": tenant.name},
+        "stringData": {"username": login["username"], "password": login["password"]}});
+    let parameters = PatchParams::apply("test").force();
+    secrets.patch(&tenant.name, &parameters, &Patch::Apply(&secret)).await.expect("create Secret");
+    let mut server = tenant.server();
+    server["spec"]["admin"] = json!({"type": "SecretRef", "secretRef": {"name": tenant.name}});
+    tenant.apply_server(server).await;
+    let message = tenant.server_reason("False", "AdminSecretUnreadable").await;
+    assert!(message.contains("iamdb.dev/admin-credentials=true"), "{message}");
+
+    let label = json!({"metadata": {"labels": {"iamdb.dev/admin-credentials": "true"}}});
+    secrets.patch(&tenant.name, &PatchParams::default(), &Patch::Merge(&label)).await.expect("label");
+    tenant.server_reason("True", "Ready").await;
+    tenant.apply::<IamDbUser>(tenant.user("app")).await;
+    tenant.user_ready("app").await;
+    let name = tenant.name.clone();
+    tenant.close().await;
+    secrets.delete(&name, &DeleteParams::default()).await.expect("delete Secret");
+}
+
+#[tokio::test]
+async fn the_operator_logs_in_with_tokens_of_its_own_and_protects_that_login() {
+    let _turn = World::get().together().await;
+    let tenant = Tenant::bare(Database::Orders, "iamadmin").await;
+    let login = tenant.username("iamdb");
+    // What the master user would hand over to the operator, once.
+    let create = format!(
+        "CREATE USER '{login}'@'%' IDENTIFIED WITH AWSAuthenticationPlugin AS 'RDS' REQUIRE SSL; \
+         GRANT CREATE USER ON *.* TO '{login}'@'%'; GRANT SELECT ON mysql.* TO '{login}'@'%'; \
+         GRANT SELECT, INSERT, UPDATE, DELETE ON orders.* TO '{login}'@'%' WITH GRANT OPTION"
+    );
+    tenant.world.root_sql(tenant.database, &create);
+    let arn = format!("arn:aws:rds-db:us-east-1:{ACCOUNT}:dbuser:{}/{login}", resource_id(tenant.database));
+    let policy = json!({"Version": "2012-10-17",
+        "Statement": [{"Effect": "Allow", "Action": "rds-db:connect", "Resource": [arn]}]});
+    let put = tenant.iam.put_user_policy().user_name("iamdb-operator").policy_name(&tenant.name);
+    put.policy_document(policy.to_string()).send().await.expect("policy of the operator");
+
+    let mut server = tenant.server();
+    server["spec"]["admin"] = json!({"type": "Iam", "iam": {"username": login}});
+    tenant.apply_server(server).await;
+    tenant.server_reason("True", "Ready").await;
+    tenant.ready_pair("app", "app").await;
+    tenant.log_in("app", "SELECT 1").await.expect("login");
+
+    let mut own = tenant.user("own");
+    own["spec"]["username"] = json!(login);
+    tenant.apply::<IamDbUser>(own).await;
+    let message = tenant.user_reason("own", "False", "Protected").await;
+    assert!(message.contains("spec.username"), "{message}");
+
+    let (iam, world, database, name) = (tenant.iam.clone(), tenant.world, tenant.database, tenant.name.clone());
+    // The operator's login is no account of the tenant's, though it ends like one.
+    tenant.delete(tenant.users(), "own").await;
+    tenant.close().await;
+    iam.delete_user_policy().user_name("iamdb-operator").policy_name(name).send().await.expect("delete policy");
+    world.root_sql(database, &format!("DROP USER '{login}'@'%'"));
+}
