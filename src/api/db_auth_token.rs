@@ -51,6 +51,9 @@ pub struct DbAuthTokenSpec {
     pub rotation: Option<Rotation>,
     /// The Secret that is written.
     pub secret: SecretTemplate,
+    /// Stops rotation until this is taken back. The Secret goes when its token has run out.
+    #[serde(default)]
+    pub suspend: bool,
 }
 
 /// Names an IamDbUser.

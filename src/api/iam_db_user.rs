@@ -45,6 +45,18 @@ pub struct IamDbUserSpec {
     #[schemars(length(max = 128))]
     #[x_kube(merge_strategy = ListMerge::Map(vec!["database".into(), "objectType".into(), "object".into()]))]
     pub grants: Vec<Grant>,
+    /// Whether grants beyond the spec are taken away.
+    #[serde(default)]
+    pub grant_policy: GrantPolicy,
+    /// Limits of the account.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub limits: Option<Limits>,
+    /// Whether the account is locked: nobody can log in as it. Sessions that are open stay open.
+    #[serde(default)]
+    pub locked: bool,
+    /// Who makes what: this operator, or somebody else.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub management: Option<Management>,
     /// What to do when the account is there already and is not ours.
     #[serde(default)]
     pub existing_user: ExistingUser,
@@ -57,6 +69,9 @@ pub struct IamDbUserSpec {
     /// What deletion does while the database cannot be reached.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub on_unreachable: Option<OnUnreachable>,
+    /// Leaves everything as it is until this is taken back. Deletion goes on all the same.
+    #[serde(default)]
+    pub suspend: bool,
 }
 
 fn any_host() -> Vec<String> {
@@ -157,6 +172,55 @@ pub enum Privilege {
     Unknown,
 }
 
+/// Whether grants beyond the spec are taken away.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, Serialize, JsonSchema)]
+pub enum GrantPolicy {
+    /// The account holds exactly the grants of the spec.
+    #[default]
+    Authoritative,
+    /// The account holds at least the grants of the spec; what is granted besides stays.
+    Additive,
+    /// A choice that this version does not know.
+    #[serde(other)]
+    #[schemars(skip)]
+    Unknown,
+}
+
+/// Limits of an account.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize, Serialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct Limits {
+    /// Sessions that may be open at once; 0 for the server's own limit.
+    #[serde(default)]
+    #[schemars(range(max = 100_000))]
+    pub max_user_connections: u32,
+}
+
+/// Who makes what.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize, Serialize, JsonSchema)]
+pub struct Management {
+    /// Who makes the account and its grants.
+    #[serde(default)]
+    pub account: Manager,
+    /// Who makes the policy.
+    #[serde(default)]
+    pub policy: Manager,
+}
+
+/// Who makes something.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, Serialize, JsonSchema)]
+pub enum Manager {
+    /// This operator.
+    #[default]
+    Managed,
+    /// Somebody else; the operator neither looks at it nor touches it.
+    External,
+    /// A choice that this version does not know.
+    #[serde(other)]
+    #[schemars(skip)]
+    Unknown,
+}
+
 /// What to do about an account that is there already.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, Serialize, JsonSchema)]
 pub enum ExistingUser {
@@ -208,6 +272,8 @@ pub struct ServiceAccountRef {
 pub enum DeletionPolicy {
     /// The account is dropped.
     Drop,
+    /// The account is locked and stays, with its mark of ownership.
+    Lock,
     /// The account stays, with its mark of ownership.
     Retain,
     /// A choice that this version does not know; nothing is dropped.

@@ -32,6 +32,21 @@ pub struct DesiredUser {
     pub owner: Owner,
     /// Whether an account whose host has left the spec is dropped.
     pub drop_surplus: bool,
+    /// Whether grants beyond these are taken away.
+    pub revoke_surplus: bool,
+    /// Sessions that may be open at once; 0 for the server's own limit.
+    pub max_user_connections: u32,
+    /// Whether nobody may log in.
+    pub is_locked: bool,
+}
+
+/// What becomes of an account whose object goes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Removal {
+    /// It is dropped.
+    Drop,
+    /// It is locked, and keeps its mark.
+    Lock,
 }
 
 /// All accounts of one user name as the catalogue tells them.
@@ -45,6 +60,7 @@ pub struct ObservedUser {
 
 /// One account as the catalogue tells it.
 #[derive(Clone, Debug, PartialEq, Eq)]
+#[allow(clippy::struct_excessive_bools, reason = "independent properties of an account, each a yes or no")]
 pub struct ObservedAccount {
     /// Authentication plugin.
     pub plugin: String,
@@ -58,6 +74,10 @@ pub struct ObservedAccount {
     pub mark: Option<Owner>,
     /// Privileges on schemas.
     pub grants: SchemaGrants,
+    /// Sessions that may be open at once; 0 for the server's own limit.
+    pub max_user_connections: u32,
+    /// Whether nobody may log in.
+    pub is_locked: bool,
     /// Whether it is a role, or holds SUPER or SYSTEM_USER.
     pub is_privileged: bool,
 }
@@ -98,6 +118,12 @@ pub enum AccountStep {
     UsePlugin { host: HostPattern },
     /// Let the account log in only over TLS.
     RequireTls { host: HostPattern },
+    /// Limit the sessions that may be open at once.
+    Limit { host: HostPattern, max_user_connections: u32 },
+    /// Let nobody log in.
+    Lock { host: HostPattern },
+    /// Let people log in again.
+    Unlock { host: HostPattern },
     /// Grant privileges on a schema.
     Grant { host: HostPattern, schema: String, privileges: BTreeSet<Privilege> },
     /// Take privileges on a schema away. `schema` is the stored spelling: any other is an error.
@@ -119,6 +145,9 @@ impl AccountStep {
             | Self::Mark { host, .. }
             | Self::UsePlugin { host }
             | Self::RequireTls { host }
+            | Self::Limit { host, .. }
+            | Self::Lock { host }
+            | Self::Unlock { host }
             | Self::Grant { host, .. }
             | Self::Revoke { host, .. }
             | Self::Drop { host }
@@ -199,7 +228,7 @@ pub fn plan(
         let held = observed.accounts.get(host.as_str()).map_or(&empty, |account| &account.grants);
         steps.extend(difference(host, &wanted, held, Direction::Grant));
     }
-    for host in &desired.hosts {
+    for host in desired.hosts.iter().filter(|_| desired.revoke_surplus) {
         let empty = SchemaGrants::new();
         let held = observed.accounts.get(host.as_str()).map_or(&empty, |account| &account.grants);
         steps.extend(difference(host, held, &wanted, Direction::Revoke));
@@ -210,7 +239,7 @@ pub fn plan(
     Ok(steps)
 }
 
-/// The steps that remove every account of `username` that is `owner`'s; none when there is none. Whatever is not ours stays,
+/// The steps that drop or lock every account of `username` that is `owner`'s; none when there is none. Whatever is not ours stays,
 /// without an error: on deletion there is nobody left to tell, and nothing to do.
 #[must_use]
 pub fn plan_removal(
@@ -218,6 +247,7 @@ pub fn plan_removal(
     owner: &Owner,
     observed: &ObservedUser,
     facts: &ServerFacts,
+    removal: Removal,
 ) -> Vec<AccountStep> {
     let is_alive = |_: &str| true; // a namesake's account is the namesake's to drop
     let mut steps = Vec::new();
@@ -226,8 +256,10 @@ pub fn plan_removal(
             Standing::Ours | Standing::OursToRecord => true,
             Standing::Refused(_) => false,
         };
-        if let (true, Ok(host)) = (ours, HostPattern::parse(host)) {
-            steps.extend(drop_one(host, facts));
+        match (ours, HostPattern::parse(host), removal) {
+            (true, Ok(host), Removal::Drop) => steps.extend(drop_one(host, facts)),
+            (true, Ok(host), Removal::Lock) if !account.is_locked => steps.push(AccountStep::Lock { host }),
+            _ => {}
         }
     }
     for (host, row) in &observed.ledger {
@@ -256,19 +288,37 @@ fn create(
 ) -> Result<Vec<AccountStep>, Refusal> {
     let owner = desired.owner.clone();
     let create = AccountStep::Create { host: host.clone(), owner: owner.clone() };
+    let mut settings = settings(desired, host, 0, false);
     if facts.engine == Engine::MySql {
-        return Ok(vec![create]);
+        settings.insert(0, create);
+        return Ok(settings);
     }
     if let Some(row) = observed.ledger.get(host.as_str())
         && let Claim::Other(other) = owner.claim(&row.owner, is_alive)
     {
         return Err(Refusal::Owned { username: desired.username.clone(), host: host.to_string(), owner: other });
     }
-    Ok(vec![
+    let mut steps = vec![
         AccountStep::RecordIntent { host: host.clone(), owner: owner.clone() },
         create,
         AccountStep::RecordOwned { host: host.clone(), owner },
-    ])
+    ];
+    steps.append(&mut settings);
+    Ok(steps)
+}
+
+/// The steps from the limit and lock that an account has to those that it shall have.
+fn settings(desired: &DesiredUser, host: &HostPattern, limit: u32, is_locked: bool) -> Vec<AccountStep> {
+    let mut steps = Vec::new();
+    if desired.max_user_connections != limit {
+        steps.push(AccountStep::Limit { host: host.clone(), max_user_connections: desired.max_user_connections });
+    }
+    match (desired.is_locked, is_locked) {
+        (true, false) => steps.push(AccountStep::Lock { host: host.clone() }),
+        (false, true) => steps.push(AccountStep::Unlock { host: host.clone() }),
+        _ => {}
+    }
+    steps
 }
 
 fn repair(
@@ -302,6 +352,7 @@ fn repair(
         }
         Engine::MySql | Engine::MariaDb => {}
     }
+    steps.extend(settings(desired, host, account.max_user_connections, account.is_locked));
     Ok(steps)
 }
 
@@ -412,6 +463,9 @@ mod tests {
                 .collect(),
             owner: owner(),
             drop_surplus: true,
+            revoke_surplus: true,
+            max_user_connections: 0,
+            is_locked: false,
         }
     }
 
@@ -426,6 +480,8 @@ mod tests {
                 .iter()
                 .map(|(schema, privileges)| ((*schema).into(), privileges.iter().copied().collect()))
                 .collect(),
+            max_user_connections: 0,
+            is_locked: false,
             is_privileged: false,
         }
     }
@@ -494,7 +550,10 @@ mod tests {
         let observed = ObservedUser { ledger: row(LedgerState::Owned, 999), ..with("%", account(None, &[])) };
         let refusal = plan(&desired(&[]), &observed, &facts(Engine::MariaDb), ALIVE).unwrap_err();
         assert!(matches!(refusal, Refusal::Foreign { .. }), "{refusal}");
-        assert_eq!(plan_removal(&desired(&[]).username, &owner(), &observed, &facts(Engine::MariaDb)), []);
+        assert_eq!(
+            plan_removal(&desired(&[]).username, &owner(), &observed, &facts(Engine::MariaDb), Removal::Drop),
+            []
+        );
     }
 
     #[test]
@@ -580,7 +639,10 @@ mod tests {
         admin.is_privileged = true;
         let refusal = plan(&desired(&[]), &with("%", admin.clone()), &facts(Engine::MySql), ALIVE).unwrap_err();
         assert!(matches!(refusal, Refusal::Privileged { .. }), "{refusal}");
-        assert_eq!(plan_removal(&desired(&[]).username, &owner(), &with("%", admin), &facts(Engine::MySql)), []);
+        assert_eq!(
+            plan_removal(&desired(&[]).username, &owner(), &with("%", admin), &facts(Engine::MySql), Removal::Drop),
+            []
+        );
     }
 
     #[test]
@@ -600,14 +662,58 @@ mod tests {
         observed
             .accounts
             .insert("11.%".into(), account(Some(Owner { uid: "u2".into(), name: "x".into(), ..owner() }), &[]));
-        let steps = plan_removal(&desired(&[]).username, &owner(), &observed, &facts(Engine::MySql));
+        let steps = plan_removal(&desired(&[]).username, &owner(), &observed, &facts(Engine::MySql), Removal::Drop);
         assert_eq!(steps, [AccountStep::Drop { host: host("%") }]);
     }
 
     #[test]
     fn removal_on_mariadb_forgets_the_row_even_when_the_account_is_gone() {
         let observed = ObservedUser { accounts: BTreeMap::new(), ledger: row(LedgerState::Owned, 1_000) };
-        let steps = plan_removal(&desired(&[]).username, &owner(), &observed, &facts(Engine::MariaDb));
+        let steps = plan_removal(&desired(&[]).username, &owner(), &observed, &facts(Engine::MariaDb), Removal::Drop);
         assert_eq!(steps, [AccountStep::Forget { host: host("%") }]);
+    }
+
+    #[test]
+    fn lock_and_limit_follow_the_spec() {
+        let locked = DesiredUser { is_locked: true, max_user_connections: 5, ..desired(&[]) };
+        let steps = plan(&locked, &ObservedUser::default(), &facts(Engine::MySql), ALIVE).unwrap();
+        assert_eq!(
+            steps,
+            [
+                AccountStep::Create { host: host("%"), owner: owner() },
+                AccountStep::Limit { host: host("%"), max_user_connections: 5 },
+                AccountStep::Lock { host: host("%") },
+            ]
+        );
+        let mut seen = account(Some(owner()), &[]);
+        (seen.is_locked, seen.max_user_connections) = (true, 5);
+        assert_eq!(plan(&locked, &with("%", seen.clone()), &facts(Engine::MySql), ALIVE), Ok(vec![]));
+        assert_eq!(
+            plan(&desired(&[]), &with("%", seen), &facts(Engine::MySql), ALIVE).unwrap(),
+            [AccountStep::Limit { host: host("%"), max_user_connections: 0 }, AccountStep::Unlock { host: host("%") }]
+        );
+    }
+
+    #[test]
+    fn additive_grants_take_nothing_away() {
+        let held: &[(&str, &[Privilege])] = &[("old", &[Privilege::Select])];
+        let additive = DesiredUser { revoke_surplus: false, ..desired(&[("new", &[Privilege::Select])]) };
+        let steps = plan(&additive, &with("%", account(Some(owner()), held)), &facts(Engine::MySql), ALIVE).unwrap();
+        assert_eq!(
+            steps,
+            [AccountStep::Grant { host: host("%"), schema: "new".into(), privileges: [Privilege::Select].into() }]
+        );
+    }
+
+    #[test]
+    fn removal_by_locking_keeps_the_account() {
+        let observed = with("%", account(Some(owner()), &[]));
+        let username = desired(&[]).username;
+        let steps = plan_removal(&username, &owner(), &observed, &facts(Engine::MySql), Removal::Lock);
+        assert_eq!(steps, [AccountStep::Lock { host: host("%") }]);
+        let mut locked = account(Some(owner()), &[]);
+        locked.is_locked = true;
+        let steps = plan_removal(&username, &owner(), &with("%", locked), &facts(Engine::MySql), Removal::Lock);
+        assert_eq!(steps, []);
     }
 }

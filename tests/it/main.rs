@@ -13,3 +13,4 @@ mod world;
 mod accounts;
 mod admins;
 mod admission;
+mod lifecycle;

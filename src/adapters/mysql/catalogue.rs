@@ -49,6 +49,8 @@ pub(super) fn add_account(user: &mut ObservedUser, operation: &'static str, row:
         // A mark that cannot be read is no mark of ours: the account is foreign then, and left alone.
         mark: cell.get::<Option<String>>("mark")?.and_then(|mark| serde_json::from_str(&mark).ok()),
         grants: SchemaGrants::new(),
+        max_user_connections: u32::try_from(cell.number("max_user_connections")?).unwrap_or_default(),
+        is_locked: cell.number("is_locked")? != 0,
         is_privileged: cell.number("is_privileged")? != 0,
     };
     let account = user.accounts.entry(cell.text("host")?).or_insert(seen);

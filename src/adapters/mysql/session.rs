@@ -96,6 +96,9 @@ impl AdminSession for Session {
             AccountStep::Mark { host, owner } => sql::mark_account(username, host, owner),
             AccountStep::UsePlugin { host } => sql::use_plugin(username, host),
             AccountStep::RequireTls { host } => sql::require_tls(username, host),
+            AccountStep::Limit { host, max_user_connections } => sql::limit(username, host, *max_user_connections),
+            AccountStep::Lock { host } => sql::lock(username, host),
+            AccountStep::Unlock { host } => sql::unlock(username, host),
             AccountStep::Grant { host, schema, privileges } => sql::grant(username, host, schema, privileges),
             AccountStep::Drop { host } => sql::drop_account(username, host),
         };

@@ -113,6 +113,8 @@ fn mysql_accounts() -> String {
          OR EXISTS (SELECT 1 FROM mysql.role_edges r WHERE r.FROM_USER = a.User AND r.FROM_HOST = a.Host) \
          OR EXISTS (SELECT 1 FROM mysql.global_grants g WHERE g.USER = a.User AND g.HOST = a.Host AND g.PRIV = 'SYSTEM_USER') \
          AS SIGNED) AS is_privileged, \
+         CAST(a.max_user_connections AS SIGNED) AS max_user_connections, \
+         CAST(a.account_locked = 'Y' AS SIGNED) AS is_locked, \
          {GRANTS} \
          FROM mysql.user a LEFT JOIN mysql.db d ON d.User = a.User AND d.Host = a.Host \
          WHERE a.User = ?",
@@ -133,6 +135,8 @@ fn mariadb_accounts() -> String {
          CAST(NULL AS CHAR) AS mark, \
          CAST(COALESCE(JSON_VALUE(a.Priv, '$.is_role'), 0) <> 0 \
          OR CAST(COALESCE(JSON_VALUE(a.Priv, '$.access'), 0) AS UNSIGNED) & 32768 <> 0 AS SIGNED) AS is_privileged, \
+         CAST(COALESCE(JSON_VALUE(a.Priv, '$.max_user_connections'), 0) AS SIGNED) AS max_user_connections, \
+         CAST(COALESCE(JSON_VALUE(a.Priv, '$.account_locked'), 0) <> 0 AS SIGNED) AS is_locked, \
          {GRANTS} \
          FROM mysql.global_priv a LEFT JOIN mysql.db d ON d.User = a.User AND d.Host = a.Host \
          WHERE a.User = ?",
@@ -275,6 +279,26 @@ pub(super) fn use_plugin(username: &Username, host: &HostPattern) -> Result<Stat
 pub(super) fn require_tls(username: &Username, host: &HostPattern) -> Result<Statement, Unquotable> {
     let text = format!("ALTER USER {} REQUIRE SSL", account(username, host)?);
     Ok(Statement::new("require TLS", text))
+}
+
+/// Limits the sessions that may be open at once.
+pub(super) fn limit(
+    username: &Username,
+    host: &HostPattern,
+    max_user_connections: u32,
+) -> Result<Statement, Unquotable> {
+    let text = format!("ALTER USER {} WITH MAX_USER_CONNECTIONS {max_user_connections}", account(username, host)?);
+    Ok(Statement::new("limit an account", text))
+}
+
+/// Lets nobody log in. Sessions that are open stay open.
+pub(super) fn lock(username: &Username, host: &HostPattern) -> Result<Statement, Unquotable> {
+    Ok(Statement::new("lock an account", format!("ALTER USER {} ACCOUNT LOCK", account(username, host)?)))
+}
+
+/// Lets people log in again.
+pub(super) fn unlock(username: &Username, host: &HostPattern) -> Result<Statement, Unquotable> {
+    Ok(Statement::new("unlock an account", format!("ALTER USER {} ACCOUNT UNLOCK", account(username, host)?)))
 }
 
 /// Grants privileges on a schema, whose name comes escaped as the server wants it.

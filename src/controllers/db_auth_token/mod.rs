@@ -28,7 +28,11 @@ pub(super) async fn reconcile(object: Arc<DbAuthToken>, context: Arc<Context>) -
         context.engine.withdraw(&uid); // its Secret goes by ownerReference
         return Ok(Action::await_change());
     }
-    let order = resolve::inputs(&object, &context).await.and_then(|inputs| desired::order(&object, &inputs));
+    let order = if object.spec.suspend {
+        Err(Problem::of_spec(Reason::Suspended, "spec.suspend: no token is signed"))
+    } else {
+        resolve::inputs(&object, &context).await.and_then(|inputs| desired::order(&object, &inputs))
+    };
     match order {
         Ok(order) => {
             context.engine.place(&uid, order.clone());
@@ -55,7 +59,8 @@ fn next_look(progress: &Progress, context: &Context) -> Action {
 /// No token is to be had. The engine stops where somebody decided so; for what may pass it goes on with the order that it has.
 async fn withhold(api: &Api<DbAuthToken>, object: &DbAuthToken, problem: Problem, context: &Context) -> Outcome {
     let uid = object.uid().unwrap_or_default();
-    let is_decided = matches!(problem.reason, Reason::UserGone | Reason::NotAllowed | Reason::UserRefNotFound);
+    let is_decided =
+        matches!(problem.reason, Reason::UserGone | Reason::NotAllowed | Reason::UserRefNotFound | Reason::Suspended);
     let mut outcome = Ok(Action::await_change());
     if is_decided {
         context.engine.withdraw(&uid);

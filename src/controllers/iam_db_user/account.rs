@@ -11,13 +11,27 @@ use crate::ports::{AdminSession, Fault};
 
 /// What became of the account, and of its grants. Grants are open while there is no account.
 pub(super) struct Converged {
-    pub(super) account: Result<(), Problem>,
-    pub(super) grants: Option<Result<(), Problem>>,
+    pub(super) account: Result<Maker, Problem>,
+    pub(super) grants: Option<Result<Maker, Problem>>,
+}
+
+/// Who made what is there.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Maker {
+    /// This operator.
+    Operator,
+    /// Somebody else, as the object says.
+    Other,
 }
 
 impl Converged {
     const fn failed(problem: Problem) -> Self {
         Self { account: Err(problem), grants: None }
+    }
+
+    /// Somebody else makes the account: it is taken for granted.
+    pub(super) const fn external() -> Self {
+        Self { account: Ok(Maker::Other), grants: Some(Ok(Maker::Other)) }
     }
 }
 
@@ -66,8 +80,10 @@ async fn in_session(
         Err(refusal) => return Converged::failed(refusal.into()),
     };
     match apply(desired, &steps, session).await {
-        Ok(()) => Converged { account: Ok(()), grants: Some(Ok(())) },
-        Err((step, fault)) if step.is_grant() => Converged { account: Ok(()), grants: Some(Err(fault.into())) },
+        Ok(()) => Converged { account: Ok(Maker::Operator), grants: Some(Ok(Maker::Operator)) },
+        Err((step, fault)) if step.is_grant() => {
+            Converged { account: Ok(Maker::Operator), grants: Some(Err(fault.into())) }
+        }
         Err((_, fault)) => Converged::failed(fault.into()),
     }
 }

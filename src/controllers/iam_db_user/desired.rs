@@ -5,7 +5,9 @@ use std::collections::{BTreeMap, BTreeSet};
 use kube::ResourceExt;
 
 use super::resolve::Inputs;
-use crate::api::{self, DeletionPolicy, ExistingUser, IamDbUser, ObjectType, PolicyAttach, PolicyMode, Reason};
+use crate::api::{
+    self, DeletionPolicy, ExistingUser, GrantPolicy, IamDbUser, Manager, ObjectType, PolicyAttach, PolicyMode, Reason,
+};
 use crate::controllers::problem::Problem;
 use crate::controllers::server::{self, Server};
 use crate::domain::account::DesiredUser;
@@ -21,6 +23,35 @@ pub(super) struct Desired {
     pub(super) user: DesiredUser,
     pub(super) resource: ConnectArn,
     pub(super) homes: Vec<PolicyHome>,
+    pub(super) management: Managed,
+}
+
+impl Desired {
+    /// Where policies are written: nowhere, if somebody else writes them.
+    pub(super) fn written_homes(&self) -> impl Iterator<Item = &PolicyHome> {
+        self.homes.iter().filter(|_| self.management.policy)
+    }
+}
+
+/// What the operator makes itself.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Managed {
+    pub(super) account: bool,
+    pub(super) policy: bool,
+}
+
+/// What the operator makes itself; all, where the object says nothing.
+pub(super) fn management(object: &IamDbUser) -> Result<Managed, Problem> {
+    let said = object.spec.management.clone().unwrap_or_default();
+    let is_managed = |manager, field| match manager {
+        Manager::Managed => Ok(true),
+        Manager::External => Ok(false),
+        Manager::Unknown => Err(Problem::of_spec(
+            Reason::NotSupportedYet,
+            format!("spec.management.{field} is not known to this version"),
+        )),
+    };
+    Ok(Managed { account: is_managed(said.account, "account")?, policy: is_managed(said.policy, "policy")? })
 }
 
 pub(super) fn user(object: &IamDbUser, inputs: &Inputs, cluster_id: &str) -> Result<Desired, Problem> {
@@ -48,7 +79,24 @@ pub(super) fn user(object: &IamDbUser, inputs: &Inputs, cluster_id: &str) -> Res
     let resource = resource(&inputs.server, &username);
     let drop_surplus = deletion_policy(object, &inputs.object) == DeletionPolicy::Drop;
     let owner = owner(object, &inputs.server, cluster_id);
-    Ok(Desired { user: DesiredUser { username, hosts, grants, owner, drop_surplus }, resource, homes })
+    let revoke_surplus = match object.spec.grant_policy {
+        GrantPolicy::Authoritative => true,
+        GrantPolicy::Additive => false,
+        GrantPolicy::Unknown => {
+            return Err(Problem::of_spec(Reason::NotSupportedYet, "spec.grantPolicy is not known to this version"));
+        }
+    };
+    let user = DesiredUser {
+        username,
+        hosts,
+        grants,
+        owner,
+        drop_surplus,
+        revoke_surplus,
+        max_user_connections: object.spec.limits.as_ref().map_or(0, |limits| limits.max_user_connections),
+        is_locked: object.spec.locked,
+    };
+    Ok(Desired { user, resource, homes, management: management(object)? })
 }
 
 /// The mark of an IamDbUser on a server.

@@ -20,7 +20,7 @@ pub(super) use resolve::role_of_service_account;
 use super::context::Context;
 use super::problem::{Problem, Retry};
 use super::run::Outcome;
-use crate::api::{FINALIZER, IamDbUser};
+use crate::api::{FINALIZER, IamDbUser, Reason};
 use crate::k8s::status::CallError;
 
 pub(super) async fn reconcile(object: Arc<IamDbUser>, context: Arc<Context>) -> Outcome {
@@ -45,6 +45,10 @@ async fn apply(api: &Api<IamDbUser>, object: &IamDbUser, context: &Context) -> O
 
 /// What was found and done, part by part. A part whose precondition failed stays open.
 async fn work(api: &Api<IamDbUser>, object: &IamDbUser, context: &Context) -> Result<status::Findings, CallError> {
+    if object.spec.suspend {
+        let problem = Problem::of_spec(Reason::Suspended, "spec.suspend: everything is left as it is");
+        return Ok(status::Findings::unresolved(problem));
+    }
     let inputs = resolve::inputs(object, context).await; // reads watches and ServiceAccounts
     let decided = inputs.and_then(|inputs| {
         let desired = desired::user(object, &inputs, &context.settings.cluster_id)?; // pure
@@ -55,11 +59,15 @@ async fn work(api: &Api<IamDbUser>, object: &IamDbUser, context: &Context) -> Re
         Err(problem) => return Ok(status::Findings::unresolved(problem)),
     };
     status::write_intent(api, object, &desired, context).await?;
-    let account = account::converge(&inputs, &desired.user, context).await; // reads and writes the database
+    let account = if desired.management.account {
+        account::converge(&inputs, &desired.user, context).await // reads and writes the database
+    } else {
+        account::Converged::external()
+    };
     // An account that is not ours gets no policy: it would let the principals in as somebody else.
     let policy = match account.account {
-        Ok(()) => Some(context.entitlements.converge(object, &desired, context).await), // reads and writes IAM
-        Err(_) => None,
+        Ok(_) if desired.management.policy => Some(context.entitlements.converge(object, &desired, context).await), // reads and writes IAM
+        Ok(_) | Err(_) => None,
     };
     Ok(status::Findings::of(&desired, &account, policy))
 }

@@ -16,7 +16,7 @@ use crate::controllers::db_server::admin_target;
 use crate::controllers::problem::Problem;
 use crate::controllers::run::Outcome;
 use crate::controllers::server::{self, Server};
-use crate::domain::account::plan_removal;
+use crate::domain::account::{Removal, plan_removal};
 use crate::domain::names::Username;
 use crate::domain::schedule;
 use crate::k8s::status::call;
@@ -29,13 +29,21 @@ pub(super) async fn remove(api: &Api<IamDbUser>, object: &IamDbUser, context: &C
     let Some((definition, server)) = known_server(object, context) else {
         return Ok(done(object, context));
     };
-    if let Err(problem) = context.entitlements.withdraw(object, context).await {
+    let management = desired::management(object);
+    if management.as_ref().is_ok_and(|managed| managed.policy)
+        && let Err(problem) = context.entitlements.withdraw(object, context).await
+    {
         return blocked(api, object, problem, context).await;
     }
-    if desired::deletion_policy(object, &definition) != DeletionPolicy::Drop {
-        return Ok(done(object, context));
+    let removal = match desired::deletion_policy(object, &definition) {
+        DeletionPolicy::Drop => Removal::Drop,
+        DeletionPolicy::Lock => Removal::Lock,
+        DeletionPolicy::Retain | DeletionPolicy::Unknown => return Ok(done(object, context)),
+    };
+    if !management.is_ok_and(|managed| managed.account) {
+        return Ok(done(object, context)); // nobody touches what somebody else makes
     }
-    match drop_accounts(object, &definition, &server, context).await {
+    match remove_accounts(object, &definition, &server, removal, context).await {
         Ok(()) => Ok(done(object, context)),
         Err(problem) if may_orphan(object, context.clock.now()) => {
             tell_orphan(object, &problem, context).await;
@@ -69,10 +77,11 @@ async fn blocked(api: &Api<IamDbUser>, object: &IamDbUser, problem: Problem, con
     Err(Problem::passing(blocked.reason, blocked.message))
 }
 
-async fn drop_accounts(
+async fn remove_accounts(
     object: &IamDbUser,
     definition: &DbServer,
     server: &Server,
+    removal: Removal,
     context: &Context,
 ) -> Result<(), Problem> {
     // A name that never parsed never became an account.
@@ -83,13 +92,13 @@ async fn drop_accounts(
     let target = admin_target(definition, server, context).await?;
     let (facts, mut session) = context.databases.open(&target).await?;
     let observed = session.observe(&username).await?;
-    let steps = plan_removal(&username, &owner, &observed, &facts);
+    let steps = plan_removal(&username, &owner, &observed, &facts, removal);
     for step in &steps {
         session.apply(&username, step).await?;
     }
     session.close().await;
     if !steps.is_empty() {
-        tracing::info!(%username, server = owner.server, "account dropped");
+        tracing::info!(%username, server = owner.server, ?removal, "account removed");
     }
     Ok(())
 }

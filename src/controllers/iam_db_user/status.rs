@@ -2,7 +2,7 @@
 
 use kube::api::Api;
 
-use super::account::Converged;
+use super::account::{Converged, Maker};
 use super::desired::Desired;
 use super::entitlements::Attachment;
 use crate::api::{
@@ -50,8 +50,7 @@ impl Findings {
             (ConditionType::PolicyReady, open()),
         ];
         let attachments = desired
-            .homes
-            .iter()
+            .written_homes()
             .map(|home| AttachmentStatus { principal: home.principal.to_string(), state: AttachmentState::Pending });
         let made = Made {
             accounts: accounts(desired, AccountState::Pending),
@@ -66,15 +65,30 @@ impl Findings {
         let username = &desired.user.username;
         let open = |what: &str| Verdict::Waiting(Reason::Resolving, format!("waits for {what}"));
         let state = if account.account.is_ok() { AccountState::Ready } else { AccountState::Pending };
-        let account_verdict = Verdict::of(&account.account, |()| {
-            let hosts: Vec<_> = desired.user.hosts.iter().map(HostPattern::as_str).collect();
-            format!("{username} at {} logs in with IAM tokens over TLS only", hosts.join(", "))
+        let account_verdict = Verdict::of(&account.account, |maker| match maker {
+            Maker::Operator => {
+                let hosts: Vec<_> = desired.user.hosts.iter().map(HostPattern::as_str).collect();
+                let locked = if desired.user.is_locked { "; it is locked" } else { "" };
+                format!("{username} at {} logs in with IAM tokens over TLS only{locked}", hosts.join(", "))
+            }
+            Maker::Other => "somebody else makes the account (spec.management)".to_owned(),
         });
         let grants_verdict = account.grants.as_ref().map_or_else(
             || open("the account"),
-            |grants| Verdict::of(grants, |()| format!("on {} databases", desired.user.grants.len())),
+            |grants| {
+                Verdict::of(grants, |maker| match maker {
+                    Maker::Operator => format!("on {} databases", desired.user.grants.len()),
+                    Maker::Other => "somebody else grants privileges (spec.management)".to_owned(),
+                })
+            },
         );
-        let policy_verdict = attachments.as_ref().map_or_else(|| open("the account"), |all| policies_verdict(all));
+        let policy_verdict = match &attachments {
+            Some(all) => policies_verdict(all),
+            None if !desired.management.policy && account.account.is_ok() => {
+                Verdict::Good("somebody else writes the policy (spec.management)".to_owned())
+            }
+            None => open("the account"),
+        };
         let attachments = attachments.unwrap_or_default();
         let mut policies: Vec<_> =
             attachments.iter().filter_map(|it| it.result.clone().ok()).map(|arn| PolicyStatus { arn }).collect();
@@ -107,7 +121,7 @@ fn accounts(desired: &Desired, state: AccountState) -> Vec<AccountStatus> {
 
 /// Every principal that is wanted, attached or not, and every former one that could not be taken off.
 fn attachments_status(desired: &Desired, attachments: &[Attachment]) -> Vec<AttachmentStatus> {
-    let wanted = desired.homes.iter().map(|home| home.principal.to_string());
+    let wanted = desired.written_homes().map(|home| home.principal.to_string());
     let tried = attachments.iter().map(|it| it.principal.to_string());
     let mut principals: Vec<String> = wanted.chain(tried).collect();
     principals.sort();
@@ -137,7 +151,7 @@ pub(super) async fn write_intent(
     let remembered = object.status.iter().flat_map(|status| &status.attachments);
     let remembered: Vec<&str> = remembered.map(|attachment| attachment.principal.as_str()).collect();
     let is_known = |principal: &str| remembered.contains(&principal);
-    if object.status.is_some() && desired.homes.iter().all(|home| is_known(home.principal.arn().as_str())) {
+    if object.status.is_some() && desired.written_homes().all(|home| is_known(home.principal.arn().as_str())) {
         return Ok(());
     }
     write(api, object, &Findings::intent(desired), context).await

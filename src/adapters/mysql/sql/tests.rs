@@ -54,6 +54,12 @@ fn accounts_are_altered() {
     );
     assert_eq!(require_tls(&user(), &host()).unwrap().text, "ALTER USER 'app_orders'@'10.1.%' REQUIRE SSL");
     assert_eq!(drop_account(&user(), &host()).unwrap().text, "DROP USER IF EXISTS 'app_orders'@'10.1.%'");
+    assert_eq!(
+        limit(&user(), &host(), 5).unwrap().text,
+        "ALTER USER 'app_orders'@'10.1.%' WITH MAX_USER_CONNECTIONS 5"
+    );
+    assert_eq!(lock(&user(), &host()).unwrap().text, "ALTER USER 'app_orders'@'10.1.%' ACCOUNT LOCK");
+    assert_eq!(unlock(&user(), &host()).unwrap().text, "ALTER USER 'app_orders'@'10.1.%' ACCOUNT UNLOCK");
 }
 
 #[test]

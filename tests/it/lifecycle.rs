@@ -1,0 +1,152 @@
+//! What an IamDbUser may say of its account besides grants: locked, limited, somebody else's, left alone.
+
+use iamdb::api::{DbAuthToken, IamDbUser};
+use serde_json::json;
+
+use crate::tenant::Tenant;
+use crate::world::{Database, SOON, World, until};
+
+#[tokio::test]
+async fn a_locked_account_refuses_logins_until_it_is_unlocked_on_mysql() {
+    a_locked_account_refuses_logins_until_it_is_unlocked(Database::Orders, "3118").await;
+}
+
+#[tokio::test]
+async fn a_locked_account_refuses_logins_until_it_is_unlocked_on_mariadb() {
+    a_locked_account_refuses_logins_until_it_is_unlocked(Database::Billing, "4151").await;
+}
+
+async fn a_locked_account_refuses_logins_until_it_is_unlocked(database: Database, error: &str) {
+    let _turn = World::get().together().await;
+    let tenant = Tenant::new(database, "locked").await;
+    let mut user = tenant.user("app");
+    user["spec"]["locked"] = json!(true);
+    tenant.apply::<IamDbUser>(user).await;
+    tenant.apply::<DbAuthToken>(tenant.token("app", "app")).await;
+    tenant.user_ready("app").await;
+    tenant.token_ready("app").await;
+    let refusal = tenant.log_in("app", "SELECT 1").await.expect_err("locked");
+    assert!(refusal.contains(error), "{refusal}");
+    tenant.apply::<IamDbUser>(tenant.user("app")).await;
+    until("login after unlocking", SOON, || async { tenant.log_in("app", "SELECT 1").await.ok() }).await;
+    tenant.close().await;
+}
+
+#[tokio::test]
+async fn the_limit_of_sessions_follows_the_spec_on_both_engines() {
+    let _turn = World::get().together().await;
+    for database in Database::BOTH {
+        let tenant = Tenant::new(database, "limits").await;
+        let username = tenant.username("app");
+        let limit = || {
+            let sql = format!("SELECT max_user_connections FROM mysql.user WHERE User = '{username}'");
+            tenant.world.root_sql(database, &sql)
+        };
+        let mut user = tenant.user("app");
+        user["spec"]["limits"] = json!({"maxUserConnections": 7});
+        tenant.apply::<IamDbUser>(user).await;
+        tenant.user_ready("app").await;
+        assert_eq!(limit(), "7");
+        tenant.world.root_sql(database, &format!("ALTER USER '{username}'@'%' WITH MAX_USER_CONNECTIONS 1"));
+        tenant.look_at("app").await;
+        until("the limit is mended", SOON, || async { (limit() == "7").then_some(()) }).await;
+        tenant.apply::<IamDbUser>(tenant.user("app")).await;
+        until("no limit any more", SOON, || async { (limit() == "0").then_some(()) }).await;
+        tenant.close().await;
+    }
+}
+
+#[tokio::test]
+async fn with_additive_grants_what_others_granted_stays() {
+    let _turn = World::get().together().await;
+    let tenant = Tenant::new(Database::Orders, "additive").await;
+    let username = tenant.username("app");
+    let mut user = tenant.user("app");
+    user["spec"]["grantPolicy"] = json!("Additive");
+    tenant.apply::<IamDbUser>(user.clone()).await;
+    tenant.user_ready("app").await;
+    tenant.world.root_sql(Database::Orders, &format!("GRANT INSERT ON orders.* TO '{username}'@'%'"));
+    user["spec"]["grants"][0]["privileges"] = json!(["SELECT", "UPDATE"]);
+    tenant.apply::<IamDbUser>(user).await;
+    let grants = format!("SELECT Select_priv, Insert_priv, Update_priv FROM mysql.db WHERE User = '{username}'");
+    let seen = || async { (tenant.world.root_sql(Database::Orders, &grants) == "Y\tY\tY").then_some(()) };
+    until("INSERT stays, UPDATE comes", SOON, seen).await;
+    tenant.close().await;
+}
+
+#[tokio::test]
+async fn deletion_by_locking_leaves_a_locked_account_that_its_object_can_have_back() {
+    let _turn = World::get().together().await;
+    for database in Database::BOTH {
+        let tenant = Tenant::new(database, "lockdel").await;
+        let username = tenant.username("app");
+        let mut user = tenant.user("app");
+        user["spec"]["deletionPolicy"] = json!("Lock");
+        tenant.apply::<IamDbUser>(user).await;
+        tenant.user_ready("app").await;
+        tenant.delete(tenant.users(), "app").await;
+        assert_eq!(tenant.account(&username), "%\tAWSAuthenticationPlugin\tRDS\tANY", "the account stays");
+        assert_eq!(tenant.allowed(&tenant.name).await, Vec::<String>::new(), "the policy goes");
+        tenant.ready_pair("app", "app").await;
+        tenant.log_in("app", "SELECT 1").await.expect("it is unlocked again");
+        tenant.close().await;
+    }
+}
+
+#[tokio::test]
+async fn tokens_for_accounts_that_somebody_else_makes_need_no_administrator() {
+    let _turn = World::get().together().await;
+    let tenant = Tenant::bare(Database::Orders, "external").await;
+    let mut server = tenant.server();
+    server["spec"].as_object_mut().expect("spec").remove("admin");
+    tenant.apply_server(server).await;
+    let username = tenant.username("app");
+    let create = format!(
+        "CREATE USER '{username}'@'%' IDENTIFIED WITH AWSAuthenticationPlugin AS 'RDS' REQUIRE SSL; \
+         GRANT SELECT ON orders.* TO '{username}'@'%'"
+    );
+    tenant.world.root_sql(Database::Orders, &create);
+    let before = tenant.account(&username);
+    let mut user = tenant.user("app");
+    user["spec"]["management"] = json!({"account": "External"});
+    tenant.apply::<IamDbUser>(user).await;
+    tenant.apply::<DbAuthToken>(tenant.token("app", "app")).await;
+    tenant.user_ready("app").await;
+    tenant.token_ready("app").await;
+    tenant.log_in("app", "SELECT 1").await.expect("login");
+    tenant.delete(tenant.users(), "app").await;
+    assert_eq!(tenant.account(&username), before, "what somebody else made stays");
+    tenant.world.root_sql(Database::Orders, &format!("DROP USER '{username}'@'%'"));
+    tenant.close().await;
+}
+
+#[tokio::test]
+async fn a_policy_that_somebody_else_writes_is_not_written() {
+    let _turn = World::get().together().await;
+    let tenant = Tenant::new(Database::Orders, "extpolicy").await;
+    let mut user = tenant.user("app");
+    user["spec"]["management"] = json!({"policy": "External"});
+    tenant.apply::<IamDbUser>(user).await;
+    tenant.user_ready("app").await;
+    assert_eq!(tenant.allowed(&tenant.name).await, Vec::<String>::new());
+    tenant.close().await;
+}
+
+#[tokio::test]
+async fn a_suspended_user_is_left_as_it_is_and_can_still_be_deleted() {
+    let _turn = World::get().together().await;
+    let tenant = Tenant::new(Database::Orders, "suspend").await;
+    tenant.apply::<IamDbUser>(tenant.user("app")).await;
+    tenant.user_ready("app").await;
+    let username = tenant.username("app");
+    let mut user = tenant.user("app");
+    user["spec"]["suspend"] = json!(true);
+    user["spec"]["grants"][0]["privileges"] = json!(["SELECT", "INSERT"]);
+    tenant.apply::<IamDbUser>(user).await;
+    tenant.user_reason("app", "False", "Suspended").await;
+    let insert = format!("SELECT Insert_priv FROM mysql.db WHERE User = '{username}'");
+    assert_eq!(tenant.world.root_sql(Database::Orders, &insert), "N");
+    tenant.delete(tenant.users(), "app").await;
+    assert_eq!(tenant.account(&username), "");
+    tenant.close().await;
+}
