@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import socket
 import subprocess
 import sys
 import time
@@ -33,13 +34,21 @@ ADMIN = ("AKIAWORLDADMIN000001", "admin-secret")
 OPERATOR = ("AKIAOPERATOR00000001", "operator-secret")
 SHOP_ROLE = f"arn:aws:iam::{ACCOUNT}:role/shop-app"
 SHOP_SUBJECT = "system:serviceaccount:shop:app"
-START_SECONDS = 15
+START_SECONDS = 60
 
 # Stands in for the servers' client: writes down what it was told, and fails when a file says with which error.
 FAKE_SQL = """#!/bin/sh
 { printf '%s\\n' "$*"; cat; } >>"$0.log"
 if [ -f "$0.error" ]; then cat "$0.error" >&2; exit 1; fi
 """
+
+
+def free_port() -> int:
+    """A port that nobody listens on: several runs of these tests may stand side by side."""
+    with socket.socket() as probe:
+        probe.bind((HOST, 0))
+        port: int = probe.getsockname()[1]
+        return port
 
 
 @dataclass
@@ -196,7 +205,7 @@ def _await_ready(world: World) -> None:
 @pytest.fixture(scope="session")
 def shared_world(start: Callable[[int], World]) -> Iterator[World]:
     """One launcher for all tests: they use names of their own."""
-    world = start(5000)
+    world = start(free_port())
     yield world
     world.process.terminate()
     assert world.process.wait(timeout=10) == 0

@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 import requests
 from botocore.exceptions import BotoCoreError
-from conftest import PACKAGE_ROOT, World
+from conftest import PACKAGE_ROOT, World, free_port
 
 from world_aws import config
 
@@ -25,7 +25,7 @@ def test_is_ready(world: World) -> None:
 
 
 def test_ends_cleanly_although_a_reply_is_held(start: Callable[[int], World]) -> None:
-    world = start(5001)
+    world = start(free_port())
     world.control("POST", "faults", {"service": "iam", "action": "ListUsers", "hold": "reply"})
 
     def call() -> None:
@@ -39,8 +39,8 @@ def test_ends_cleanly_although_a_reply_is_held(start: Callable[[int], World]) ->
     while not world.control("GET", "faults")["held"]:
         time.sleep(0.02)
     world.process.terminate()
-    assert world.process.wait(timeout=5) == 0
-    caller.join(timeout=5)
+    assert world.process.wait(timeout=20) == 0
+    caller.join(timeout=20)
     assert not caller.is_alive()
 
 
