@@ -7,10 +7,13 @@
 #![allow(clippy::expect_used, clippy::panic, reason = "a test that cannot go on ends")]
 #![allow(unreachable_pub, reason = "nothing here is for other crates; pub tells a module's face from its inside")]
 
+mod forward;
+mod operator;
 mod tenant;
 mod world;
 
 mod accounts;
 mod admins;
 mod admission;
+mod crash;
 mod lifecycle;

@@ -1,0 +1,320 @@
+//! Between any two outside writes the operator may die, and of any write the answer may be lost: all comes right, and nothing is left over.
+//!
+//! A forwarder holds the answer to the n-th write, so that its effect is done, and the operator is killed there; for every n, until n is past
+//! the last write. Which writes there are is not written down here: they are taken from what goes through the forwarders.
+
+use std::time::Duration;
+
+use aws_sdk_iam::types::PolicyScopeType;
+use futures::future::join_all;
+use iamdb::api::{DbAuthToken, FINALIZER, IamDbUser};
+use k8s_openapi::api::core::v1::Namespace;
+use kube::api::{Api, DeleteParams, ListParams};
+use kube::{Resource, ResourceExt};
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+use serde_json::Value;
+
+use crate::forward::{Rule, next_request, requests};
+use crate::operator::Operator;
+use crate::tenant::Tenant;
+use crate::world::{Database, SOON, World, until};
+
+/// Statements that change something.
+const STATEMENTS: &str = r"^(CREATE|GRANT|REVOKE|ALTER|DROP|INSERT|UPDATE|DELETE FROM|SET PASSWORD) ";
+
+/// Calls that change something in IAM.
+const POLICIES: &str = r"^iam:(Create|Delete|Attach|Detach|Put|Set|Update|Tag|Untag)";
+
+/// All outside writes for a tenant: objects and Secrets, policies, statements. Events are told to people only.
+fn writes_for(tenant: &Tenant) -> String {
+    let name = &tenant.name;
+    let objects = format!(r"^(POST|PUT|PATCH|DELETE) /apis/iamdb\.dev/v1alpha1/(dbservers|namespaces)/{name}\b");
+    let secrets = format!(r"^(POST|PUT|PATCH|DELETE) /api/v1/namespaces/{name}/secrets\b");
+    format!("{objects}|{secrets}|{POLICIES}|{STATEMENTS}")
+}
+
+#[tokio::test]
+async fn the_operator_may_die_after_any_write_on_mysql() {
+    let _turn = World::get().alone().await;
+    let points = die_at_each(Database::Orders).await;
+    // Finalizers, intent, account, grant, policy, attachment, Secret, and each status; most of it backwards.
+    assert!(points.creation >= 11 && points.deletion >= 8, "{points:?}");
+}
+
+#[tokio::test]
+async fn the_operator_may_die_after_any_write_on_mariadb() {
+    let _turn = World::get().alone().await;
+    let points = die_at_each(Database::Billing).await;
+    // The same and the ledger.
+    assert!(points.creation >= 14 && points.deletion >= 9, "{points:?}");
+}
+
+#[tokio::test]
+async fn the_answer_to_any_write_may_be_lost_on_mysql() {
+    let _turn = World::get().alone().await;
+    lose_each_answer(Database::Orders).await;
+}
+
+#[tokio::test]
+async fn the_answer_to_any_write_may_be_lost_on_mariadb() {
+    let _turn = World::get().alone().await;
+    lose_each_answer(Database::Billing).await;
+}
+
+/// How many points there were to die at.
+#[derive(Debug, Default)]
+struct Points {
+    creation: u32,
+    deletion: u32,
+}
+
+/// Kills the operator after the first write, with another tenant after the second, and so on.
+async fn die_at_each(database: Database) -> Points {
+    let operator = Operator::of(World::get());
+    let mut points = Points::default();
+    for n in 1.. {
+        let tenant = Tenant::bare(database, "crash").await;
+        let pattern = writes_for(&tenant);
+        let rule = Rule::arm(tenant.world, "hold", &pattern, n, 1);
+        create(&tenant).await;
+        let in_creation = die_there(rule, &operator, &format!("creation {n}"), || is_made(&tenant)).await;
+        check_made(&tenant).await;
+
+        let rule = Rule::arm(tenant.world, "hold", &pattern, n, 1);
+        delete(&tenant).await;
+        let in_deletion = die_there(rule, &operator, &format!("deletion {n}"), || is_gone(&tenant)).await;
+        check_gone(&tenant).await;
+        abandon(&tenant).await;
+
+        points.creation += u32::from(in_creation);
+        points.deletion += u32::from(in_deletion);
+        if !in_creation && !in_deletion {
+            break;
+        }
+    }
+    eprintln!("{database:?}: {points:?}");
+    points
+}
+
+/// Waits until the rule holds an answer, and kills the operator there; or until all is done without. Tells which.
+async fn die_there<F>(rule: Rule, operator: &Operator, what: &str, is_done: impl Fn() -> F) -> bool
+where
+    F: Future<Output = bool>,
+{
+    let is_over = || async { (rule.met().fired > 0 || is_done().await).then_some(()) };
+    until(&format!("{what}: done, or at the write"), SOON, is_over).await;
+    // The last write is the one that tells that all is done.
+    tokio::time::sleep(Duration::from_millis(200)).await;
+    let met = rule.met();
+    if met.fired == 0 {
+        return false;
+    }
+    operator.kill();
+    drop(rule);
+    operator.start();
+    eprintln!("{what}: {} {}", met.target, met.request.chars().take(120).collect::<String>());
+    until(&format!("{what}: done after the death at {}", met.request), SOON, || async {
+        is_done().await.then_some(())
+    })
+    .await;
+    true
+}
+
+/// Loses one answer of each kind of write that an undisturbed tenant needs, spread over a few tenants at once.
+async fn lose_each_answer(database: Database) {
+    const TENANTS: usize = 6;
+    let (creation, deletion) = undisturbed(database).await;
+    let tenants = join_all((0..TENANTS).map(|_| Tenant::bare(database, "lost"))).await;
+
+    let rules = lose(&tenants, &creation);
+    join_all(tenants.iter().map(create)).await;
+    for tenant in &tenants {
+        until("all is made", SOON, || async { is_made(tenant).await.then_some(()) }).await;
+    }
+    let in_creation = lost(&rules, &creation);
+    drop(rules);
+    for tenant in &tenants {
+        check_made(tenant).await;
+    }
+
+    let rules = lose(&tenants, &deletion);
+    join_all(tenants.iter().map(delete)).await;
+    for tenant in &tenants {
+        until("all is gone", SOON, || async { is_gone(tenant).await.then_some(()) }).await;
+    }
+    let in_deletion = lost(&rules, &deletion);
+    drop(rules);
+    for tenant in &tenants {
+        check_gone(tenant).await;
+        abandon(tenant).await;
+    }
+    eprintln!("{database:?}: {in_creation} answers lost in creation, {in_deletion} in deletion");
+}
+
+/// The writes that a tenant's creation and deletion need when nothing goes wrong, as patterns, in their order.
+async fn undisturbed(database: Database) -> (Vec<String>, Vec<String>) {
+    let tenant = &Tenant::bare(database, "lost").await;
+    let writes = writes_for(tenant);
+    let rule = Rule::arm(tenant.world, "observe", &writes, 1, 0);
+    let start = next_request(tenant.world);
+    create(tenant).await;
+    until("all is made", SOON, || async { is_made(tenant).await.then_some(()) }).await;
+    let between = next_request(tenant.world);
+    delete(tenant).await;
+    until("all is gone", SOON, || async { is_gone(tenant).await.then_some(()) }).await;
+    let lines = |from, to| {
+        let lines = requests(tenant.world, from, to, &writes);
+        lines.iter().map(|line| kind(line, &tenant.name)).collect::<Vec<_>>()
+    };
+    let kinds = (lines(start, between), lines(between, next_request(tenant.world)));
+    drop(rule);
+    abandon(tenant).await;
+    kinds
+}
+
+/// A pattern for all writes of the kind of this one.
+fn kind(line: &str, tenant: &str) -> String {
+    let is_of_objects = ["POST /", "PUT /", "PATCH /", "DELETE /"].iter().any(|verb| line.starts_with(verb));
+    if is_of_objects {
+        let path = line.split('?').next().unwrap_or_default();
+        return format!(r"^{}(\?|$)", path.replace('.', r"\.").replace(tenant, "t-lost-[0-9a-f]+"));
+    }
+    let words: Vec<_> = line.split(' ').take(2).collect();
+    format!("^{}", words.join(" "))
+}
+
+/// A rule for each write of an undisturbed tenant. Of a kind that comes several times to each tenant, an early one is lost and a later one.
+fn lose(tenants: &[Tenant], kinds: &[String]) -> Vec<Rule> {
+    let turn = |at: usize| kinds[..at].iter().filter(|earlier| **earlier == kinds[at]).count() * tenants.len() / 2 + 1;
+    let arm = |at: usize| Rule::arm(tenants[0].world, "drop", &kinds[at], u32::try_from(turn(at)).expect("small"), 1);
+    (0..kinds.len()).map(arm).collect()
+}
+
+/// How many answers were lost; at least one of each kind.
+fn lost(rules: &[Rule], kinds: &[String]) -> usize {
+    let lost: Vec<_> = rules.iter().zip(kinds).filter(|(rule, _)| rule.met().fired > 0).map(|(_, kind)| kind).collect();
+    let never: Vec<_> = kinds.iter().filter(|kind| !lost.contains(kind)).collect();
+    assert!(never.is_empty(), "never lost: {never:?} of {kinds:?}");
+    lost.len()
+}
+
+async fn create(tenant: &Tenant) {
+    tenant.apply_server(tenant.server()).await;
+    tenant.apply::<IamDbUser>(tenant.user("app")).await;
+    tenant.apply::<DbAuthToken>(tenant.token("app", "app")).await;
+}
+
+async fn delete(tenant: &Tenant) {
+    tenant.users().delete("app", &DeleteParams::default()).await.expect("delete IamDbUser");
+    tenant.servers().delete(&tenant.name, &DeleteParams::default()).await.expect("delete DbServer");
+}
+
+/// Lets the namespace go, in its own time: what it still holds has nothing outside.
+async fn abandon(tenant: &Tenant) {
+    let namespaces = Api::<Namespace>::all(tenant.client.clone());
+    namespaces.delete(&tenant.name, &DeleteParams::default()).await.expect("delete namespace");
+}
+
+async fn is_made(tenant: &Tenant) -> bool {
+    ready(&tenant.servers(), &tenant.name).await == "Ready"
+        && ready(&tenant.users(), "app").await == "Ready"
+        && ready(&tenant.tokens(), "app").await == "Ready"
+}
+
+async fn is_gone(tenant: &Tenant) -> bool {
+    ready(&tenant.users(), "app").await == "gone"
+        && ready(&tenant.servers(), &tenant.name).await == "gone"
+        && ready(&tenant.tokens(), "app").await == "UserRefNotFound"
+        && secrets(tenant).await.is_empty()
+}
+
+/// Reason of the condition Ready, if that is of the object as it is now; `gone` when there is no object.
+async fn ready<K>(api: &Api<K>, name: &str) -> String
+where
+    K: Resource<DynamicType = ()> + Clone + DeserializeOwned + Serialize + std::fmt::Debug,
+{
+    let Some(object) = api.get_opt(name).await.expect("get") else {
+        return "gone".to_owned();
+    };
+    let object = serde_json::to_value(&object).expect("JSON");
+    let conditions = object["status"]["conditions"].as_array().cloned().unwrap_or_default();
+    let ready = conditions.into_iter().find(|it| it["type"] == "Ready").unwrap_or(Value::Null);
+    let is_current = ready["observedGeneration"] == object["metadata"]["generation"];
+    if is_current { ready["reason"].as_str().unwrap_or_default().to_owned() } else { String::new() }
+}
+
+/// Everything is there exactly once, and is of use.
+async fn check_made(tenant: &Tenant) {
+    let (name, username, schema) = (&tenant.name, tenant.username("app"), tenant.database.identifier());
+    assert_eq!(tenant.account(&username), "%\tAWSAuthenticationPlugin\tRDS\tANY", "{name}");
+    assert_eq!(privileges(tenant), format!("SCHEMA\t{schema}\tSELECT\nUSER\t*\tUSAGE"), "{name}");
+    if tenant.database == Database::Billing {
+        assert_eq!(ledger(tenant), "%\tOwned", "{name}");
+    }
+    let allowed = tenant.allowed(name).await;
+    assert_eq!(allowed.len(), 1, "{name}: {allowed:?}");
+    assert!(allowed[0].ends_with(&format!("/{username}")), "{name}: {allowed:?}");
+    let attached = attached(tenant).await;
+    assert_eq!(attached.len(), 1, "{name}: {attached:?}");
+    assert_eq!(policies_of(tenant).await, attached, "{name}: no policy is left over");
+    assert_eq!(secrets(tenant).await, ["app-db"], "{name}");
+    let user = tenant.users().get("app").await.expect("IamDbUser");
+    assert_eq!(user.finalizers(), [FINALIZER], "{name}");
+    tenant.log_in("app", "SELECT 1").await.unwrap_or_else(|error| panic!("{name}: {error}"));
+}
+
+/// Nothing is left.
+async fn check_gone(tenant: &Tenant) {
+    let name = &tenant.name;
+    assert_eq!(tenant.account(&tenant.username("app")), "", "{name}");
+    if tenant.database == Database::Billing {
+        assert_eq!(ledger(tenant), "", "{name}");
+    }
+    assert!(attached(tenant).await.is_empty(), "{name}");
+    assert!(policies_of(tenant).await.is_empty(), "{name}");
+    assert!(secrets(tenant).await.is_empty(), "{name}");
+}
+
+/// What the account may do, on the server and on schemas.
+fn privileges(tenant: &Tenant) -> String {
+    let grantee = format!("\"'{}'@'%'\"", tenant.username("app"));
+    let sql = format!(
+        "SELECT 'SCHEMA', TABLE_SCHEMA, PRIVILEGE_TYPE FROM information_schema.SCHEMA_PRIVILEGES WHERE GRANTEE = {grantee} \
+         UNION SELECT 'USER', '*', PRIVILEGE_TYPE FROM information_schema.USER_PRIVILEGES WHERE GRANTEE = {grantee} ORDER BY 1, 2, 3"
+    );
+    tenant.world.root_sql(tenant.database, &sql)
+}
+
+/// What the operator's own table says of the account.
+fn ledger(tenant: &Tenant) -> String {
+    let sql = format!("SELECT host, state FROM iamdb_operator.accounts WHERE user = '{}'", tenant.username("app"));
+    tenant.world.root_sql(tenant.database, &sql)
+}
+
+async fn secrets(tenant: &Tenant) -> Vec<String> {
+    let secrets = tenant.secrets().list(&ListParams::default()).await.expect("list Secrets");
+    secrets.iter().map(ResourceExt::name_any).collect()
+}
+
+/// ARNs of the policies that are attached to the tenant's role.
+async fn attached(tenant: &Tenant) -> Vec<String> {
+    let attached =
+        tenant.iam.list_attached_role_policies().role_name(&tenant.name).send().await.expect("list attached");
+    attached.attached_policies().iter().filter_map(|policy| policy.policy_arn().map(str::to_owned)).collect()
+}
+
+/// ARNs of the policies that were made for the tenant's role, attached or not.
+async fn policies_of(tenant: &Tenant) -> Vec<String> {
+    let role = tenant.role_arn(&tenant.name);
+    let pages = tenant.iam.list_policies().scope(PolicyScopeType::Local).path_prefix("/iamdb/").into_paginator();
+    let listed: Vec<_> = pages.items().send().collect::<Result<_, _>>().await.expect("list policies");
+    let mut ours = Vec::new();
+    for arn in listed.iter().filter_map(|policy| policy.arn()) {
+        let tags = tenant.iam.list_policy_tags().policy_arn(arn).send().await.expect("list tags");
+        if tags.tags().iter().any(|tag| tag.key() == "iamdb.dev/principal" && tag.value() == role) {
+            ours.push(arn.to_owned());
+        }
+    }
+    ours
+}
