@@ -55,8 +55,7 @@ unit: ## Unit tests of the product, the repository's rules, and the test world's
 	$(call step,unit tests (plugin),CARGO_TARGET_DIR=$(abspath $(PLUGIN_TARGET)) cargo test --locked --manifest-path $(PLUGIN)/Cargo.toml,see above)
 	$(call step,unit tests (world),go test -C tests/world ./...,see above)
 	@$(MAKE) $(PYTHON)
-	# They listen on a fixed address: one run at a time on a machine.
-	$(call step,unit tests (AWS launcher),cd tests/world/aws && PYTHONDONTWRITEBYTECODE=1 flock $(CACHE)/aws-launcher-tests.lock $(PYTHON) -m pytest --quiet,see above)
+	$(call step,unit tests (AWS launcher),cd tests/world/aws && PYTHONDONTWRITEBYTECODE=1 $(PYTHON) -m pytest --quiet,see above)
 
 $(PYTHON): tests/world/aws/requirements.txt tests/world/aws/requirements-test.txt
 	$(call step,Python environment for the tests of the AWS launcher,rm -rf $(PYTHON_ENV) && python3 -m venv $(PYTHON_ENV) && $(PYTHON) -m pip install --quiet --disable-pip-version-check --require-hashes --only-binary :all: $(^:%=--requirement %),pip must reach its package index)
