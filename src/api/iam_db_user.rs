@@ -86,12 +86,12 @@ pub struct ServerRef {
     pub name: String,
 }
 
-/// Privileges on one schema.
+/// Privileges on one schema, table or stored routine.
 #[derive(KubeSchema, Clone, Debug, PartialEq, Eq, Deserialize, Serialize)]
 #[serde(rename_all = "camelCase")]
 #[x_kube(
-    validation = Rule::new("self.objectType != 'Schema' || self.object == '*'")
-        .message("object must be * when objectType is Schema")
+    validation = Rule::new("(self.objectType == 'Schema') == (self.object == '*')")
+        .message("object must be * when objectType is Schema, and a name otherwise")
 )]
 pub struct Grant {
     /// The database, literally: `_` stands for itself.
@@ -120,6 +120,12 @@ pub enum ObjectType {
     /// All of a database.
     #[default]
     Schema,
+    /// One table or view.
+    Table,
+    /// One stored procedure.
+    Procedure,
+    /// One stored function.
+    Function,
     /// A type that this version does not know.
     #[serde(other)]
     #[schemars(skip)]

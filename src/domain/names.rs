@@ -140,6 +140,36 @@ impl fmt::Display for DatabaseName {
     }
 }
 
+/// Literal name of a table, view or stored routine.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct ObjectName(String);
+
+/// The text is no name of a table or routine.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("must be 1 to 64 letters, digits, _, $ or -")]
+pub struct NotAnObject;
+
+impl ObjectName {
+    /// Parses a name.
+    ///
+    /// # Errors
+    /// When the text is empty, too long, or has another character.
+    pub fn parse(text: &str) -> Result<Self, NotAnObject> {
+        let ok = |b: u8| b.is_ascii_alphanumeric() || matches!(b, b'_' | b'$' | b'-');
+        if (1..=64).contains(&text.len()) && text.bytes().all(ok) {
+            Ok(Self(text.to_owned()))
+        } else {
+            Err(NotAnObject)
+        }
+    }
+
+    /// The name.
+    #[must_use]
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use proptest::prelude::*;
@@ -207,6 +237,7 @@ mod tests {
             if let Ok(name) = Username::parse(&text) { prop_assert!(!dangerous(name.as_str())); }
             if let Ok(host) = HostPattern::parse(&text) { prop_assert!(!dangerous(host.as_str())); }
             if let Ok(database) = DatabaseName::parse(&text) { prop_assert!(!dangerous(database.as_str())); }
+            if let Ok(object) = ObjectName::parse(&text) { prop_assert!(!dangerous(object.as_str())); }
         }
     }
 }

@@ -48,6 +48,37 @@ privileges! {
 }
 
 impl Privilege {
+    /// Whether it can be granted on one table.
+    #[must_use]
+    pub const fn is_for_tables(self) -> bool {
+        match self {
+            Self::Select
+            | Self::Insert
+            | Self::Update
+            | Self::Delete
+            | Self::Create
+            | Self::Drop
+            | Self::References
+            | Self::Index
+            | Self::Alter
+            | Self::CreateView
+            | Self::ShowView
+            | Self::Trigger => true,
+            Self::CreateTemporaryTables
+            | Self::LockTables
+            | Self::Execute
+            | Self::CreateRoutine
+            | Self::AlterRoutine
+            | Self::Event => false,
+        }
+    }
+
+    /// Whether it can be granted on one stored procedure or function.
+    #[must_use]
+    pub const fn is_for_routines(self) -> bool {
+        matches!(self, Self::Execute | Self::AlterRoutine)
+    }
+
     /// The privilege of these words, or none when they are outside the list.
     #[must_use]
     pub fn of_sql(words: &str) -> Option<Self> {

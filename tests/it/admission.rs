@@ -41,7 +41,12 @@ async fn a_malformed_user_is_refused_with_the_field() {
         ("/spec/grants/0/privileges", json!([]), "spec.grants[0].privileges"),
         ("/spec/grants/0/database", json!("a`b"), "spec.grants[0].database"),
         ("/spec/grants/0/object", json!("orders"), "object must be * when objectType is Schema"),
-        ("/spec/grants/0/objectType", json!("Table"), "spec.grants[0].objectType"),
+        (
+            "/spec/grants/0/objectType",
+            json!("Table"),
+            "object must be * when objectType is Schema, and a name otherwise",
+        ),
+        ("/spec/grants/0/objectType", json!("Galaxy"), "spec.grants[0].objectType"),
         ("/spec/principals/arns", json!(["arn:aws:iam::1:role/x"]), "spec.principals.arns[0]"),
         ("/spec/principals/arns", json!(["arn:aws:iam::123456789012:policy/x"]), "spec.principals.arns[0]"),
         ("/spec/deletionPolicy", json!("Explode"), "spec.deletionPolicy"),

@@ -16,4 +16,5 @@ mod accounts;
 mod admins;
 mod admission;
 mod crash;
+mod grants;
 mod lifecycle;

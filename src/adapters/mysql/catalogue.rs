@@ -1,11 +1,13 @@
 //! What the rows of the catalogue mean. No I/O.
 
+use std::collections::BTreeSet;
+
 use sqlx::Row as _;
 use sqlx::mysql::MySqlRow;
 
 use super::classify::{self, Phase};
 use super::sql;
-use crate::domain::account::{LedgerRow, ObservedAccount, ObservedUser, SchemaGrants};
+use crate::domain::account::{GrantedOn, Grants, LedgerRow, ObservedAccount, ObservedUser};
 use crate::domain::engine::{Engine, ServerFacts};
 use crate::domain::privilege::Privilege;
 use crate::ports::{Fault, FaultKind};
@@ -48,14 +50,33 @@ pub(super) fn add_account(user: &mut ObservedUser, operation: &'static str, row:
         credentials_set_at: cell.get("credentials_set_at")?,
         // A mark that cannot be read is no mark of ours: the account is foreign then, and left alone.
         mark: cell.get::<Option<String>>("mark")?.and_then(|mark| serde_json::from_str(&mark).ok()),
-        grants: SchemaGrants::new(),
+        grants: Grants::new(),
         max_user_connections: u32::try_from(cell.number("max_user_connections")?).unwrap_or_default(),
         is_locked: cell.number("is_locked")? != 0,
         is_privileged: cell.number("is_privileged")? != 0,
     };
     let account = user.accounts.entry(cell.text("host")?).or_insert(seen);
     if let Some(schema) = cell.get::<Option<String>>("schema_pattern")? {
-        account.grants.entry(schema).or_default().extend(privileges(&cell.text("privileges")?));
+        account.grants.entry(GrantedOn::Schema(schema)).or_default().extend(privileges(&cell.text("privileges")?));
+    }
+    Ok(())
+}
+
+/// Adds a row of [`sql::object_grants`]. Grants of an account that is not there are leftovers that nobody can use.
+pub(super) fn add_object_grant(user: &mut ObservedUser, operation: &'static str, row: &MySqlRow) -> Result<(), Fault> {
+    let cell = Cells { operation, row };
+    let (schema, object) = (cell.text("schema_name")?, cell.text("object_name")?);
+    let on = match cell.text("kind")?.as_str() {
+        "TABLE" => GrantedOn::Table(schema, object),
+        "PROCEDURE" => GrantedOn::Procedure(schema, object),
+        "FUNCTION" => GrantedOn::Function(schema, object),
+        _ => return Ok(()), // MariaDB's packages
+    };
+    let held: BTreeSet<Privilege> = privileges(&cell.text("privileges")?).collect();
+    if let Some(account) = user.accounts.get_mut(&cell.text("host")?)
+        && !held.is_empty()
+    {
+        account.grants.entry(on).or_default().extend(held);
     }
     Ok(())
 }

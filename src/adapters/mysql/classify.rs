@@ -64,6 +64,8 @@ fn kind(phase: Phase, number: u16) -> FaultKind {
         (Phase::Statement, 1044 | 1045 | 1698 | 1142 | 1143 | 1227 | 1370) => FaultKind::LacksPrivilege,
         (_, 1524) => FaultKind::PluginMissing,
         (_, 1290 | 1792 | 1836 | 1874) => FaultKind::ReadOnly,
+        // The table or routine of a grant is not there.
+        (Phase::Statement, 1146 | 1305) => FaultKind::Missing,
         // The account is there (or gone) against what was read: 1410 and 1133 are how a GRANT says that its account is gone.
         (Phase::Statement, 1396 | 1062 | 1133 | 1410) => FaultKind::Conflict,
         // Too many connections, host blocked, going down, killed, waited too long for a lock, out of time, offline.

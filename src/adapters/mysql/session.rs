@@ -17,7 +17,7 @@ use crate::domain::ownership::Owner;
 use crate::ports::{AdminSession, Fault, FaultKind};
 
 /// A REVOKE of what is not granted.
-const NO_SUCH_GRANT: &str = "1141";
+const NO_SUCH_GRANT: [&str; 3] = ["1141", "1147", "1403"];
 
 /// A session that has logged in and has been told about the server.
 pub(super) struct Session {
@@ -55,7 +55,7 @@ impl Session {
 
     async fn revoke(&mut self, statement: Statement) -> Result<(), Fault> {
         match self.link.execute(statement).await {
-            Err(fault) if fault.code.as_deref() == Some(NO_SUCH_GRANT) => Ok(()),
+            Err(fault) if fault.code.as_deref().is_some_and(|code| NO_SUCH_GRANT.contains(&code)) => Ok(()),
             outcome => outcome.map(|_| ()),
         }
     }
@@ -63,12 +63,18 @@ impl Session {
 
 #[async_trait]
 impl AdminSession for Session {
-    /// One statement for accounts and their grants, and on MariaDB one more for the ledger: it is a table of ours, which may
+    /// One statement for accounts and their grants on schemas, one for those on tables and routines, and on MariaDB one more for the ledger: it is a table of ours, which may
     /// not exist yet, and a statement that names it could not even be prepared then.
     async fn observe(&mut self, username: &Username) -> Result<ObservedUser, Fault> {
         let mut user = ObservedUser::default();
         for row in self.link.rows(sql::accounts(self.engine, username)).await? {
             catalogue::add_account(&mut user, "read accounts", &row)?;
+        }
+        // No account, no grants: the most frequent answer for a new user needs no second question.
+        if !user.accounts.is_empty() {
+            for row in self.link.rows(sql::object_grants(username)).await? {
+                catalogue::add_object_grant(&mut user, "read grants", &row)?;
+            }
         }
         if self.engine == Engine::MariaDb && self.has_ledger {
             for row in self.link.rows(sql::ledger(username)).await? {
@@ -87,8 +93,8 @@ impl AdminSession for Session {
             AccountStep::Mark { host, owner } if self.engine == Engine::MariaDb => {
                 return self.link.execute_on_one(sql::mark_in_ledger(username, host, owner)).await;
             }
-            AccountStep::Revoke { host, schema, privileges } => {
-                return self.revoke(built(sql::revoke(username, host, schema, privileges))?).await;
+            AccountStep::Revoke { host, on, privileges } => {
+                return self.revoke(built(sql::revoke(username, host, on, privileges))?).await;
             }
             AccountStep::Forget { .. } if !self.has_ledger => return Ok(()),
             AccountStep::Forget { host } => Ok(sql::forget(username, host)),
@@ -99,7 +105,7 @@ impl AdminSession for Session {
             AccountStep::Limit { host, max_user_connections } => sql::limit(username, host, *max_user_connections),
             AccountStep::Lock { host } => sql::lock(username, host),
             AccountStep::Unlock { host } => sql::unlock(username, host),
-            AccountStep::Grant { host, schema, privileges } => sql::grant(username, host, schema, privileges),
+            AccountStep::Grant { host, on, privileges } => sql::grant(username, host, on, privileges),
             AccountStep::Drop { host } => sql::drop_account(username, host),
         };
         self.link.execute(built(statement)?).await.map(|_| ())

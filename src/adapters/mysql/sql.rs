@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use serde_json::json;
 
-use crate::domain::account::{LedgerState, PLUGIN, PLUGIN_STRING};
+use crate::domain::account::{GrantedOn, LedgerState, PLUGIN, PLUGIN_STRING};
 use crate::domain::engine::Engine;
 use crate::domain::names::{HostPattern, Username};
 use crate::domain::ownership::Owner;
@@ -151,6 +151,18 @@ fn grants_of_row() -> String {
         .map(|privilege| format!("IF(d.{} = 'Y', '{}', NULL)", privilege.column(), privilege.sql()))
         .collect();
     format!("CAST(d.Db AS CHAR) AS schema_pattern, CAST(CONCAT_WS(',', {}) AS CHAR) AS privileges", words.join(", "))
+}
+
+/// Grants on tables and stored routines, one row for each. Privileges are the words of a SET.
+pub(super) fn object_grants(username: &Username) -> Statement {
+    let text = "SELECT 'TABLE' AS kind, CAST(t.Host AS CHAR) AS host, CAST(t.Db AS CHAR) AS schema_name, \
+         CAST(t.Table_name AS CHAR) AS object_name, UPPER(CAST(t.Table_priv AS CHAR)) AS privileges \
+         FROM mysql.tables_priv t WHERE t.User = ? \
+         UNION ALL \
+         SELECT CAST(p.Routine_type AS CHAR), CAST(p.Host AS CHAR), CAST(p.Db AS CHAR), \
+         CAST(p.Routine_name AS CHAR), UPPER(CAST(p.Proc_priv AS CHAR)) \
+         FROM mysql.procs_priv p WHERE p.User = ?";
+    Statement::new("read grants", text).bind([username.as_str(), username.as_str()])
 }
 
 /// The ledger's rows of a user name.
@@ -301,25 +313,25 @@ pub(super) fn unlock(username: &Username, host: &HostPattern) -> Result<Statemen
     Ok(Statement::new("unlock an account", format!("ALTER USER {} ACCOUNT UNLOCK", account(username, host)?)))
 }
 
-/// Grants privileges on a schema, whose name comes escaped as the server wants it.
+/// Grants privileges on something, in the server's own spelling.
 pub(super) fn grant(
     username: &Username,
     host: &HostPattern,
-    schema: &str,
+    on: &GrantedOn,
     privileges: &BTreeSet<Privilege>,
 ) -> Result<Statement, Unquotable> {
-    let text = format!("GRANT {} ON {}.* TO {}", words(privileges), identifier(schema), account(username, host)?);
+    let text = format!("GRANT {} ON {} TO {}", words(privileges), target(on), account(username, host)?);
     Ok(Statement::new("grant privileges", text))
 }
 
-/// Takes privileges on a schema away. `schema` must be the stored spelling.
+/// Takes privileges away. `on` must be the stored spelling.
 pub(super) fn revoke(
     username: &Username,
     host: &HostPattern,
-    schema: &str,
+    on: &GrantedOn,
     privileges: &BTreeSet<Privilege>,
 ) -> Result<Statement, Unquotable> {
-    let text = format!("REVOKE {} ON {}.* FROM {}", words(privileges), identifier(schema), account(username, host)?);
+    let text = format!("REVOKE {} ON {} FROM {}", words(privileges), target(on), account(username, host)?);
     Ok(Statement::new("revoke privileges", text))
 }
 
@@ -345,6 +357,17 @@ pub(super) fn state_of(word: &str) -> Option<LedgerState> {
 fn words(privileges: &BTreeSet<Privilege>) -> String {
     let words: Vec<&str> = privileges.iter().map(|privilege| privilege.sql()).collect();
     words.join(", ")
+}
+
+/// What a grant is on. Only in the schema of a schema-level grant is a backslash an escape; everywhere else names are literal.
+fn target(on: &GrantedOn) -> String {
+    let pair = |schema: &str, object: &str| format!("{}.{}", identifier(schema), identifier(object));
+    match on {
+        GrantedOn::Schema(schema) => format!("{}.*", identifier(schema)),
+        GrantedOn::Table(schema, table) => format!("TABLE {}", pair(schema, table)),
+        GrantedOn::Procedure(schema, name) => format!("PROCEDURE {}", pair(schema, name)),
+        GrantedOn::Function(schema, name) => format!("FUNCTION {}", pair(schema, name)),
+    }
 }
 
 /// How an account logs in. MariaDB takes MySQL's words for it.

@@ -7,7 +7,7 @@ use crate::controllers::db_server::admin_target;
 use crate::controllers::problem::Problem;
 use crate::domain::account::{AccountStep, DesiredUser, plan};
 use crate::domain::engine::ServerFacts;
-use crate::ports::{AdminSession, Fault};
+use crate::ports::{AdminSession, Fault, FaultKind};
 
 /// What became of the account, and of its grants. Grants are open while there is no account.
 pub(super) struct Converged {
@@ -82,7 +82,10 @@ async fn in_session(
     match apply(desired, &steps, session).await {
         Ok(()) => Converged { account: Ok(Maker::Operator), grants: Some(Ok(Maker::Operator)) },
         Err((step, fault)) if step.is_grant() => {
-            Converged { account: Ok(Maker::Operator), grants: Some(Err(fault.into())) }
+            let is_missing = fault.kind == FaultKind::Missing;
+            let problem = Problem::from(fault);
+            let problem = if is_missing { problem.because(Reason::ObjectMissing) } else { problem };
+            Converged { account: Ok(Maker::Operator), grants: Some(Err(problem)) }
         }
         Err((_, fault)) => Converged::failed(fault.into()),
     }

@@ -10,9 +10,9 @@ use crate::api::{
 };
 use crate::controllers::problem::Problem;
 use crate::controllers::server::{self, Server};
-use crate::domain::account::DesiredUser;
+use crate::domain::account::{DesiredUser, Target};
 use crate::domain::arn::Principal;
-use crate::domain::names::{DatabaseName, HostPattern, NotAUsername, Username};
+use crate::domain::names::{DatabaseName, HostPattern, NotAUsername, ObjectName, Username};
 use crate::domain::ownership::Owner;
 use crate::domain::policy::{ConnectArn, PolicyHome};
 use crate::domain::privilege::Privilege;
@@ -68,7 +68,7 @@ pub(super) fn user(object: &IamDbUser, inputs: &Inputs, cluster_id: &str) -> Res
         hosts: hosts.iter().map(HostPattern::as_str).collect(),
         grants: grants
             .iter()
-            .map(|(database, privileges)| (database.as_str(), privileges.iter().copied().collect()))
+            .map(|(target, privileges)| (target.database().as_str(), privileges.iter().copied().collect()))
             .collect(),
         principals: inputs.principals.iter().collect(),
         assume_role: None,
@@ -146,29 +146,48 @@ fn hosts(object: &IamDbUser) -> Result<BTreeSet<HostPattern>, Problem> {
     object.spec.hosts.iter().map(parse).collect()
 }
 
-fn grants(grants: &[api::Grant]) -> Result<BTreeMap<DatabaseName, BTreeSet<Privilege>>, Problem> {
-    let mut parsed: BTreeMap<DatabaseName, BTreeSet<Privilege>> = BTreeMap::new();
+fn grants(grants: &[api::Grant]) -> Result<BTreeMap<Target, BTreeSet<Privilege>>, Problem> {
+    let mut parsed: BTreeMap<Target, BTreeSet<Privilege>> = BTreeMap::new();
     for grant in grants {
-        if grant.object_type != ObjectType::Schema {
-            return Err(Problem::of_spec(
-                Reason::NotSupportedYet,
-                "spec.grants[].objectType: this version knows Schema only",
-            ));
-        }
-        let database = DatabaseName::parse(&grant.database).map_err(|error| {
-            Problem::of_spec(Reason::NotAllowed, format!("spec.grants[].database: {} {error}", grant.database))
-        })?;
+        let target = target(grant)?;
         for &privilege in &grant.privileges {
             let privilege = server::privilege(privilege).ok_or_else(|| {
-                Problem::of_spec(
-                    Reason::InvalidPrivilege,
-                    "spec.grants[].privileges: one is outside the list of privileges",
-                )
+                let message = "spec.grants[].privileges: one is outside the list of privileges";
+                Problem::of_spec(Reason::InvalidPrivilege, message)
             })?;
-            parsed.entry(database.clone()).or_default().insert(privilege);
+            if !target.takes(privilege) {
+                let message = format!(
+                    "spec.grants[].privileges: {} cannot be granted on a {:?}",
+                    privilege.sql(),
+                    grant.object_type
+                );
+                return Err(Problem::of_spec(Reason::InvalidPrivilege, message));
+            }
+            parsed.entry(target.clone()).or_default().insert(privilege);
         }
     }
     Ok(parsed)
+}
+
+fn target(grant: &api::Grant) -> Result<Target, Problem> {
+    let database = DatabaseName::parse(&grant.database).map_err(|error| {
+        Problem::of_spec(Reason::NotAllowed, format!("spec.grants[].database: {} {error}", grant.database))
+    })?;
+    let object = || {
+        ObjectName::parse(&grant.object).map_err(|error| {
+            Problem::of_spec(Reason::NotAllowed, format!("spec.grants[].object: {} {error}", grant.object))
+        })
+    };
+    Ok(match grant.object_type {
+        ObjectType::Schema => Target::Schema(database),
+        ObjectType::Table => Target::Table(database, object()?),
+        ObjectType::Procedure => Target::Procedure(database, object()?),
+        ObjectType::Function => Target::Function(database, object()?),
+        ObjectType::Unknown => {
+            let message = "spec.grants[].objectType is not known to this version";
+            return Err(Problem::of_spec(Reason::NotSupportedYet, message));
+        }
+    })
 }
 
 fn home(principal: &Principal, inputs: &Inputs, cluster_id: &str) -> Result<PolicyHome, Problem> {

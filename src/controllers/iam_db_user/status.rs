@@ -77,7 +77,7 @@ impl Findings {
             || open("the account"),
             |grants| {
                 Verdict::of(grants, |maker| match maker {
-                    Maker::Operator => format!("on {} databases", desired.user.grants.len()),
+                    Maker::Operator => format!("{} grants", desired.user.grants.len()),
                     Maker::Other => "somebody else grants privileges (spec.management)".to_owned(),
                 })
             },

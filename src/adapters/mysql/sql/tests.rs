@@ -63,14 +63,34 @@ fn accounts_are_altered() {
 }
 
 #[test]
+fn grants_on_tables_and_routines_name_them_whole() {
+    let text = |on: GrantedOn, privilege| grant(&user(), &host(), &on, &[privilege].into()).unwrap().text;
+    let to = "TO 'app_orders'@'10.1.%'";
+    assert_eq!(
+        text(GrantedOn::Table("orders_prod".into(), "a_b".into()), Privilege::Select),
+        format!("GRANT SELECT ON TABLE `orders_prod`.`a_b` {to}")
+    );
+    assert_eq!(
+        text(GrantedOn::Procedure("orders".into(), "p".into()), Privilege::Execute),
+        format!("GRANT EXECUTE ON PROCEDURE `orders`.`p` {to}")
+    );
+    assert_eq!(
+        text(GrantedOn::Function("orders".into(), "f".into()), Privilege::AlterRoutine),
+        format!("GRANT ALTER ROUTINE ON FUNCTION `orders`.`f` {to}")
+    );
+}
+
+#[test]
 fn a_grant_keeps_the_backslash_of_its_pattern() {
     let both = [Privilege::Insert, Privilege::Select].into();
     assert_eq!(
-        grant(&user(), &host(), "orders\\_prod", &both).unwrap().text,
+        grant(&user(), &host(), &GrantedOn::Schema("orders\\_prod".into()), &both).unwrap().text,
         "GRANT SELECT, INSERT ON `orders\\_prod`.* TO 'app_orders'@'10.1.%'"
     );
     assert_eq!(
-        revoke(&user(), &host(), "we`ird", &[Privilege::CreateTemporaryTables].into()).unwrap().text,
+        revoke(&user(), &host(), &GrantedOn::Schema("we`ird".into()), &[Privilege::CreateTemporaryTables].into())
+            .unwrap()
+            .text,
         "REVOKE CREATE TEMPORARY TABLES ON `we``ird`.* FROM 'app_orders'@'10.1.%'"
     );
 }
@@ -186,14 +206,16 @@ proptest! {
         let statements = [
             create_account(Engine::MySql, &user(), &host(), &hostile),
             mark_account(&user(), &host(), &hostile),
-            grant(&user(), &host(), &schema, &[Privilege::Select].into()),
-            revoke(&user(), &host(), &schema, &[Privilege::Select].into()),
+            grant(&user(), &host(), &GrantedOn::Schema(schema.clone()), &[Privilege::Select].into()),
+            grant(&user(), &host(), &GrantedOn::Table(schema.clone(), schema.clone()), &[Privilege::Select].into()),
+            revoke(&user(), &host(), &GrantedOn::Function(schema.clone(), schema), &[Privilege::Execute].into()),
         ];
         let skeletons = [
             "CREATE USER @ IDENTIFIED WITH AWSAuthenticationPlugin AS  REQUIRE SSL ATTRIBUTE ",
             "ALTER USER @ ATTRIBUTE ",
             "GRANT SELECT ON .* TO @",
-            "REVOKE SELECT ON .* FROM @",
+            "GRANT SELECT ON TABLE . TO @",
+            "REVOKE EXECUTE ON FUNCTION . FROM @",
         ];
         for (statement, skeleton) in statements.into_iter().zip(skeletons) {
             let Ok(statement) = statement else { continue };

@@ -1,0 +1,348 @@
+use super::*;
+use crate::domain::engine::{Engine, ServerFacts};
+use crate::domain::names::{DatabaseName, ObjectName};
+
+const ALIVE: fn(&str) -> bool = |_| true;
+const GONE: fn(&str) -> bool = |_| false;
+
+fn facts(engine: Engine) -> ServerFacts {
+    ServerFacts { engine, partial_revokes: false, folds_names: false, read_only: false, plugin_active: true }
+}
+
+fn owner() -> Owner {
+    Owner {
+        cluster: "c1".into(),
+        server: "db-1".into(),
+        namespace: "shop".into(),
+        name: "orders".into(),
+        uid: "u1".into(),
+    }
+}
+
+fn host(text: &str) -> HostPattern {
+    HostPattern::parse(text).unwrap()
+}
+
+fn desired(grants: &[(&str, &[Privilege])]) -> DesiredUser {
+    DesiredUser {
+        username: Username::parse("app").unwrap(),
+        hosts: [host("%")].into(),
+        grants: grants
+            .iter()
+            .map(|(database, privileges)| {
+                (Target::Schema(DatabaseName::parse(database).unwrap()), privileges.iter().copied().collect())
+            })
+            .collect(),
+        owner: owner(),
+        drop_surplus: true,
+        revoke_surplus: true,
+        max_user_connections: 0,
+        is_locked: false,
+    }
+}
+
+fn account(mark: Option<Owner>, grants: &[(&str, &[Privilege])]) -> ObservedAccount {
+    ObservedAccount {
+        plugin: PLUGIN.into(),
+        plugin_string_is_rds: true,
+        requires_tls: true,
+        credentials_set_at: Some(1_000),
+        mark,
+        grants: grants
+            .iter()
+            .map(|(schema, privileges)| (GrantedOn::Schema((*schema).into()), privileges.iter().copied().collect()))
+            .collect(),
+        max_user_connections: 0,
+        is_locked: false,
+        is_privileged: false,
+    }
+}
+
+fn with(host: &str, account: ObservedAccount) -> ObservedUser {
+    ObservedUser { accounts: [(host.to_owned(), account)].into(), ledger: BTreeMap::new() }
+}
+
+fn row(state: LedgerState, stamp: i64) -> BTreeMap<String, LedgerRow> {
+    [("%".to_owned(), LedgerRow { owner: owner(), state, stamp })].into()
+}
+
+#[test]
+fn an_absent_account_is_created_with_its_mark_and_then_granted() {
+    let steps = plan(
+        &desired(&[("orders_prod", &[Privilege::Select])]),
+        &ObservedUser::default(),
+        &facts(Engine::MySql),
+        ALIVE,
+    );
+    assert_eq!(
+        steps.unwrap(),
+        [
+            AccountStep::Create { host: host("%"), owner: owner() },
+            AccountStep::Grant {
+                host: host("%"),
+                on: GrantedOn::Schema("orders\\_prod".into()),
+                privileges: [Privilege::Select].into()
+            },
+        ]
+    );
+}
+
+#[test]
+fn on_mariadb_the_intent_is_recorded_before_the_account_is_created() {
+    let steps = plan(&desired(&[]), &ObservedUser::default(), &facts(Engine::MariaDb), ALIVE).unwrap();
+    assert_eq!(
+        steps,
+        [
+            AccountStep::RecordIntent { host: host("%"), owner: owner() },
+            AccountStep::Create { host: host("%"), owner: owner() },
+            AccountStep::RecordOwned { host: host("%"), owner: owner() },
+        ]
+    );
+}
+
+#[test]
+fn a_converged_account_needs_no_step() {
+    let grants: &[(&str, &[Privilege])] = &[("orders", &[Privilege::Select, Privilege::Insert])];
+    let mysql = with("%", account(Some(owner()), grants));
+    assert_eq!(plan(&desired(grants), &mysql, &facts(Engine::MySql), ALIVE), Ok(vec![]));
+    let mariadb = ObservedUser { ledger: row(LedgerState::Owned, 1_000), ..with("%", account(None, grants)) };
+    assert_eq!(plan(&desired(grants), &mariadb, &facts(Engine::MariaDb), ALIVE), Ok(vec![]));
+}
+
+#[test]
+fn an_account_without_our_mark_is_foreign_on_both_engines() {
+    for engine in [Engine::MySql, Engine::MariaDb] {
+        let refusal = plan(&desired(&[]), &with("%", account(None, &[])), &facts(engine), ALIVE).unwrap_err();
+        assert!(matches!(refusal, Refusal::Foreign { .. }), "{refusal}");
+    }
+}
+
+#[test]
+fn on_mariadb_an_account_made_again_by_somebody_else_is_foreign() {
+    let observed = ObservedUser { ledger: row(LedgerState::Owned, 999), ..with("%", account(None, &[])) };
+    let refusal = plan(&desired(&[]), &observed, &facts(Engine::MariaDb), ALIVE).unwrap_err();
+    assert!(matches!(refusal, Refusal::Foreign { .. }), "{refusal}");
+    assert_eq!(plan_removal(&desired(&[]).username, &owner(), &observed, &facts(Engine::MariaDb), Removal::Drop), []);
+}
+
+#[test]
+fn on_mariadb_a_crash_after_create_user_is_healed_by_recording_it() {
+    let observed = ObservedUser { ledger: row(LedgerState::Intent, 999), ..with("%", account(None, &[])) };
+    let steps = plan(&desired(&[]), &observed, &facts(Engine::MariaDb), ALIVE).unwrap();
+    assert_eq!(steps, [AccountStep::RecordOwned { host: host("%"), owner: owner() }]);
+    let older = ObservedUser { ledger: row(LedgerState::Intent, 1_001), ..observed };
+    assert!(
+        plan(&desired(&[]), &older, &facts(Engine::MariaDb), ALIVE).is_err(),
+        "the account is older than the intent"
+    );
+}
+
+#[test]
+fn a_wrong_plugin_and_missing_tls_are_repaired() {
+    let mut wrong = account(Some(owner()), &[]);
+    wrong.plugin = "caching_sha2_password".into();
+    let steps = plan(&desired(&[]), &with("%", wrong), &facts(Engine::MySql), ALIVE).unwrap();
+    assert_eq!(steps, [AccountStep::UsePlugin { host: host("%") }]);
+    let mut plain = account(Some(owner()), &[]);
+    plain.requires_tls = false;
+    let steps = plan(&desired(&[]), &with("%", plain), &facts(Engine::MySql), ALIVE).unwrap();
+    assert_eq!(steps, [AccountStep::RequireTls { host: host("%") }]);
+}
+
+#[test]
+fn grants_come_before_revokes_and_only_the_difference_moves() {
+    let held: &[(&str, &[Privilege])] =
+        &[("orders", &[Privilege::Select, Privilege::Drop]), ("old", &[Privilege::Select])];
+    let wanted: &[(&str, &[Privilege])] =
+        &[("orders", &[Privilege::Select, Privilege::Insert]), ("new", &[Privilege::Select])];
+    let steps = plan(&desired(wanted), &with("%", account(Some(owner()), held)), &facts(Engine::MySql), ALIVE).unwrap();
+    assert_eq!(
+        steps,
+        [
+            AccountStep::Grant {
+                host: host("%"),
+                on: GrantedOn::Schema("new".into()),
+                privileges: [Privilege::Select].into()
+            },
+            AccountStep::Grant {
+                host: host("%"),
+                on: GrantedOn::Schema("orders".into()),
+                privileges: [Privilege::Insert].into()
+            },
+            AccountStep::Revoke {
+                host: host("%"),
+                on: GrantedOn::Schema("old".into()),
+                privileges: [Privilege::Select].into()
+            },
+            AccountStep::Revoke {
+                host: host("%"),
+                on: GrantedOn::Schema("orders".into()),
+                privileges: [Privilege::Drop].into()
+            },
+        ]
+    );
+}
+
+#[test]
+fn a_grant_that_is_a_pattern_is_revoked_by_its_stored_spelling() {
+    let held: &[(&str, &[Privilege])] = &[("orders_prod", &[Privilege::Select])];
+    let wanted: &[(&str, &[Privilege])] = &[("orders_prod", &[Privilege::Select])];
+    let steps = plan(&desired(wanted), &with("%", account(Some(owner()), held)), &facts(Engine::MySql), ALIVE).unwrap();
+    assert_eq!(
+        steps,
+        [
+            AccountStep::Grant {
+                host: host("%"),
+                on: GrantedOn::Schema("orders\\_prod".into()),
+                privileges: [Privilege::Select].into()
+            },
+            AccountStep::Revoke {
+                host: host("%"),
+                on: GrantedOn::Schema("orders_prod".into()),
+                privileges: [Privilege::Select].into()
+            },
+        ]
+    );
+}
+
+#[test]
+fn an_account_whose_host_left_the_spec_is_dropped_if_it_is_ours_and_else_shadows() {
+    let mut observed = with("%", account(Some(owner()), &[]));
+    observed.accounts.insert("10.%".into(), account(Some(owner()), &[]));
+    let steps = plan(&desired(&[]), &observed, &facts(Engine::MySql), ALIVE).unwrap();
+    assert_eq!(steps, [AccountStep::Drop { host: host("10.%") }]);
+    observed.accounts.insert("10.%".into(), account(None, &[]));
+    let refusal = plan(&desired(&[]), &observed, &facts(Engine::MySql), ALIVE).unwrap_err();
+    assert!(matches!(refusal, Refusal::Shadowed { .. }), "{refusal}");
+}
+
+#[test]
+fn administrators_and_roles_are_refused_even_with_our_mark() {
+    let mut admin = account(Some(owner()), &[]);
+    admin.is_privileged = true;
+    let refusal = plan(&desired(&[]), &with("%", admin.clone()), &facts(Engine::MySql), ALIVE).unwrap_err();
+    assert!(matches!(refusal, Refusal::Privileged { .. }), "{refusal}");
+    assert_eq!(
+        plan_removal(&desired(&[]).username, &owner(), &with("%", admin), &facts(Engine::MySql), Removal::Drop),
+        []
+    );
+}
+
+#[test]
+fn a_recreated_object_takes_its_account_over_and_marks_it() {
+    let mark = Owner { uid: "u0".into(), ..owner() };
+    let observed = with("%", account(Some(mark), &[]));
+    let steps = plan(&desired(&[]), &observed, &facts(Engine::MySql), GONE).unwrap();
+    assert_eq!(steps, [AccountStep::Mark { host: host("%"), owner: owner() }]);
+    let refusal = plan(&desired(&[]), &observed, &facts(Engine::MySql), ALIVE).unwrap_err();
+    assert!(matches!(refusal, Refusal::Owned { .. }), "{refusal}");
+}
+
+#[test]
+fn removal_drops_what_is_ours_and_nothing_else() {
+    let mut observed = with("%", account(Some(owner()), &[]));
+    observed.accounts.insert("10.%".into(), account(None, &[]));
+    observed
+        .accounts
+        .insert("11.%".into(), account(Some(Owner { uid: "u2".into(), name: "x".into(), ..owner() }), &[]));
+    let steps = plan_removal(&desired(&[]).username, &owner(), &observed, &facts(Engine::MySql), Removal::Drop);
+    assert_eq!(steps, [AccountStep::Drop { host: host("%") }]);
+}
+
+#[test]
+fn removal_on_mariadb_forgets_the_row_even_when_the_account_is_gone() {
+    let observed = ObservedUser { accounts: BTreeMap::new(), ledger: row(LedgerState::Owned, 1_000) };
+    let steps = plan_removal(&desired(&[]).username, &owner(), &observed, &facts(Engine::MariaDb), Removal::Drop);
+    assert_eq!(steps, [AccountStep::Forget { host: host("%") }]);
+}
+
+#[test]
+fn lock_and_limit_follow_the_spec() {
+    let locked = DesiredUser { is_locked: true, max_user_connections: 5, ..desired(&[]) };
+    let steps = plan(&locked, &ObservedUser::default(), &facts(Engine::MySql), ALIVE).unwrap();
+    assert_eq!(
+        steps,
+        [
+            AccountStep::Create { host: host("%"), owner: owner() },
+            AccountStep::Limit { host: host("%"), max_user_connections: 5 },
+            AccountStep::Lock { host: host("%") },
+        ]
+    );
+    let mut seen = account(Some(owner()), &[]);
+    (seen.is_locked, seen.max_user_connections) = (true, 5);
+    assert_eq!(plan(&locked, &with("%", seen.clone()), &facts(Engine::MySql), ALIVE), Ok(vec![]));
+    assert_eq!(
+        plan(&desired(&[]), &with("%", seen), &facts(Engine::MySql), ALIVE).unwrap(),
+        [AccountStep::Limit { host: host("%"), max_user_connections: 0 }, AccountStep::Unlock { host: host("%") }]
+    );
+}
+
+#[test]
+fn additive_grants_take_nothing_away() {
+    let held: &[(&str, &[Privilege])] = &[("old", &[Privilege::Select])];
+    let additive = DesiredUser { revoke_surplus: false, ..desired(&[("new", &[Privilege::Select])]) };
+    let steps = plan(&additive, &with("%", account(Some(owner()), held)), &facts(Engine::MySql), ALIVE).unwrap();
+    assert_eq!(
+        steps,
+        [AccountStep::Grant {
+            host: host("%"),
+            on: GrantedOn::Schema("new".into()),
+            privileges: [Privilege::Select].into()
+        }]
+    );
+}
+
+#[test]
+fn removal_by_locking_keeps_the_account() {
+    let observed = with("%", account(Some(owner()), &[]));
+    let username = desired(&[]).username;
+    let steps = plan_removal(&username, &owner(), &observed, &facts(Engine::MySql), Removal::Lock);
+    assert_eq!(steps, [AccountStep::Lock { host: host("%") }]);
+    let mut locked = account(Some(owner()), &[]);
+    locked.is_locked = true;
+    let steps = plan_removal(&username, &owner(), &with("%", locked), &facts(Engine::MySql), Removal::Lock);
+    assert_eq!(steps, []);
+}
+
+#[test]
+fn grants_on_tables_and_routines_are_literal_where_those_on_schemas_are_patterns() {
+    let database = || DatabaseName::parse("orders_prod").unwrap();
+    let object = |name| ObjectName::parse(name).unwrap();
+    let wanted: BTreeMap<Target, BTreeSet<Privilege>> = [
+        (Target::Schema(database()), [Privilege::Select].into()),
+        (Target::Table(database(), object("a_b")), [Privilege::Insert].into()),
+        (Target::Procedure(database(), object("p_q")), [Privilege::Execute].into()),
+        (Target::Function(database(), object("f_g")), [Privilege::Execute].into()),
+    ]
+    .into();
+    let user = DesiredUser { grants: wanted, ..desired(&[]) };
+    let steps = plan(&user, &with("%", account(Some(owner()), &[])), &facts(Engine::MySql), ALIVE).unwrap();
+    let granted: Vec<_> = steps
+        .into_iter()
+        .map(|step| match step {
+            AccountStep::Grant { on, .. } => on,
+            other => panic!("{other:?}"),
+        })
+        .collect();
+    let literal = || "orders_prod".to_owned();
+    assert_eq!(
+        granted,
+        [
+            GrantedOn::Schema("orders\\_prod".into()),
+            GrantedOn::Table(literal(), "a_b".into()),
+            GrantedOn::Procedure(literal(), "p_q".into()),
+            GrantedOn::Function(literal(), "f_g".into()),
+        ]
+    );
+}
+
+#[test]
+fn each_kind_of_target_takes_its_own_privileges() {
+    let (database, object) = (DatabaseName::parse("orders").unwrap(), ObjectName::parse("x").unwrap());
+    let table = Target::Table(database.clone(), object.clone());
+    assert!(table.takes(Privilege::Select) && table.takes(Privilege::Trigger));
+    assert!(!table.takes(Privilege::Execute) && !table.takes(Privilege::Event));
+    let routine = Target::Procedure(database, object);
+    assert!(routine.takes(Privilege::Execute) && routine.takes(Privilege::AlterRoutine));
+    assert!(!routine.takes(Privilege::Select));
+}
