@@ -113,6 +113,35 @@ fn what_is_explained_to_the_person_on_call_exists() {
 }
 
 #[test]
+fn reserved_reasons_are_those_that_no_code_uses() {
+    let product: String =
+        files("src", ".rs").into_iter().filter(|path| path != "src/api/reason.rs").map(text).collect();
+    let is_used = |word: &str| {
+        product
+            .match_indices(&format!("Reason::{word}"))
+            .any(|(at, found)| !product[at + found.len()..].starts_with(|next: char| next.is_ascii_alphanumeric()))
+    };
+    let is_reserved = |word: &str| {
+        let conditions = text("docs/conditions.md");
+        let row = format!("| `{word}` |");
+        conditions.lines().any(|line| line.starts_with(&row) && line.contains("| Reserved: "))
+    };
+    let mut complaints = Vec::new();
+    for word in Reason::ALL.iter().map(|it| it.as_str()) {
+        match (is_used(word), is_reserved(word)) {
+            (true, true) => {
+                complaints.push(format!("{word} is used now: docs/conditions.md must say what to do about it"))
+            }
+            (false, false) => {
+                complaints.push(format!("{word} is not used: docs/conditions.md must say `Reserved: ...`"))
+            }
+            (true, false) | (false, true) => {}
+        }
+    }
+    no_complaints(&complaints);
+}
+
+#[test]
 fn decisions_are_numbered_without_gaps() {
     let numbered = files("docs/decisions", ".md");
     for (n, path) in numbered.iter().enumerate() {
