@@ -68,6 +68,21 @@ fn the_chart_installs_exactly_the_generated_crds() {
     }
 }
 
+#[test]
+fn what_the_chart_sets_and_probes_exists_in_the_program() {
+    let deployment = text("charts/iamdb-operator/templates/deployment.yaml");
+    let flags = text("src/cli/run.rs");
+    let names = deployment.lines().filter_map(|line| line.trim().strip_prefix("- name: "));
+    for name in names.filter(|name| name.starts_with("IAMDB_") || *name == "POD_NAMESPACE") {
+        assert!(flags.contains(&format!("env = \"{name}\"")), "no flag of `iamdb run` reads {name}");
+    }
+    let routes = text("src/telemetry/http.rs");
+    let probes: Vec<_> = deployment.lines().filter_map(|line| line.trim().strip_prefix("path: ")).collect();
+    assert_eq!(probes, ["/healthz", "/readyz"]);
+    assert!(probes.iter().all(|path| routes.contains(&format!("\"{path}\""))), "{probes:?} are not all served");
+    assert!(deployment.contains("containerPort: 8080") && flags.contains("default_value = \"0.0.0.0:8080\""));
+}
+
 /// Values without a comment right above them. What stands below an explained key is explained with it; a key that only groups needs none.
 fn unexplained(values: &str) -> Vec<String> {
     let mut complaints = Vec::new();
