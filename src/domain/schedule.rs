@@ -23,6 +23,33 @@ pub const RENEW_BEFORE: Duration = Duration::from_secs(450);
 /// Failure is told in conditions once a published token has less life than this.
 pub const ALARM: Duration = Duration::from_secs(240);
 
+/// How long a refusal must stand before anything is taken away: rules and labels are edited in steps, and put right again.
+pub const HYSTERESIS: Duration = Duration::from_secs(60);
+
+/// What a refusal that came after an admission takes away, by the time that it has stood.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Withdrawal {
+    /// Nothing yet; to be looked at again after this.
+    Nothing(Duration),
+    /// No further token is signed; those that are out still work. To be looked at again after this.
+    Signing(Duration),
+    /// The last token has run out: the right to connect goes too.
+    Connecting,
+}
+
+/// What a refusal that has stood since `since` takes away.
+#[must_use]
+pub fn withdrawal(since: Timestamp, now: Timestamp) -> Withdrawal {
+    let (signing, connecting) = (plus(since, HYSTERESIS), plus(since, HYSTERESIS + TOKEN_LIFE));
+    if now < signing {
+        Withdrawal::Nothing(until(signing, now))
+    } else if now < connecting {
+        Withdrawal::Signing(until(connecting, now))
+    } else {
+        Withdrawal::Connecting
+    }
+}
+
 /// The instant without its fraction: signatures, labels and annotations all speak of whole seconds.
 #[must_use]
 pub fn whole_second(instant: Timestamp) -> Timestamp {
@@ -103,6 +130,16 @@ mod tests {
     fn the_due_time_is_before_the_end_by_renew_before_and_jitter() {
         assert_eq!(due(at(1_870), Duration::from_secs(450), Duration::from_secs(60)), at(1_360));
         assert_eq!(due(at(1_870), Duration::from_secs(720), Duration::from_secs(90)), at(1_060));
+    }
+
+    #[test]
+    fn a_refusal_takes_away_signing_first_and_connecting_when_the_last_token_has_run_out() {
+        let after = |second| withdrawal(at(1_000), at(1_000 + second));
+        assert_eq!(after(0), Withdrawal::Nothing(Duration::from_secs(60)));
+        assert_eq!(after(59), Withdrawal::Nothing(Duration::from_secs(1)));
+        assert_eq!(after(60), Withdrawal::Signing(Duration::from_secs(900)));
+        assert_eq!(after(959), Withdrawal::Signing(Duration::from_secs(1)));
+        assert_eq!(after(960), Withdrawal::Connecting);
     }
 
     #[test]

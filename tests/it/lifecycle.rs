@@ -150,3 +150,24 @@ async fn a_suspended_user_is_left_as_it_is_and_can_still_be_deleted() {
     assert_eq!(tenant.account(&username), "");
     tenant.close().await;
 }
+
+#[tokio::test]
+async fn a_rule_that_is_narrowed_and_widened_again_takes_nothing_away() {
+    let _turn = World::get().together().await;
+    let tenant = Tenant::new(Database::Orders, "narrowed").await;
+    tenant.ready_pair("app", "app").await;
+    let version = || async { tenant.secrets().get("app-db").await.expect("Secret").metadata.resource_version };
+    let before = version().await;
+    let mut narrow = tenant.server();
+    narrow["spec"]["tenancy"][0]["usernames"] = json!(["somebody_else"]);
+    tenant.apply_server(narrow).await;
+    tenant.user_reason("app", "False", "NotAllowed").await;
+    tenant.token_reason("app", "False", "NotAllowed").await;
+    tenant.log_in("app", "SELECT 1").await.expect("what was signed under the rule still works");
+    tenant.apply_server(tenant.server()).await;
+    tenant.user_ready("app").await;
+    tenant.token_ready("app").await;
+    assert_eq!(version().await, before, "the Secret was not touched");
+    tenant.log_in("app", "SELECT 1").await.expect("login");
+    tenant.close().await;
+}

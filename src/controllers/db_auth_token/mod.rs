@@ -16,8 +16,9 @@ use tokio_util::sync::CancellationToken;
 use super::context::Context;
 use super::problem::{Problem, Retry};
 use super::run::Outcome;
-use crate::api::{DbAuthToken, Reason};
-use crate::domain::schedule;
+use crate::api::{ConditionType, DbAuthToken, Reason};
+use crate::domain::schedule::{self, Withdrawal};
+use crate::k8s::conditions;
 use crate::k8s::feed::Change;
 use crate::rotation::Progress;
 
@@ -61,11 +62,14 @@ async fn withhold(api: &Api<DbAuthToken>, object: &DbAuthToken, problem: Problem
     let uid = object.uid().unwrap_or_default();
     let is_decided =
         matches!(problem.reason, Reason::UserGone | Reason::NotAllowed | Reason::UserRefNotFound | Reason::Suspended);
-    let mut outcome = Ok(Action::await_change());
-    if is_decided {
-        context.engine.withdraw(&uid);
-        outcome = secret::retire(object, problem.reason, context).await;
-    }
+    let outcome = match refused_for(object, &problem, context) {
+        Withdrawal::Nothing(wait) => Ok(Action::requeue(wait)),
+        Withdrawal::Signing(_) | Withdrawal::Connecting if is_decided => {
+            context.engine.withdraw(&uid);
+            secret::retire(object, problem.reason, context).await
+        }
+        Withdrawal::Signing(_) | Withdrawal::Connecting => Ok(Action::await_change()),
+    };
     let progress = context.engine.progress(&uid);
     let findings = status::Findings::withheld(&problem, progress.as_ref(), context.clock.now());
     status::write(api, object, &findings, context).await?;
@@ -73,6 +77,17 @@ async fn withhold(api: &Api<DbAuthToken>, object: &DbAuthToken, problem: Problem
         Retry::OnChange => outcome,
         Retry::Backoff | Retry::Resync => Err(problem),
     }
+}
+
+/// What a refusal takes away by now. Rules and labels are edited in steps, so theirs must stand for a while; whatever else is decided holds at once.
+fn refused_for(object: &DbAuthToken, problem: &Problem, context: &Context) -> Withdrawal {
+    if problem.reason != Reason::NotAllowed || context.engine.progress(&object.uid().unwrap_or_default()).is_none() {
+        return Withdrawal::Connecting;
+    }
+    let conditions = object.status.as_ref().map(|status| status.conditions.as_slice()).unwrap_or_default();
+    let now = context.clock.now();
+    let kind = ConditionType::Ready.as_str();
+    schedule::withdrawal(conditions::since(conditions, kind, Reason::NotAllowed.as_str()).unwrap_or(now), now)
 }
 
 /// Takes the orders of deleted objects off the engine: there is no finalizer that would wake a reconciliation.

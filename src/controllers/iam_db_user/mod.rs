@@ -20,7 +20,9 @@ pub(super) use resolve::role_of_service_account;
 use super::context::Context;
 use super::problem::{Problem, Retry};
 use super::run::Outcome;
-use crate::api::{FINALIZER, IamDbUser, Reason};
+use crate::api::{ConditionType, FINALIZER, IamDbUser, Reason};
+use crate::domain::schedule::{self, Withdrawal};
+use crate::k8s::conditions;
 use crate::k8s::status::CallError;
 
 pub(super) async fn reconcile(object: Arc<IamDbUser>, context: Arc<Context>) -> Outcome {
@@ -38,8 +40,26 @@ async fn apply(api: &Api<IamDbUser>, object: &IamDbUser, context: &Context) -> O
     let findings = work(api, object, context).await?;
     status::write(api, object, &findings, context).await?;
     match findings.problem() {
+        Some(problem) if problem.reason == Reason::NotAllowed => refused(object, context).await,
         Some(problem) if problem.retry != Retry::OnChange => Err(problem.clone()),
         _ => Ok(Action::requeue(context.resync_after(&object.uid().unwrap_or_default()))),
+    }
+}
+
+/// What no rule admits any more keeps its account (a rule may come back), but not the right to connect: that goes when the last token that was
+/// signed under the rule has run out.
+async fn refused(object: &IamDbUser, context: &Context) -> Outcome {
+    let conditions = object.status.as_ref().map(|status| status.conditions.as_slice()).unwrap_or_default();
+    let since = conditions::since(conditions, ConditionType::Ready.as_str(), Reason::NotAllowed.as_str());
+    let now = context.clock.now();
+    match schedule::withdrawal(since.unwrap_or(now), now) {
+        Withdrawal::Nothing(wait) | Withdrawal::Signing(wait) => Ok(Action::requeue(wait)),
+        Withdrawal::Connecting => {
+            if desired::management(object).is_ok_and(|managed| managed.policy) {
+                context.entitlements.withdraw(object, context).await?;
+            }
+            Ok(Action::await_change())
+        }
     }
 }
 
