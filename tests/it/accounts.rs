@@ -6,14 +6,6 @@ use serde_json::json;
 use crate::tenant::Tenant;
 use crate::world::{Database, SOON, World, until};
 
-/// Each test twice: on MySQL and on MariaDB.
-macro_rules! on_both {
-    ($($name:ident,)+) => {
-        mod on_mysql { $(#[tokio::test] async fn $name() { super::$name(super::Database::Orders).await; })+ }
-        mod on_mariadb { $(#[tokio::test] async fn $name() { super::$name(super::Database::Billing).await; })+ }
-    };
-}
-
 on_both!(
     a_client_logs_in_with_the_files_of_the_secret_alone,
     the_account_holds_exactly_the_grants_of_the_spec,

@@ -1,6 +1,7 @@
 //! What the apiserver itself refuses, by the schemas and rules of the definitions.
 
 use iamdb::api::{DbAuthToken, IamDbUser};
+use kube::api::PostParams;
 use serde_json::{Value, json};
 
 use crate::tenant::Tenant;
@@ -128,7 +129,7 @@ async fn two_tenancy_rules_of_one_name_are_refused() {
     server["spec"]["tenancy"] = json!([rule, rule]);
     // kubectl create, since server-side apply merges by name before the apiserver can find a duplicate.
     let object = serde_json::from_value(server).expect("DbServer");
-    let message = refused(tenant.servers().create(&Default::default(), &object).await);
+    let message = refused(tenant.servers().create(&PostParams::default(), &object).await);
     assert!(message.contains("Duplicate value"), "{message}");
     tenant.close().await;
 }

@@ -4,9 +4,18 @@
 //! own word alone. Each has a namespace, a DbServer, a role and user names of its own, so that most run side by side; those that stop the
 //! operator, break a server or count what everybody writes run alone ([`world::World::alone`]).
 
-#![allow(clippy::expect_used, clippy::panic, reason = "a test that cannot go on ends")]
+#![allow(clippy::expect_used, clippy::panic, clippy::unwrap_in_result, reason = "a test that cannot go on ends")]
 #![allow(unreachable_pub, reason = "nothing here is for other crates; pub tells a module's face from its inside")]
 
+/// Each test twice: on MySQL and on MariaDB.
+macro_rules! on_both {
+    ($($name:ident,)+) => {
+        mod on_mysql { $(#[tokio::test] async fn $name() { super::$name(super::Database::Orders).await; })+ }
+        mod on_mariadb { $(#[tokio::test] async fn $name() { super::$name(super::Database::Billing).await; })+ }
+    };
+}
+
+mod aws;
 mod forward;
 mod operator;
 mod tenant;
@@ -18,3 +27,4 @@ mod admission;
 mod crash;
 mod grants;
 mod lifecycle;
+mod servers;

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use iamdb::api::{DbAuthToken, DbServer, IamDbUser};
 use k8s_openapi::api::core::v1::{Namespace, Secret, ServiceAccount};
-use kube::api::{Api, DeleteParams, Patch, PatchParams, PostParams};
+use kube::api::{Api, DeleteParams, ListParams, Patch, PatchParams, PostParams};
 use kube::{Client, Resource, ResourceExt};
 use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
@@ -24,7 +24,7 @@ pub struct Tenant {
     pub name: String,
     pub database: Database,
     pub iam: aws_sdk_iam::Client,
-    _scratch: tempfile::TempDir,
+    scratch: tempfile::TempDir,
 }
 
 impl Tenant {
@@ -43,7 +43,7 @@ impl Tenant {
         let name = format!("t-{test}-{unique}");
         let iam = aws_sdk_iam::Client::new(&world.aws());
         let scratch = tempfile::tempdir().expect("scratch folder");
-        let tenant = Self { world, client, name, database, iam, _scratch: scratch };
+        let tenant = Self { world, client, name, database, iam, scratch };
         let namespace = json!({"metadata": {"name": tenant.name, "labels": {"tenant": tenant.name}}});
         Api::<Namespace>::all(tenant.client.clone())
             .create(&PostParams::default(), &serde_json::from_value(namespace).expect("namespace"))
@@ -55,6 +55,7 @@ impl Tenant {
     }
 
     /// ARN of a role of the world's account.
+    #[allow(clippy::unused_self, reason = "it is asked of the tenant that makes the role")]
     pub fn role_arn(&self, role: &str) -> String {
         format!("arn:aws:iam::{ACCOUNT}:role/{role}")
     }
@@ -193,7 +194,12 @@ impl Tenant {
     }
 
     pub async fn server_reason(&self, status: &str, reason: &str) -> String {
-        ready_reason(&self.servers(), &self.name, status, reason).await
+        self.server_condition("Ready", status, reason).await
+    }
+
+    /// Waits until a condition of the DbServer is this, and returns its message.
+    pub async fn server_condition(&self, condition: &str, status: &str, reason: &str) -> String {
+        condition_of(&self.servers(), &self.name, condition, status, reason).await
     }
 
     pub async fn user_ready(&self, name: &str) -> String {
@@ -202,7 +208,7 @@ impl Tenant {
 
     /// Waits until Ready of an IamDbUser is this, and returns its message.
     pub async fn user_reason(&self, name: &str, status: &str, reason: &str) -> String {
-        ready_reason(&self.users(), name, status, reason).await
+        condition_of(&self.users(), name, "Ready", status, reason).await
     }
 
     pub async fn token_ready(&self, name: &str) -> String {
@@ -210,18 +216,40 @@ impl Tenant {
     }
 
     pub async fn token_reason(&self, name: &str, status: &str, reason: &str) -> String {
-        ready_reason(&self.tokens(), name, status, reason).await
+        condition_of(&self.tokens(), name, "Ready", status, reason).await
     }
 
     /// Asks the operator to look at an IamDbUser now rather than at the next resync.
     pub async fn look_at(&self, user: &str) {
-        let patch = json!({"metadata": {"annotations": {"iamdb.dev/look-at": uuid()}}});
-        self.users().patch(user, &PatchParams::default(), &Patch::Merge(&patch)).await.expect("annotate");
+        annotate(&self.users(), user, "iamdb.dev/look-at").await;
+    }
+
+    /// The same for the DbServer.
+    pub async fn look_at_server(&self) {
+        annotate(&self.servers(), &self.name, "iamdb.dev/look-at").await;
+    }
+
+    /// Asks for a new token.
+    pub async fn rotate(&self, token: &str) {
+        annotate(&self.tokens(), token, "iamdb.dev/rotate-requested-at").await;
+    }
+
+    /// Changes an object by hand.
+    pub async fn merge<K>(&self, api: &Api<K>, name: &str, patch: Value) -> K
+    where
+        K: Resource + Clone + DeserializeOwned + std::fmt::Debug,
+    {
+        api.patch(name, &PatchParams::default(), &Patch::Merge(&patch)).await.expect("patch")
     }
 
     /// Folder where a token's Secret would be mounted.
     pub fn mount(&self, token: &str) -> PathBuf {
-        self._scratch.path().join(token)
+        self.scratch(token)
+    }
+
+    /// A path that goes with the tenant.
+    pub fn scratch(&self, name: &str) -> PathBuf {
+        self.scratch.path().join(name)
     }
 
     /// Lays a Secret out as the kubelet does, and returns the option file in it.
@@ -237,12 +265,15 @@ impl Tenant {
 
     /// The data of a token's Secret.
     pub async fn secret(&self, token: &str) -> BTreeMap<String, Vec<u8>> {
-        let name = format!("{token}-db");
-        let secret = until(&format!("Secret {name}"), SOON, || async {
-            self.secrets().get_opt(&name).await.expect("get Secret")
-        })
-        .await;
+        let secret = self.secret_object(token).await;
         secret.data.unwrap_or_default().into_iter().map(|(key, value)| (key, value.0)).collect()
+    }
+
+    /// A token's Secret.
+    pub async fn secret_object(&self, token: &str) -> Secret {
+        let name = format!("{token}-db");
+        until(&format!("Secret {name}"), SOON, || async { self.secrets().get_opt(&name).await.expect("get Secret") })
+            .await
     }
 
     /// Logs in with a token's files alone.
@@ -259,28 +290,6 @@ impl Tenant {
         self.world.root_sql(self.database, &sql)
     }
 
-    /// Resources that the attached policies of a role allow.
-    pub async fn allowed(&self, role: &str) -> Vec<String> {
-        let mut allowed = Vec::new();
-        let attached = self.iam.list_attached_role_policies().role_name(role).send().await.expect("list attached");
-        for policy in attached.attached_policies() {
-            let arn = policy.policy_arn().expect("ARN");
-            let version = self.iam.get_policy().policy_arn(arn).send().await.expect("get policy");
-            let version = version.policy().and_then(|it| it.default_version_id()).expect("version").to_owned();
-            let text =
-                self.iam.get_policy_version().policy_arn(arn).version_id(version).send().await.expect("get version");
-            let text = text.policy_version().and_then(|it| it.document()).expect("document").to_owned();
-            let text = percent_encoding::percent_decode_str(&text).decode_utf8().expect("text").into_owned();
-            let document: Value = serde_json::from_str(&text).expect("JSON");
-            for statement in document["Statement"].as_array().expect("statements") {
-                let resources = statement["Resource"].as_array().expect("resources");
-                allowed.extend(resources.iter().map(|it| it.as_str().expect("text").to_owned()));
-            }
-        }
-        allowed.sort();
-        allowed
-    }
-
     /// Deletes an object and waits until it is gone.
     pub async fn delete<K>(&self, api: Api<K>, name: &str)
     where
@@ -295,7 +304,7 @@ impl Tenant {
 
     /// Deletes the tenant, and waits until nothing of it is left: deletion that ends is part of every test.
     pub async fn close(self) {
-        let users = self.users().list(&Default::default()).await.expect("list IamDbUsers");
+        let users = self.users().list(&ListParams::default()).await.expect("list IamDbUsers");
         let usernames: Vec<_> = users.iter().map(|user| user.spec.username.clone()).collect();
         for user in users {
             self.delete(self.users(), &user.name_any()).await;
@@ -311,6 +320,15 @@ impl Tenant {
     }
 }
 
+/// Gives an annotation a value that it never had.
+async fn annotate<K>(api: &Api<K>, name: &str, annotation: &str)
+where
+    K: Resource + Clone + DeserializeOwned + std::fmt::Debug,
+{
+    let patch = json!({"metadata": {"annotations": {annotation: uuid()}}});
+    api.patch(name, &PatchParams::default(), &Patch::Merge(&patch)).await.expect("annotate");
+}
+
 async fn apply<K>(api: &Api<K>, object: Value) -> Result<K, kube::Error>
 where
     K: Resource<DynamicType = ()> + Clone + DeserializeOwned + std::fmt::Debug,
@@ -319,13 +337,13 @@ where
     api.patch(&name, &PatchParams::apply("test").force(), &Patch::Apply(&object)).await
 }
 
-/// Waits until the condition Ready is this, and returns its message.
-async fn ready_reason<K>(api: &Api<K>, name: &str, status: &str, reason: &str) -> String
+/// Waits until a condition is this, and returns its message.
+async fn condition_of<K>(api: &Api<K>, name: &str, condition: &str, status: &str, reason: &str) -> String
 where
     K: Resource<DynamicType = ()> + Clone + DeserializeOwned + serde::Serialize + std::fmt::Debug,
 {
     let last = std::sync::Mutex::new(Value::Null);
-    let wanted = format!("{} {name} Ready={status} {reason}", K::kind(&()));
+    let wanted = format!("{} {name} {condition}={status} {reason}", K::kind(&()));
     let started = std::time::Instant::now();
     loop {
         if let Some(object) = api.get_opt(name).await.expect("get") {
@@ -334,7 +352,7 @@ where
                 .as_array()
                 .into_iter()
                 .flatten()
-                .find(|it| it["type"] == "Ready")
+                .find(|it| it["type"] == condition)
                 .cloned();
             if let Some(ready) = ready {
                 let is_current = ready["observedGeneration"] == object["metadata"]["generation"];

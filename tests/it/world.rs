@@ -68,7 +68,7 @@ impl World {
             let env = String::from_utf8(output.stdout).expect("the environment is text");
             let env = env.split('\0').filter_map(|pair| pair.split_once('='));
             let env = env.map(|(key, value)| (key.to_owned(), value.to_owned())).collect();
-            World { env, root, turn: RwLock::new(()) }
+            Self { env, root, turn: RwLock::new(()) }
         })
     }
 
@@ -183,6 +183,49 @@ impl World {
         let lines = text[from..end].split(|&byte| byte == b'\n').filter(|line| !line.is_empty());
         let lines = lines.map(|line| serde_json::from_slice(line).expect("a JSON line")).collect();
         (lines, end as u64)
+    }
+
+    /// Where a log ends now.
+    pub fn log_end(&self, name: &str) -> u64 {
+        std::fs::metadata(self.var(name)).map_or(0, |file| file.len())
+    }
+
+    /// What the operator wrote from a byte of the audit log on, in a namespace or to objects whose names begin with its name: `patch
+    /// dbservers/status t-x`.
+    pub fn operator_writes(&self, from: u64, tenant: &str) -> Vec<String> {
+        let (lines, _) = self.log("WORLD_AUDIT_LOG", from);
+        let text = |value: &Value| value.as_str().unwrap_or_default().to_owned();
+        let is_write = |line: &Value| {
+            let by_operator = text(&line["user"]["username"]).ends_with(":iamdb-operator");
+            by_operator && ["create", "update", "patch", "delete"].contains(&text(&line["verb"]).as_str())
+        };
+        let is_about = |line: &Value| {
+            let object = &line["objectRef"];
+            object["namespace"] == tenant || text(&object["name"]).starts_with(tenant)
+        };
+        let lines = lines.iter().filter(|line| is_write(line) && is_about(line));
+        let told = lines.map(|line| {
+            let object = &line["objectRef"];
+            let (resource, part) = (text(&object["resource"]), text(&object["subresource"]));
+            format!("{} {resource}/{part} {}", text(&line["verb"]), text(&object["name"]))
+        });
+        told.collect()
+    }
+
+    /// Asks one of the world's control endpoints, and returns its answer.
+    pub fn ask(&self, endpoint: &str, method: &str, path: &str, body: &Value) -> Value {
+        use std::io::{Read, Write};
+        let address = self.var(endpoint).strip_prefix("http://").expect("an HTTP address");
+        let body = if body.is_null() { String::new() } else { body.to_string() };
+        let mut stream = std::net::TcpStream::connect(address).expect("connect");
+        let length = body.len();
+        let head = format!("{method} {path} HTTP/1.0\r\nHost: {address}\r\nContent-Length: {length}\r\n\r\n");
+        stream.write_all((head + &body).as_bytes()).expect("ask");
+        let mut answer = String::new();
+        stream.read_to_string(&mut answer).expect("answer");
+        let (head, body) = answer.split_once("\r\n\r\n").expect("an HTTP answer");
+        assert!(head.split(' ').nth(1).is_some_and(|status| status.starts_with('2')), "{method} {path}: {answer}");
+        serde_json::from_str(body).unwrap_or_default()
     }
 
     /// Text of one of the world's logs from a byte on, and where it ends now.
