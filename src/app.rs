@@ -16,13 +16,16 @@ use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 
 use crate::adapters::aws::Aws;
-use crate::adapters::mysql::{Deadlines, MySqlDatabases};
+use crate::adapters::mysql::{AdminRights, Deadlines, MySqlDatabases, UnquotableName, admin_sql};
 use crate::api;
 use crate::controllers::{Context, Entitlements, Feeds, Settings, run_all};
+use crate::domain::engine::Engine;
+use crate::domain::names::{DatabaseName, Username};
+use crate::domain::privilege::Privilege;
 use crate::k8s::feed::Feed;
 use crate::k8s::status::{CallError, FIELD_MANAGER, call};
 use crate::ports::Clock;
-use crate::rotation::{CredentialCache, Engine, Marks};
+use crate::rotation::{self, CredentialCache, Marks};
 use crate::telemetry::http::{self, Readiness};
 use crate::telemetry::metrics::Metrics;
 
@@ -110,7 +113,8 @@ async fn compose(
     let aws = Aws::load().await;
     let credentials = CredentialCache::new(client.clone(), Arc::new(aws.sessions()), clock.clone());
     let secrets = feeds.secrets.store().clone();
-    let engine = Engine::new(client.clone(), MARKS, secrets, credentials, clock.clone(), metrics.clone(), news_in);
+    let engine =
+        rotation::Engine::new(client.clone(), MARKS, secrets, credentials, clock.clone(), metrics.clone(), news_in);
     let reporter = Reporter { controller: FIELD_MANAGER.into(), instance: None };
     let context = Context {
         recorder: Recorder::new(client.clone(), reporter),
@@ -128,6 +132,19 @@ async fn compose(
         engine,
     };
     (Arc::new(context), watches, news_out)
+}
+
+/// The SQL that gives the operator a login with no more rights than it uses.
+///
+/// # Errors
+/// When a name cannot be quoted; parsed names always can.
+pub fn operator_login_sql(
+    engine: Engine,
+    partial_revokes: bool,
+    username: Username,
+    ceiling: Vec<(DatabaseName, Vec<Privilege>)>,
+) -> Result<String, UnquotableName> {
+    admin_sql(&AdminRights { engine, partial_revokes, username, ceiling })
 }
 
 /// Waits for the watches to catch up, then works until `stop`.

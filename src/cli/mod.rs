@@ -1,5 +1,6 @@
 //! The commands of `iamdb`.
 
+mod admin_sql;
 mod aws_policy;
 mod crds;
 mod policy;
@@ -28,6 +29,8 @@ enum Command {
     Policy(policy::Args),
     /// Print the IAM policy that the operator itself needs, and no more.
     AwsPolicy(aws_policy::Args),
+    /// Print the SQL that gives the operator a database login of its own, with no more rights than it uses.
+    AdminSql(admin_sql::Args),
 }
 
 impl Cli {
@@ -38,6 +41,7 @@ impl Cli {
             Command::Crds(args) => args.run(),
             Command::Policy(args) => args.run(),
             Command::AwsPolicy(args) => args.run(),
+            Command::AdminSql(args) => args.run(),
         };
         match outcome {
             Ok(()) => ExitCode::SUCCESS,

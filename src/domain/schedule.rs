@@ -134,7 +134,7 @@ mod tests {
 
     #[test]
     fn a_refusal_takes_away_signing_first_and_connecting_when_the_last_token_has_run_out() {
-        let after = |second| withdrawal(at(1_000), at(1_000 + second));
+        let after = |second: i64| withdrawal(at(1_000), at(1_000 + second));
         assert_eq!(after(0), Withdrawal::Nothing(Duration::from_secs(60)));
         assert_eq!(after(59), Withdrawal::Nothing(Duration::from_secs(1)));
         assert_eq!(after(60), Withdrawal::Signing(Duration::from_secs(900)));

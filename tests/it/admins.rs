@@ -74,22 +74,34 @@ async fn only_a_secret_that_says_so_is_read_as_an_administrators_login() {
 }
 
 #[tokio::test]
-async fn the_operator_logs_in_with_tokens_of_its_own_and_protects_that_login() {
+async fn the_operator_logs_in_with_tokens_of_its_own_and_protects_that_login_on_mysql() {
+    the_operator_logs_in_with_tokens_of_its_own_and_protects_that_login(Database::Orders, "mysql").await;
+}
+
+#[tokio::test]
+async fn the_operator_logs_in_with_tokens_of_its_own_and_protects_that_login_on_mariadb() {
+    the_operator_logs_in_with_tokens_of_its_own_and_protects_that_login(Database::Billing, "mariadb").await;
+}
+
+/// What `iamdb` prints.
+fn iamdb(world: &World, args: &[&str]) -> String {
+    let output = world.command("iamdb").args(args).output().expect("iamdb");
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    String::from_utf8(output.stdout).expect("text")
+}
+
+/// The login and its rights are those that `iamdb admin-sql` and `iamdb policy` print, and nothing more: that they are enough is what is tested.
+async fn the_operator_logs_in_with_tokens_of_its_own_and_protects_that_login(database: Database, engine: &str) {
     let _turn = World::get().together().await;
-    let tenant = Tenant::bare(Database::Orders, "iamadmin").await;
+    let tenant = Tenant::bare(database, "iamadmin").await;
     let login = tenant.username("iamdb");
-    // What the master user would hand over to the operator, once.
-    let create = format!(
-        "CREATE USER '{login}'@'%' IDENTIFIED WITH AWSAuthenticationPlugin AS 'RDS' REQUIRE SSL; \
-         GRANT CREATE USER ON *.* TO '{login}'@'%'; GRANT SELECT ON mysql.* TO '{login}'@'%'; \
-         GRANT SELECT, INSERT, UPDATE, DELETE ON orders.* TO '{login}'@'%' WITH GRANT OPTION"
-    );
-    tenant.world.root_sql(tenant.database, &create);
-    let arn = format!("arn:aws:rds-db:us-east-1:{ACCOUNT}:dbuser:{}/{login}", resource_id(tenant.database));
-    let policy = json!({"Version": "2012-10-17",
-        "Statement": [{"Effect": "Allow", "Action": "rds-db:connect", "Resource": [arn]}]});
+    let ceiling = format!("{}:SELECT,INSERT", database.identifier());
+    let sql = iamdb(tenant.world, &["admin-sql", "--engine", engine, "--username", &login, "--grant", &ceiling]);
+    tenant.world.root_sql(database, &sql);
+    let id = resource_id(database);
+    let policy = ["policy", "--user", &login, "--resource-id", id, "--region", "us-east-1", "--account", ACCOUNT];
     let put = tenant.iam.put_user_policy().user_name("iamdb-operator").policy_name(&tenant.name);
-    put.policy_document(policy.to_string()).send().await.expect("policy of the operator");
+    put.policy_document(iamdb(tenant.world, &policy)).send().await.expect("policy of the operator");
 
     let mut server = tenant.server();
     server["spec"]["admin"] = json!({"type": "Iam", "iam": {"username": login}});
@@ -104,7 +116,12 @@ async fn the_operator_logs_in_with_tokens_of_its_own_and_protects_that_login() {
     let message = tenant.user_reason("own", "False", "Protected").await;
     assert!(message.contains("spec.username"), "{message}");
 
-    let (iam, world, database, name) = (tenant.iam.clone(), tenant.world, tenant.database, tenant.name.clone());
+    let mut beyond = tenant.user("beyond");
+    beyond["spec"]["grants"][0]["privileges"] = json!(["DELETE"]);
+    tenant.apply::<IamDbUser>(beyond).await;
+    tenant.user_reason("beyond", "False", "AdminLacksPrivilege").await;
+
+    let (iam, world, name) = (tenant.iam.clone(), tenant.world, tenant.name.clone());
     // The operator's login is no account of the tenant's, though it ends like one.
     tenant.delete(tenant.users(), "own").await;
     tenant.close().await;

@@ -6,12 +6,15 @@
 //! | `session` | runs statements under a deadline: observe, apply, close |
 //! | `catalogue` | what the rows of an answer mean |
 //! | `sql` | every statement there is; the only file with SQL text |
+//! | `admin_sql` | the statements that give the operator a login of its own |
 //! | `classify` | what an error means, by the phase that it came from |
 
+mod admin_sql;
 mod catalogue;
 mod classify;
 mod databases;
 mod session;
 mod sql;
 
+pub use admin_sql::{AdminRights, UnquotableName, admin_sql};
 pub use databases::{Deadlines, MySqlDatabases};

@@ -341,6 +341,30 @@ pub(super) fn drop_account(username: &Username, host: &HostPattern) -> Result<St
     Ok(Statement::new("drop an account", text))
 }
 
+/// A login for the operator itself: it makes accounts, reads the catalogue, hands out the ceiling and nothing beyond it, and on MariaDB keeps its
+/// ledger. `ceiling` comes as patterns, escaped as the server wants them.
+pub(super) fn admin_login(
+    engine: Engine,
+    username: &Username,
+    ceiling: impl Iterator<Item = (String, BTreeSet<Privilege>)>,
+) -> Result<Vec<Statement>, Unquotable> {
+    let account = format!("{}@'%'", string(username.as_str())?);
+    let give = |text: String| Statement::new("give the operator its rights", text);
+    let mut statements = vec![
+        give(format!("CREATE USER {account} {}", login()?)),
+        give(format!("GRANT CREATE USER ON *.* TO {account}")),
+        give(format!("GRANT SELECT ON `mysql`.* TO {account}")),
+    ];
+    if engine == Engine::MariaDb {
+        let ledger = identifier(&LEDGER_SCHEMA.replace('_', "\\_"));
+        statements.push(give(format!("GRANT SELECT, INSERT, UPDATE, DELETE, CREATE ON {ledger}.* TO {account}")));
+    }
+    statements.extend(ceiling.map(|(schema, privileges)| {
+        give(format!("GRANT {} ON {}.* TO {account} WITH GRANT OPTION", words(&privileges), identifier(&schema)))
+    }));
+    Ok(statements)
+}
+
 /// How the ledger writes a state.
 const fn state_word(state: LedgerState) -> &'static str {
     match state {
