@@ -15,7 +15,7 @@
 //! | [`app`] | the composition root: the only place that names adapters | all |
 //! | [`cli`] | the commands of `iamdb` | all |
 //!
-//! `tests/it/layers.rs` reads the sources and holds them to this.
+//! `tests/frame/layers.rs` reads the sources and holds them to this.
 
 pub mod adapters;
 pub mod api;

@@ -19,7 +19,7 @@ pub(super) struct Args {
     /// Id of the cluster: the uid of its namespace kube-system, or what the operator is given.
     #[arg(long, required_unless_present = "policy_path")]
     cluster_id: Option<String>,
-    /// IAM path of the policies, where DbServers set spec.policy.path [default: /iamdb/<cluster id>/].
+    /// IAM path of the policies, where DbServers set spec.policy.path [default: /iamdb/CLUSTER-ID/].
     #[arg(long)]
     policy_path: Option<String>,
     /// Roles that policies are attached to, by name with path.
@@ -31,6 +31,9 @@ pub(super) struct Args {
     /// Groups that policies are attached to, by name with path.
     #[arg(long)]
     group: Vec<String>,
+    /// ARN of a secret with an administrator's login (spec.admin.type SecretsManager).
+    #[arg(long)]
+    admin_secret: Vec<String>,
     /// Roles that the operator assumes to sign tokens, by name with path.
     #[arg(long)]
     assume_role: Vec<String>,
@@ -52,6 +55,7 @@ impl Args {
                 .chain(of(PrincipalKind::User, self.user))
                 .chain(of(PrincipalKind::Group, self.group))
                 .collect(),
+            admin_secrets: self.admin_secret,
             assume_roles: self.assume_role,
             own_role: self.own_role,
         };

@@ -6,7 +6,7 @@ pub fn matches(pattern: &str, text: &str) -> bool {
     matches_where(pattern, text, |_| true)
 }
 
-/// As [`matches`], but `*` never matches a `/`: a rule for `role/shop-*` must not admit `role/shop-x/admin`,
+/// As [`matches()`], but `*` never matches a `/`: a rule for `role/shop-*` must not admit `role/shop-x/admin`,
 /// because IAM attaches by the *name* behind the last slash.
 #[must_use]
 pub fn matches_segment(pattern: &str, text: &str) -> bool {

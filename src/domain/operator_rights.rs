@@ -17,6 +17,8 @@ pub struct Scope {
     pub policy_path: String,
     /// Names (with path) of the principals that policies are attached to; `*` for any run of characters.
     pub principals: Vec<(PrincipalKind, String)>,
+    /// ARNs of secrets with administrators' logins, beside those that RDS manages.
+    pub admin_secrets: Vec<String>,
     /// Names (with path) of the roles that the operator assumes to sign.
     pub assume_roles: Vec<String>,
     /// The operator's own role, which it must never be able to give rights to.
@@ -48,8 +50,9 @@ fn find_databases(scope: &Scope) -> Value {
 /// RDS names the secrets that it manages `rds!...`.
 fn read_admin_secrets(scope: &Scope) -> Value {
     let Scope { partition, region, account, .. } = scope;
-    let resource = format!("arn:{partition}:secretsmanager:{region}:{account}:secret:rds!*");
-    statement("ReadMasterUserSecrets", "Allow", &["secretsmanager:GetSecretValue"], &[resource])
+    let mut resources = vec![format!("arn:{partition}:secretsmanager:{region}:{account}:secret:rds!*")];
+    resources.extend(scope.admin_secrets.iter().cloned());
+    statement("ReadMasterUserSecrets", "Allow", &["secretsmanager:GetSecretValue"], &resources)
 }
 
 fn own_policies(scope: &Scope) -> Value {
@@ -111,6 +114,7 @@ mod tests {
             region: "us-east-1".into(),
             policy_path: "/iamdb/c1/".into(),
             principals: vec![(PrincipalKind::Role, "shop-*".into())],
+            admin_secrets: vec![],
             assume_roles: vec![],
             own_role: Some("iamdb-operator".into()),
         }
