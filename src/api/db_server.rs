@@ -357,6 +357,9 @@ pub struct TenancyRule {
     #[schemars(length(max = 64), inner(length(min = 1, max = 2048)))]
     #[x_kube(merge_strategy = ListMerge::Set)]
     pub assume_roles: Vec<String>,
+    /// Whether policies may reach every server of the account and Region that has an account of the name.
+    #[serde(default)]
+    pub allow_account_region_scope: bool,
 }
 
 fn any_host() -> Vec<String> {

@@ -63,6 +63,9 @@ pub struct IamDbUserSpec {
     /// Who may connect as this account.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub principals: Option<Principals>,
+    /// How far the policy reaches: this server, or every server of the account and Region that has an account of this name.
+    #[serde(default)]
+    pub scope: Scope,
     /// What becomes of the account when this object goes. Default: the DbServer's, else Drop.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub deletion_policy: Option<DeletionPolicy>,
@@ -173,6 +176,20 @@ pub enum Privilege {
     #[serde(rename = "TRIGGER")]
     Trigger,
     /// A privilege that this version does not know.
+    #[serde(other)]
+    #[schemars(skip)]
+    Unknown,
+}
+
+/// How far a policy reaches.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, Serialize, JsonSchema)]
+pub enum Scope {
+    /// This server.
+    #[default]
+    Server,
+    /// Every server of the account and Region, of every engine; a tenancy rule must allow it.
+    AccountRegion,
+    /// A choice that this version does not know.
     #[serde(other)]
     #[schemars(skip)]
     Unknown,

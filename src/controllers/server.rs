@@ -97,6 +97,7 @@ fn translate(rule: &api::TenancyRule, namespace: &str, object: Option<&Namespace
         hosts: rule.hosts.clone(),
         principals: rule.principals.clone(),
         assume_roles: rule.assume_roles.clone(),
+        allows_account_region: rule.allow_account_region_scope,
     }
 }
 

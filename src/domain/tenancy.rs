@@ -25,6 +25,8 @@ pub struct Rule {
     pub principals: Vec<String>,
     /// Patterns of roles that may be assumed to sign.
     pub assume_roles: Vec<String>,
+    /// Whether policies may reach every server of the account and Region.
+    pub allows_account_region: bool,
 }
 
 /// What an object asks for.
@@ -40,6 +42,8 @@ pub struct Request<'a> {
     pub principals: Vec<&'a Principal>,
     /// A role to assume for signing.
     pub assume_role: Option<&'a Principal>,
+    /// Whether the policy shall reach every server of the account and Region.
+    pub account_region: bool,
 }
 
 /// The part of a request that is not admitted, as a path in the object.
@@ -59,6 +63,8 @@ pub enum Field {
     Principal(String),
     /// `spec.identity.assumeRole.roleArn`
     AssumeRole(String),
+    /// `spec.scope`
+    Scope,
 }
 
 impl fmt::Display for Field {
@@ -71,6 +77,7 @@ impl fmt::Display for Field {
             Self::Privilege(privilege) => write!(f, "spec.grants[].privileges: {privilege}"),
             Self::Principal(arn) => write!(f, "spec.principals: {arn}"),
             Self::AssumeRole(arn) => write!(f, "spec.identity.assumeRole.roleArn: {arn}"),
+            Self::Scope => f.write_str("spec.scope: AccountRegion"),
         }
     }
 }
@@ -125,6 +132,7 @@ const fn rank(field: &Field) -> u8 {
         Field::Privilege(_) => 4,
         Field::Principal(_) => 5,
         Field::AssumeRole(_) => 6,
+        Field::Scope => 7,
     }
 }
 
@@ -153,10 +161,11 @@ fn first_refused(rule: &Rule, request: &Request<'_>) -> Option<Field> {
     {
         return Some(Field::Principal(principal.to_string()));
     }
-    request
+    let refused_role = request
         .assume_role
         .filter(|role| !any_segment(&rule.assume_roles, role.arn().as_str()))
-        .map(|role| Field::AssumeRole(role.to_string()))
+        .map(|role| Field::AssumeRole(role.to_string()));
+    refused_role.or_else(|| (request.account_region && !rule.allows_account_region).then_some(Field::Scope))
 }
 
 #[cfg(test)]
@@ -173,6 +182,7 @@ mod tests {
             hosts: vec!["%".into()],
             principals: vec!["arn:aws:iam::123456789012:role/shop-*".into()],
             assume_roles: vec!["arn:aws:iam::123456789012:role/sign-*".into()],
+            allows_account_region: false,
         }
     }
 
@@ -212,6 +222,7 @@ mod tests {
                 Request { principals: vec![&shop_x], ..request() },
                 "spec.principals: arn:aws:iam::123456789012:role/shop-x/admin",
             ),
+            (Request { account_region: true, ..request() }, "spec.scope: AccountRegion"),
             (
                 Request { assume_role: Some(&other), ..request() },
                 "spec.identity.assumeRole.roleArn: arn:aws:iam::123456789012:role/other",

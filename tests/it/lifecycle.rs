@@ -171,3 +171,24 @@ async fn a_rule_that_is_narrowed_and_widened_again_takes_nothing_away() {
     tenant.log_in("app", "SELECT 1").await.expect("login");
     tenant.close().await;
 }
+
+#[tokio::test]
+async fn a_policy_reaches_every_server_only_where_a_rule_allows_it() {
+    let _turn = World::get().together().await;
+    let tenant = Tenant::new(Database::Orders, "scope").await;
+    let mut user = tenant.user("app");
+    user["spec"]["scope"] = json!("AccountRegion");
+    tenant.apply::<IamDbUser>(user).await;
+    let message = tenant.user_reason("app", "False", "NotAllowed").await;
+    assert!(message.contains("spec.scope"), "{message}");
+    let mut server = tenant.server();
+    server["spec"]["tenancy"][0]["allowAccountRegionScope"] = json!(true);
+    tenant.apply_server(server).await;
+    tenant.user_ready("app").await;
+    let expected = format!("arn:aws:rds-db:us-east-1:123456789012:dbuser:*/{}", tenant.username("app"));
+    assert_eq!(tenant.allowed(&tenant.name).await, [expected]);
+    tenant.apply::<IamDbUser>(tenant.user("app")).await;
+    let only_here = |allowed: Vec<String>| (allowed.len() == 1 && allowed[0].contains("db-ORDERS")).then_some(());
+    until("the policy names this server only", SOON, || async { only_here(tenant.allowed(&tenant.name).await) }).await;
+    tenant.close().await;
+}

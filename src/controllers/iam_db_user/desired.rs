@@ -7,6 +7,7 @@ use kube::ResourceExt;
 use super::resolve::Inputs;
 use crate::api::{
     self, DeletionPolicy, ExistingUser, GrantPolicy, IamDbUser, Manager, ObjectType, PolicyAttach, PolicyMode, Reason,
+    Scope,
 };
 use crate::controllers::problem::Problem;
 use crate::controllers::server::{self, Server};
@@ -71,12 +72,13 @@ pub(super) fn user(object: &IamDbUser, inputs: &Inputs, cluster_id: &str) -> Res
             .map(|(target, privileges)| (target.database().as_str(), privileges.iter().copied().collect()))
             .collect(),
         principals: inputs.principals.iter().collect(),
-        assume_role: None,
+        account_region: object.spec.scope == Scope::AccountRegion,
+        ..Request::default()
     };
     admit(&inputs.rules, &request)?;
     let homes =
         inputs.principals.iter().map(|principal| home(principal, inputs, cluster_id)).collect::<Result<_, _>>()?;
-    let resource = resource(&inputs.server, &username);
+    let resource = resource(object.spec.scope, &inputs.server, &username)?;
     let drop_surplus = deletion_policy(object, &inputs.object) == DeletionPolicy::Drop;
     let owner = owner(object, &inputs.server, cluster_id);
     let revoke_surplus = match object.spec.grant_policy {
@@ -116,8 +118,14 @@ pub(super) fn deletion_policy(object: &IamDbUser, server: &api::DbServer) -> Del
     object.spec.deletion_policy.or(default).unwrap_or(DeletionPolicy::Drop)
 }
 
-pub(super) fn resource(server: &Server, username: &Username) -> ConnectArn {
-    ConnectArn::new(&server.partition, &server.region, &server.account_id, &server.resource_id, username)
+/// What the policy allows: this account on this server, or on every server.
+pub(super) fn resource(scope: Scope, server: &Server, username: &Username) -> Result<ConnectArn, Problem> {
+    let Server { partition, region, account_id, resource_id, .. } = server;
+    match scope {
+        Scope::Server => Ok(ConnectArn::new(partition, region, account_id, resource_id, username)),
+        Scope::AccountRegion => Ok(ConnectArn::of_scope(partition, region, account_id, None, Some(username))),
+        Scope::Unknown => Err(Problem::of_spec(Reason::NotSupportedYet, "spec.scope is not known to this version")),
+    }
 }
 
 fn username(object: &IamDbUser, server: &Server, own_login: Option<&str>) -> Result<Username, Problem> {

@@ -168,7 +168,7 @@ fn server_of(user: &IamDbUser, context: &Context) -> Option<(Arc<crate::api::DbS
 
 fn resource_of(user: &IamDbUser, context: &Context) -> Option<ConnectArn> {
     let (_, server) = server_of(user, context)?;
-    Some(super::desired::resource(&server, &Username::parse(&user.spec.username).ok()?))
+    super::desired::resource(user.spec.scope, &server, &Username::parse(&user.spec.username).ok()?).ok()
 }
 
 /// Homes that the status remembers: principals that were listed before, even by a process that is gone.
