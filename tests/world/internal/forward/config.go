@@ -11,9 +11,9 @@ import (
 
 // The kinds of target. They differ in what a request is and in who speaks TLS.
 const (
-	kindHTTP  = "http"
-	kindHTTPS = "https"
-	kindMySQL = "mysql"
+	KindHTTP  = "http"
+	KindHTTPS = "https"
+	KindMySQL = "mysql"
 )
 
 // Config is the file that `world forward --config` reads.
@@ -67,8 +67,8 @@ func (c Config) check() error {
 			return fmt.Errorf("target %s: listen and upstream are needed", t.Name)
 		}
 		switch t.Kind {
-		case kindHTTP:
-		case kindHTTPS, kindMySQL:
+		case KindHTTP:
+		case KindHTTPS, KindMySQL:
 			if t.Cert == "" || t.Key == "" || t.UpstreamCA == "" {
 				return fmt.Errorf("target %s: cert, key and upstreamCA are needed for %s", t.Name, t.Kind)
 			}
@@ -87,7 +87,7 @@ func (t Target) serverTLS() (*tls.Config, error) {
 		return nil, fmt.Errorf("target %s: %w", t.Name, err)
 	}
 	c := &tls.Config{Certificates: []tls.Certificate{cert}, MinVersion: tls.VersionTLS12}
-	if t.Kind == kindHTTPS {
+	if t.Kind == KindHTTPS {
 		c.NextProtos = []string{"http/1.1"}
 	}
 	return c, nil

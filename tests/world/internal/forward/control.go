@@ -182,7 +182,7 @@ func (f *forwarder) postClose(w http.ResponseWriter, r *http.Request) {
 func (f *forwarder) postPause(w http.ResponseWriter, r *http.Request) {
 	points, match, err := f.chosen(r)
 	for _, p := range points {
-		if match != nil && p.Kind == kindMySQL {
+		if match != nil && p.Kind == KindMySQL {
 			err = errors.New("a database can only be paused as a whole")
 		}
 	}

@@ -16,7 +16,7 @@ import (
 
 func TestRulesThatMakeNoSenseAreRefused(t *testing.T) {
 	f := newFakeMySQL(t)
-	w := newWorld(t, f.target(), Target{Name: "aws", Kind: kindHTTP, Upstream: "127.0.0.1:1"})
+	w := newWorld(t, f.target(), Target{Name: "aws", Kind: KindHTTP, Upstream: "127.0.0.1:1"})
 	for _, spec := range []string{
 		`{`,
 		`{"target":"aws","match":"","actoin":"hold"}`,
@@ -48,7 +48,7 @@ func TestRulesThatMakeNoSenseAreRefused(t *testing.T) {
 }
 
 func TestALongPollEndsWithTheFiringTheTimeOrTheRule(t *testing.T) {
-	a := newAPI(t, "apiserver", kindHTTP, echo)
+	a := newAPI(t, "apiserver", KindHTTP, echo)
 	rule := a.arm(`{"target":"apiserver","match":"","action":"observe","times":0}`)
 	var v ruleView
 	a.call("GET", "/rules/"+rule.ID+"?wait=20ms", "", http.StatusOK, &v)
@@ -86,7 +86,7 @@ func TestALongPollEndsWithTheFiringTheTimeOrTheRule(t *testing.T) {
 
 func TestABurstAcrossTargetsIsCountedOnce(t *testing.T) {
 	f := newFakeMySQL(t)
-	w := newWorld(t, f.target(), Target{Name: "aws", Kind: kindHTTP, Upstream: "127.0.0.1:1"})
+	w := newWorld(t, f.target(), Target{Name: "aws", Kind: KindHTTP, Upstream: "127.0.0.1:1"})
 	rule := w.arm(`{"target":"*","match":"^(CREATE|iam:)","nth":2,"times":2,"action":"refuse"}`)
 	aws := func() error {
 		r, _ := http.NewRequest("POST", "http://"+w.address("aws"), strings.NewReader("Action=CreatePolicy"))
@@ -135,7 +135,7 @@ func TestRequestsAreNumberedAndForgottenInTheEnd(t *testing.T) {
 }
 
 func TestManyRequestsMeetARuleExactlyOnce(t *testing.T) {
-	a := newAPI(t, "apiserver", kindHTTPS, echo)
+	a := newAPI(t, "apiserver", KindHTTPS, echo)
 	rule := a.arm(`{"target":"*","match":"PUT","nth":50,"times":7,"action":"drop"}`)
 	var all sync.WaitGroup
 	for range 20 {
@@ -198,7 +198,7 @@ func TestAConfigurationThatMakesNoSenseIsRefused(t *testing.T) {
 func TestSIGTERMEndsMainCleanly(t *testing.T) {
 	file := filepath.Join(t.TempDir(), "forward.json")
 	config, _ := json.Marshal(Config{Control: freeAddress(t, "127.79.0.3"), Targets: []Target{
-		{Name: "aws", Kind: kindHTTP, Listen: freeAddress(t, "127.79.0.4"), Upstream: "127.0.0.1:1"}}})
+		{Name: "aws", Kind: KindHTTP, Listen: freeAddress(t, "127.79.0.4"), Upstream: "127.0.0.1:1"}}})
 	if err := os.WriteFile(file, config, 0o600); err != nil {
 		t.Fatal(err)
 	}

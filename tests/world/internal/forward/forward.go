@@ -101,7 +101,7 @@ func (f *forwarder) open(t Target) (func(), error) {
 
 	var serve func()
 	switch t.Kind {
-	case kindMySQL:
+	case KindMySQL:
 		serve, err = f.mysql(p, listener{l, p})
 	default:
 		serve, err = f.http(p, listener{l, p})

@@ -36,7 +36,7 @@ func (f *forwarder) http(p *point, l net.Listener) (func(), error) {
 		TLSHandshakeTimeout: dialTimeout,
 	}
 	scheme := "http"
-	if p.Kind == kindHTTPS {
+	if p.Kind == KindHTTPS {
 		scheme = "https"
 		server, err := p.serverTLS()
 		if err != nil {

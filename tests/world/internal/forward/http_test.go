@@ -33,7 +33,7 @@ func newAPI(t *testing.T, name, kind string, handler http.HandlerFunc) *api {
 	target := Target{Name: name, Kind: kind}
 	transport := &http.Transport{}
 	var upstream *httptest.Server
-	if kind == kindHTTPS {
+	if kind == KindHTTPS {
 		id := newIdentity(t, "kubernetes")
 		upstream = httptest.NewUnstartedServer(counted)
 		upstream.TLS = &tls.Config{Certificates: []tls.Certificate{id.pair}}
@@ -91,13 +91,13 @@ func (a *api) later(ctx context.Context, method, path string) <-chan error {
 func echo(w http.ResponseWriter, r *http.Request) { io.WriteString(w, r.Method+" "+r.RequestURI) }
 
 func eachKind(t *testing.T, test func(*testing.T, *api)) {
-	for _, kind := range []string{kindHTTP, kindHTTPS} {
+	for _, kind := range []string{KindHTTP, KindHTTPS} {
 		t.Run(kind, func(t *testing.T) { test(t, newAPI(t, "apiserver", kind, echo)) })
 	}
 }
 
 func TestRequestsPassUnchanged(t *testing.T) {
-	for _, kind := range []string{kindHTTP, kindHTTPS} {
+	for _, kind := range []string{KindHTTP, KindHTTPS} {
 		t.Run(kind, func(t *testing.T) {
 			got := make(chan *http.Request, 1)
 			a := newAPI(t, "apiserver", kind, func(w http.ResponseWriter, r *http.Request) {
@@ -234,7 +234,7 @@ func TestDelayAnswersLate(t *testing.T) {
 }
 
 func TestRulesForTheSameLineTakeTurns(t *testing.T) {
-	a := newAPI(t, "apiserver", kindHTTP, echo)
+	a := newAPI(t, "apiserver", KindHTTP, echo)
 	first := a.arm(`{"target":"apiserver","match":"PUT","action":"refuse"}`)
 	second := a.arm(`{"target":"*","match":"PUT","action":"observe"}`)
 	if <-a.later(t.Context(), "PUT", "/1") == nil {
@@ -248,7 +248,7 @@ func TestRulesForTheSameLineTakeTurns(t *testing.T) {
 
 func TestARequestWithoutReplyIsGivenBack(t *testing.T) {
 	broken := true
-	a := newAPI(t, "apiserver", kindHTTP, func(w http.ResponseWriter, r *http.Request) {
+	a := newAPI(t, "apiserver", KindHTTP, func(w http.ResponseWriter, r *http.Request) {
 		if broken {
 			broken = false
 			panic(http.ErrAbortHandler)
@@ -348,7 +348,7 @@ func newEvents(t *testing.T, kind string) (*api, *streams) {
 }
 
 func TestAWatchStreamsWithoutBuffering(t *testing.T) {
-	for _, kind := range []string{kindHTTP, kindHTTPS} {
+	for _, kind := range []string{KindHTTP, KindHTTPS} {
 		t.Run(kind, func(t *testing.T) {
 			a, events := newEvents(t, kind)
 			w := a.watch("/pods?watch=true")
@@ -365,7 +365,7 @@ func TestAWatchStreamsWithoutBuffering(t *testing.T) {
 }
 
 func TestCloseWithAMatchEndsOnlyThoseRequests(t *testing.T) {
-	a, events := newEvents(t, kindHTTPS)
+	a, events := newEvents(t, KindHTTPS)
 	pods, secrets := a.watch("/pods?watch=true"), a.watch("/secrets?watch=true")
 	var answer map[string]int
 	a.call("POST", "/close", `{"target":"apiserver","match":"/pods"}`, 200, &answer)
@@ -380,7 +380,7 @@ func TestCloseWithAMatchEndsOnlyThoseRequests(t *testing.T) {
 }
 
 func TestPauseStopsBytesAndResumeContinues(t *testing.T) {
-	a, events := newEvents(t, kindHTTPS)
+	a, events := newEvents(t, KindHTTPS)
 	w := a.watch("/pods?watch=true")
 	events.on("/pods") <- "before"
 	w.next(t, "before")
@@ -400,7 +400,7 @@ func TestPauseStopsBytesAndResumeContinues(t *testing.T) {
 }
 
 func TestPauseWithAMatchStopsOnlyThoseReplies(t *testing.T) {
-	a, events := newEvents(t, kindHTTPS)
+	a, events := newEvents(t, KindHTTPS)
 	w := a.watch("/pods?watch=true")
 	events.on("/pods") <- "before"
 	w.next(t, "before")
@@ -424,7 +424,7 @@ func TestPauseWithAMatchStopsOnlyThoseReplies(t *testing.T) {
 }
 
 func TestAPausedTargetCanBeClosedAndStopped(t *testing.T) {
-	a, _ := newEvents(t, kindHTTPS)
+	a, _ := newEvents(t, KindHTTPS)
 	w := a.watch("/pods?watch=true")
 	a.call("POST", "/pause", `{"target":"apiserver"}`, 200, nil)
 	a.call("POST", "/close", `{"target":"apiserver"}`, 200, nil)
@@ -438,7 +438,7 @@ func TestAPausedTargetCanBeClosedAndStopped(t *testing.T) {
 }
 
 func TestAWSCallsAreToldByServiceAndAction(t *testing.T) {
-	a := newAPI(t, "aws", kindHTTP, func(w http.ResponseWriter, r *http.Request) { io.Copy(w, r.Body) })
+	a := newAPI(t, "aws", KindHTTP, func(w http.ResponseWriter, r *http.Request) { io.Copy(w, r.Body) })
 	signed := func(service string) string {
 		return "AWS4-HMAC-SHA256 Credential=AKIA/20260101/us-east-1/" + service + "/aws4_request, SignedHeaders=host, Signature=00"
 	}

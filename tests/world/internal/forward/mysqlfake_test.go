@@ -55,7 +55,7 @@ func newFakeMySQL(t *testing.T) *fakeMySQL {
 }
 
 func (f *fakeMySQL) target() Target {
-	return Target{Name: "orders", Kind: kindMySQL, Upstream: f.l.Addr().String(), Cert: f.id.cert, Key: f.id.key,
+	return Target{Name: "orders", Kind: KindMySQL, Upstream: f.l.Addr().String(), Cert: f.id.cert, Key: f.id.key,
 		UpstreamCA: f.id.cert, ServerName: fakeHost}
 }
 

@@ -119,7 +119,7 @@ func newRealDatabase(t *testing.T, s software) *realDatabase {
 		out, _ := os.ReadFile(logFile)
 		t.Fatalf("%s", out)
 	}
-	m.world = newWorld(t, Target{Name: "billing", Kind: kindMySQL, Listen: listen, Upstream: upstream,
+	m.world = newWorld(t, Target{Name: "billing", Kind: KindMySQL, Listen: listen, Upstream: upstream,
 		Cert: m.id.cert, Key: m.id.key, UpstreamCA: m.id.cert, ServerName: fakeHost})
 	direct := exec.Command(s.client, "--no-defaults", "--protocol=socket", "--socket="+socket, "--user=root",
 		"--execute=CREATE USER app@'%' IDENTIFIED BY 'pw' REQUIRE SSL; GRANT ALL ON *.* TO app@'%' WITH GRANT OPTION")

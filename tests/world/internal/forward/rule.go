@@ -141,7 +141,7 @@ func (r *rule) fits(kind string) error {
 	if s.Action != actionAnswer {
 		return nil
 	}
-	if kind == kindMySQL {
+	if kind == KindMySQL {
 		if s.Status < 1 || s.Status > 0xffff || s.RetryAfter != "" {
 			return errors.New("a database answers with an error number from 1 to 65535 and knows no retryAfter")
 		}

@@ -13,6 +13,7 @@ import (
 	"iamdb.dev/world/internal/console"
 	"iamdb.dev/world/internal/controlplane"
 	"iamdb.dev/world/internal/database"
+	"iamdb.dev/world/internal/forward"
 	"iamdb.dev/world/internal/layout"
 	"iamdb.dev/world/internal/process"
 	"iamdb.dev/world/internal/slot"
@@ -169,55 +170,45 @@ func (p *Project) applyManifests(ctx context.Context, w layout.World) error {
 	return nil
 }
 
-// forwarder is one target of forward.json.
-type forwarder struct {
-	Name       string `json:"name"`
-	Kind       string `json:"kind"`
-	Listen     string `json:"listen"`
-	Upstream   string `json:"upstream"`
-	Cert       string `json:"cert,omitempty"`
-	Key        string `json:"key,omitempty"`
-	UpstreamCA string `json:"upstreamCA,omitempty"`
-	ServerName string `json:"serverName,omitempty"`
-}
-
-func forwarders(w layout.World) []forwarder {
-	all := []forwarder{
+// forwarders stand before everything that the operator speaks to.
+func forwarders(w layout.World) forward.Config {
+	config := forward.Config{Control: w.ForwardControl(), Targets: []forward.Target{
 		{
-			Name: "apiserver", Kind: "https", Listen: w.APIServerForward(), Upstream: w.APIServer(),
+			Name: "apiserver", Kind: forward.KindHTTPS, Listen: w.APIServerForward(), Upstream: w.APIServer(),
 			Cert: w.PKI("apiserver.crt"), Key: w.PKI("apiserver.key"), UpstreamCA: w.PKI("cluster-ca.crt"),
 		},
-		{Name: "aws", Kind: "http", Listen: w.AWSForward(), Upstream: w.AWS()},
-	}
+		{Name: "aws", Kind: forward.KindHTTP, Listen: w.AWSForward(), Upstream: w.AWS()},
+	}}
 	for _, i := range layout.Instances() {
-		all = append(all, forwarder{
-			Name: i.Identifier, Kind: "mysql", Listen: w.EndpointAddress(i), Upstream: w.ServerAddress(i),
+		config.Targets = append(config.Targets, forward.Target{
+			Name: i.Identifier, Kind: forward.KindMySQL, Listen: w.EndpointAddress(i), Upstream: w.ServerAddress(i),
 			Cert: w.PKI(i.Identifier + ".crt"), Key: w.PKI(i.Identifier + ".key"), UpstreamCA: w.PKI("database-ca.crt"),
 			ServerName: i.Endpoint(),
 		})
 	}
-	return all
+	return config
 }
 
 func (p *Project) startForwarders(ctx context.Context, w layout.World) error {
-	text, err := json.MarshalIndent(map[string]any{"control": w.ForwardControl(), "targets": forwarders(w)}, "", " ")
+	config := forwarders(w)
+	text, err := json.MarshalIndent(config, "", " ")
 	if err != nil {
 		return err
 	}
-	config := w.Path("forward.json")
-	if err := os.WriteFile(config, text, 0o644); err != nil {
+	file := w.Path("forward.json")
+	if err := os.WriteFile(file, text, 0o644); err != nil {
 		return fmt.Errorf("write the forwarders' configuration: %w", err)
 	}
 	self, err := os.Executable()
 	if err != nil {
 		return fmt.Errorf("find this program: %w", err)
 	}
-	listen := []string{w.ForwardControl()}
-	for _, f := range forwarders(w) {
-		listen = append(listen, f.Listen)
+	listen := []string{config.Control}
+	for _, target := range config.Targets {
+		listen = append(listen, target.Listen)
 	}
 	spec := process.Spec{
-		Name: layout.Forwarders, Args: []string{self, "forward", "--config", config},
+		Name: layout.Forwarders, Args: []string{self, "forward", "--config", file},
 		Env: process.BaseEnv(), Dir: w.Dir(), Log: w.Log(layout.Forwarders),
 	}
 	return processes(w).Ensure(ctx, p.Report, spec, process.Listening(listen...))

@@ -1,0 +1,237 @@
+use std::collections::BTreeSet;
+
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::OwnerReference;
+
+use super::*;
+use crate::domain::binding::Binding;
+use crate::domain::endpoint::Endpoint;
+use crate::domain::engine::Engine;
+use crate::domain::secret::Secret;
+use crate::domain::token::Connect;
+use crate::ports::{Fault, FaultKind};
+use crate::rotation::order::{Identity, SecretRef};
+
+const NOW: i64 = 1_000_000;
+
+fn at(offset: i64) -> Timestamp {
+    Timestamp::from_second(NOW + offset).unwrap()
+}
+
+fn order(user: &str, secret: &str) -> Order {
+    Order {
+        secret: SecretRef { namespace: "shop".into(), name: secret.into() },
+        owner: OwnerReference { uid: secret.into(), ..OwnerReference::default() },
+        identity: Identity::Role {
+            region: "us-east-1".into(),
+            role: "arn:aws:iam::123456789012:role/app".parse().unwrap(),
+            external_id: "c1/shop".into(),
+        },
+        binding: Binding {
+            connect: Connect {
+                region: "us-east-1".into(),
+                endpoint: Endpoint::new("orders.abc.us-east-1.rds.amazonaws.com", 3306).unwrap(),
+                username: user.into(),
+            },
+            engine: Engine::MySql,
+            database: None,
+            ca: String::new(),
+            formats: BTreeSet::new(),
+            mount_path: "/x".into(),
+        },
+        renew_before: schedule::RENEW_BEFORE,
+        labels: BTreeMap::new(),
+        annotations: BTreeMap::new(),
+        inputs: "i1".into(),
+    }
+}
+
+fn token(signed: i64) -> Token {
+    Token { text: Secret::new("t"), signed_at: at(signed), usable_until: schedule::usable_until(at(signed), None) }
+}
+
+fn meta(version: u64) -> ObjectMeta {
+    ObjectMeta { resource_version: Some(version.to_string()), uid: Some("s".into()), ..ObjectMeta::default() }
+}
+
+fn published(expires: i64) -> Published {
+    Published { expires_at: at(expires), inputs: "i1".into() }
+}
+
+fn write_all(book: &mut Book, turn: Turn, signed: i64, version: u64) -> Vec<String> {
+    let token = turn.token.clone().unwrap_or_else(|| token(signed));
+    let outcomes = turn.members.into_iter().map(|member| (member, Outcome::Written(Box::new(meta(version))))).collect();
+    book.finish(&turn.key, Some(&token), outcomes, at(signed))
+}
+
+fn uids(turn: &Turn) -> Vec<&str> {
+    turn.members.iter().map(|member| member.uid.as_str()).collect()
+}
+
+#[test]
+fn what_was_never_issued_is_due_at_once_and_then_by_schedule() {
+    let mut book = Book::default();
+    book.place("a", order("app", "a"), None);
+    let turn = book.begin(at(0)).unwrap();
+    assert!(turn.token.is_none());
+    assert_eq!(write_all(&mut book, turn, 0, 1), ["a"], "the first token is news");
+    let due = book.next_due().unwrap();
+    assert!(due > at(330) - jiff::SignedDuration::from_secs(1) && due <= at(420), "{due}");
+    assert!(book.begin(at(0)).is_none());
+    let turn = book.begin(due).unwrap();
+    assert_eq!(write_all(&mut book, turn, 400, 2), Vec::<String>::new(), "a rotation is no news");
+}
+
+#[test]
+fn a_restart_writes_nothing_that_is_alive() {
+    let mut book = Book::default();
+    book.place("a", order("app", "a"), Some((meta(1), published(800))));
+    assert!(book.begin(at(0)).is_none());
+    assert!(book.next_due().unwrap() > at(0));
+    book.place("b", Order { inputs: "i2".into(), ..order("other", "b") }, Some((meta(1), published(800))));
+    assert_eq!(uids(&book.begin(at(0)).unwrap()), ["b"], "changed inputs are written at once");
+}
+
+#[test]
+fn all_secrets_of_a_key_are_written_in_one_turn() {
+    let mut book = Book::default();
+    for uid in ["a", "b", "c"] {
+        book.place(uid, order("app", uid), Some((meta(1), published(800))));
+    }
+    book.place("other", order("other", "other"), Some((meta(1), published(870))));
+    let turn = book.begin(at(800)).unwrap();
+    assert_eq!(uids(&turn), ["a", "b", "c"]);
+}
+
+#[test]
+fn a_newcomer_takes_the_current_token_while_it_lives_long_enough() {
+    let mut book = Book::default();
+    book.place("a", order("app", "a"), None);
+    let turn = book.begin(at(0)).unwrap();
+    write_all(&mut book, turn, 0, 1);
+    book.place("b", order("app", "b"), None);
+    let turn = book.begin(at(100)).unwrap();
+    assert_eq!((uids(&turn), turn.token.is_some()), (vec!["b"], true));
+    write_all(&mut book, turn, 100, 2);
+    assert_eq!(book.progress("a"), book.progress("b"), "both hold the same token");
+    book.place("c", order("app", "c"), None);
+    let turn = book.begin(at(331)).unwrap();
+    assert!(turn.token.is_none(), "it has less than renewBefore and the spread left");
+}
+
+#[test]
+fn a_failure_waits_and_the_others_do_not() {
+    let mut book = Book::default();
+    book.place("a", order("app", "a"), None);
+    book.place("b", order("app", "b"), None);
+    let turn = book.begin(at(0)).unwrap();
+    let key = turn.key.clone();
+    let outcomes = turn
+        .members
+        .into_iter()
+        .map(|member| {
+            let failed = member.uid == "a";
+            let outcome =
+                if failed { Outcome::Failed(Problem::ForeignSecret) } else { Outcome::Written(Box::new(meta(1))) };
+            (member, outcome)
+        })
+        .collect();
+    let mut news = book.finish(&key, Some(&token(0)), outcomes, at(0));
+    news.sort();
+    assert_eq!(news, ["a", "b"]);
+    assert_eq!(book.progress("a").unwrap().problem, Some(Problem::ForeignSecret));
+    assert!(book.begin(at(3)).is_none());
+    let turn = book.begin(at(5)).unwrap();
+    assert_eq!(uids(&turn), ["a"], "only the one that failed is tried again");
+}
+
+#[test]
+fn waits_grow_to_thirty_seconds() {
+    let mut book = Book::default();
+    book.place("a", order("app", "a"), None);
+    let mut now = 0;
+    let mut waits = Vec::new();
+    for _ in 0..8 {
+        let turn = book.begin(at(now)).unwrap();
+        let fault = Fault::new(FaultKind::Unreachable, "assume role");
+        let outcomes = turn
+            .members
+            .into_iter()
+            .map(|member| (member, Outcome::Failed(Problem::Identity(fault.clone()))))
+            .collect();
+        book.finish(&turn.key, None, outcomes, at(now));
+        let wait = schedule::until(book.next_due().unwrap(), at(now)).as_secs();
+        waits.push(wait);
+        now += i64::try_from(wait).unwrap() + 1;
+    }
+    assert!(waits[0] >= 3 && waits[0] <= 5, "{waits:?}");
+    assert!(waits[7] >= 22 && waits[7] <= 30, "{waits:?}");
+}
+
+#[test]
+fn the_echo_of_our_own_write_is_no_work_and_a_foreign_write_is_looked_at() {
+    let mut book = Book::default();
+    book.place("a", order("app", "a"), None);
+    let turn = book.begin(at(0)).unwrap();
+    write_all(&mut book, turn, 0, 7);
+    for echo in [7, 6, 1] {
+        book.notice("a", Some(&meta(echo)));
+        assert!(book.begin(at(1)).is_none(), "version {echo}");
+    }
+    book.notice("a", Some(&meta(9)));
+    let turn = book.begin(at(1)).unwrap();
+    assert!(turn.members[0].is_suspect && turn.token.is_some());
+}
+
+#[test]
+fn a_deleted_secret_is_made_again_at_once() {
+    let mut book = Book::default();
+    book.place("a", order("app", "a"), Some((meta(1), published(800))));
+    book.notice("a", None);
+    let turn = book.begin(at(0)).unwrap();
+    assert!(turn.members[0].known.is_none());
+}
+
+#[test]
+fn a_secret_that_goes_during_its_turn_is_looked_at_afterwards() {
+    let mut book = Book::default();
+    book.place("a", order("app", "a"), None);
+    let turn = book.begin(at(0)).unwrap();
+    book.notice("a", None);
+    write_all(&mut book, turn, 0, 1);
+    let turn = book.begin(at(0)).unwrap();
+    assert!(turn.members[0].is_suspect);
+    write_all(&mut book, turn, 0, 1);
+    assert!(book.begin(at(0)).is_none());
+}
+
+#[test]
+fn a_withdrawn_order_is_forgotten_even_in_flight() {
+    let mut book = Book::default();
+    book.place("a", order("app", "a"), None);
+    let turn = book.begin(at(0)).unwrap();
+    assert_eq!(book.withdraw("a"), Some(turn.key.clone()));
+    assert_eq!(write_all(&mut book, turn, 0, 1), Vec::<String>::new());
+    assert_eq!((book.len(), book.next_due()), (0, None));
+}
+
+#[test]
+fn an_abandoned_turn_is_taken_again_after_a_while() {
+    let mut book = Book::default();
+    book.place("a", order("app", "a"), None);
+    let turn = book.begin(at(0)).unwrap();
+    book.abandon(&turn.key, at(0));
+    assert!(book.begin(at(1)).is_none());
+    assert_eq!(uids(&book.begin(at(6)).unwrap()), ["a"]);
+}
+
+#[test]
+fn an_order_changed_in_flight_is_written_again() {
+    let mut book = Book::default();
+    book.place("a", order("app", "a"), None);
+    let turn = book.begin(at(0)).unwrap();
+    book.place("a", Order { inputs: "i2".into(), ..order("app", "a") }, None);
+    assert!(book.begin(at(0)).is_none(), "one turn of a key at a time");
+    write_all(&mut book, turn, 0, 1);
+    let turn = book.begin(at(0)).unwrap();
+    assert!(turn.token.is_none(), "changed inputs want a new signing");
+}
