@@ -2,6 +2,7 @@
 //!
 //! Kubernetes itself has no port: its client is already one, and the tests run a real apiserver.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
@@ -148,7 +149,7 @@ pub struct AdminTarget {
     /// The login.
     pub login: AdminLogin,
     /// PEM of the CA bundle that the server's certificate must chain to.
-    pub ca: String,
+    pub ca: Arc<str>,
     /// Whether the password is a token, which the server must get in clear text (inside TLS) to check it.
     pub by_token: bool,
 }

@@ -7,6 +7,7 @@ use k8s_openapi::api::core::v1::{ConfigMap, Namespace, Secret};
 use kube::core::PartialObjectMeta;
 use kube::runtime::events::Recorder;
 
+use super::bundles::Bundles;
 use super::iam_db_user::Entitlements;
 use crate::api::{DbAuthToken, DbServer, IamDbUser};
 use crate::k8s::feed::Feed;
@@ -65,6 +66,8 @@ pub struct Context {
     pub databases: Arc<dyn Databases>,
     /// IAM.
     pub policies: Arc<dyn Policies>,
+    /// CA bundles that were read.
+    pub bundles: Bundles,
     /// Who may connect as whom, as far as this process has worked it out.
     pub entitlements: Entitlements,
     /// The rotation engine.

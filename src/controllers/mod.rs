@@ -3,6 +3,7 @@
 //! Each reconciles the same way: resolve (reads) -> desired (pure) -> observe (reads) -> plan (pure, data) -> apply (writes) -> status
 //! (one place, only when it changed). An empty plan makes no call that writes.
 
+mod bundles;
 mod context;
 mod db_auth_token;
 mod db_server;
@@ -12,6 +13,7 @@ mod report;
 mod run;
 mod server;
 
+pub use bundles::Bundles;
 pub use context::{Context, Feeds, Settings};
 pub use iam_db_user::Entitlements;
 pub use run::run_all;

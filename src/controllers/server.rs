@@ -71,12 +71,12 @@ pub(super) fn ca(context: &Context, object: &DbServer) -> Result<Bundle, Problem
     };
     let namespace = &context.settings.namespace;
     let found = context.feeds.config_maps.store().get(&ObjectRef::<ConfigMap>::new(&reference.name).within(namespace));
-    let text = found.as_deref().and_then(|found| found.data.as_ref()).and_then(|data| data.get(&reference.key));
-    let text = text.ok_or_else(|| {
+    let bundle = found.and_then(|found| context.bundles.read(&found, &reference.key, context.clock.now()));
+    let missing = || {
         let message = format!("ConfigMap {namespace}/{} has no key {}", reference.name, reference.key);
         Problem::of_spec(Reason::TlsVerificationFailed, message)
-    })?;
-    Ok(Bundle::parse(text, context.clock.now())?)
+    };
+    Ok(bundle.ok_or_else(missing)??)
 }
 
 /// The tenancy rules of a DbServer, for a request from `namespace`.

@@ -1,6 +1,7 @@
 //! What stands in the Secret: the keys of a service binding, and files that clients read.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
 
 use aws_lc_rs::digest;
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
@@ -30,8 +31,8 @@ pub struct Binding {
     pub engine: Engine,
     /// The database that clients select.
     pub database: Option<String>,
-    /// PEM of the CA bundle.
-    pub ca: String,
+    /// PEM of the CA bundle; one copy for all Secrets that hold it.
+    pub ca: Arc<str>,
     /// Files to add.
     pub formats: BTreeSet<Format>,
     /// Where pods mount the Secret.
@@ -52,7 +53,7 @@ impl Binding {
         put("username", self.connect.username.clone());
         put("password", token.text.expose().into());
         put("uri", self.uri(token));
-        put("ca.crt", self.ca.clone());
+        put("ca.crt", self.ca.to_string());
         put("token-expires-at", token.usable_until.to_string());
         if let Some(database) = &self.database {
             put("database", database.clone());

@@ -1,5 +1,7 @@
 //! CA bundles: what a database's certificate is verified against.
 
+use std::sync::Arc;
+
 use jiff::Timestamp;
 use rustls_pki_types::{CertificateDer, pem::PemObject};
 use x509_cert::{
@@ -11,7 +13,7 @@ use x509_cert::{
 /// A bundle of CA certificates of which at least one is in its time.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Bundle {
-    pem: String,
+    pem: Arc<str>,
     expires_at: Timestamp,
 }
 
@@ -60,13 +62,13 @@ impl Bundle {
         if expires_at <= now {
             return Err(NotABundle::Expired);
         }
-        Ok(Self { pem: kept, expires_at })
+        Ok(Self { pem: kept.into(), expires_at })
     }
 
     /// The certificates, as PEM.
     #[must_use]
-    pub fn pem(&self) -> &str {
-        &self.pem
+    pub fn pem(&self) -> Arc<str> {
+        self.pem.clone()
     }
 
     /// When the last of them expires.
@@ -93,7 +95,7 @@ mod tests {
         let bundle = Bundle::parse(&noisy, now()).unwrap();
         assert_eq!(bundle.pem().matches("BEGIN CERTIFICATE").count(), 2);
         assert!(!bundle.pem().contains("comment"));
-        assert_eq!(Bundle::parse(bundle.pem(), now()).unwrap(), bundle, "reading what was kept changes nothing");
+        assert_eq!(Bundle::parse(&bundle.pem(), now()).unwrap(), bundle, "reading what was kept changes nothing");
     }
 
     #[test]

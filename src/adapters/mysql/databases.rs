@@ -114,7 +114,7 @@ fn options(target: &AdminTarget) -> MySqlConnectOptions {
         // TLS before the login, and the name in the certificate checked: else a token or password goes to whoever answers.
         // sqlx adds the bundle to the public roots that it brings along; it cannot be told to leave those out.
         .ssl_mode(MySqlSslMode::VerifyIdentity)
-        .ssl_ca_from_pem(target.ca.clone().into_bytes())
+        .ssl_ca_from_pem(target.ca.as_bytes().to_vec())
         // Tokens go in clear text, inside TLS. A password needs no such plugin, and a server must not be able to ask for it.
         .enable_cleartext_plugin(target.by_token)
         // `sql::pin` sets all of these; sqlx would only add its modes to whatever the server has.

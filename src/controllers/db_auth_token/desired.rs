@@ -66,7 +66,7 @@ fn binding(object: &DbAuthToken, inputs: &Inputs) -> Result<Binding, Problem> {
         },
         engine: inputs.server.engine,
         database: object.spec.database.clone(),
-        ca: inputs.ca.pem().to_owned(),
+        ca: inputs.ca.pem(),
         formats,
         mount_path,
     })

@@ -38,7 +38,7 @@ pub(in crate::controllers) async fn target(
         _ => return Err(Problem::of_spec(Reason::NotSupportedYet, "spec.admin.type is not known to this version")),
     };
     let by_token = admin.kind == AdminType::Iam;
-    Ok(AdminTarget { endpoint: server.writer.clone(), login, ca: ca.pem().to_owned(), by_token })
+    Ok(AdminTarget { endpoint: server.writer.clone(), login, ca: ca.pem(), by_token })
 }
 
 async fn in_secrets_manager(server: &Server, arn: &str, context: &Context) -> Result<AdminLogin, Problem> {

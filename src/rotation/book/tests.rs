@@ -34,7 +34,7 @@ fn order(user: &str, secret: &str) -> Order {
             },
             engine: Engine::MySql,
             database: None,
-            ca: String::new(),
+            ca: "".into(),
             formats: BTreeSet::new(),
             mount_path: "/x".into(),
         },
