@@ -117,8 +117,7 @@ impl Engine {
     }
 
     fn notice(&self, change: &Change<PartialObjectMeta<Secret>>) {
-        let labels = change.object().metadata.labels.as_ref();
-        let Some(uid) = labels.and_then(|labels| labels.get(self.marks.owner_uid)) else {
+        let Some(uid) = owner(&self.marks, &change.object().metadata) else {
             return;
         };
         let seen = match change {
@@ -225,6 +224,13 @@ impl Drop for UnderWay<'_> {
             self.engine.wake.notify_one();
         }
     }
+}
+
+/// Uid of the object that a Secret belongs to: by its controller, because a label is easily taken off, else by the label.
+fn owner<'m>(marks: &Marks, meta: &'m ObjectMeta) -> Option<&'m String> {
+    let controller = meta.owner_references.iter().flatten().find(|owner| owner.controller == Some(true));
+    let label = || meta.labels.as_ref().and_then(|labels| labels.get(marks.owner_uid));
+    controller.map(|owner| &owner.uid).or_else(label)
 }
 
 /// What a Secret says of itself; none when it is not the order's own, or its marks cannot be read.

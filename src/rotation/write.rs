@@ -47,9 +47,12 @@ pub(super) async fn publish(
     let contents = order.binding.contents(token);
     let mut known = member.known.clone();
     if member.is_suspect {
-        match look(client, marks, order).await? {
-            Some(seen) if says(&seen, &contents) => return Ok(seen.metadata),
-            seen => known = seen.map(|seen| seen.metadata),
+        let seen = look(client, marks, order).await?;
+        known = seen.as_ref().map(|seen| seen.metadata.clone());
+        if let Some(seen) =
+            seen.filter(|seen| is_intact(seen, &body(marks, order, token, &contents, seen.metadata.clone())))
+        {
+            return Ok(seen.metadata);
         }
     }
     let first = match known {
@@ -78,19 +81,19 @@ async fn look(client: &Client, marks: &Marks, order: &Order) -> Result<Option<Se
     }
 }
 
+/// Whether the Secret is the order's own: its owner says so, and no label says otherwise. A label that somebody took off is put back.
 fn is_ours(marks: &Marks, order: &Order, meta: &ObjectMeta) -> bool {
     let label = meta.labels.as_ref().and_then(|labels| labels.get(marks.owner_uid));
     let owners = meta.owner_references.as_deref().unwrap_or_default();
-    label == Some(&order.owner.uid) && owners.iter().any(|owner| owner.uid == order.owner.uid)
+    label.is_none_or(|uid| uid == &order.owner.uid) && owners.iter().any(|owner| owner.uid == order.owner.uid)
 }
 
-/// Whether a Secret holds these contents already.
-fn says(seen: &Secret, contents: &BTreeMap<String, Vec<u8>>) -> bool {
-    let held = seen.data.as_ref();
-    held.is_some_and(|held| {
-        held.len() == contents.len()
-            && contents.iter().all(|(key, value)| held.get(key).is_some_and(|it| &it.0 == value))
-    })
+/// Whether a Secret is already what would be written over it.
+fn is_intact(seen: &Secret, wanted: &Secret) -> bool {
+    seen.data == wanted.data
+        && seen.metadata.labels == wanted.metadata.labels
+        && seen.metadata.annotations == wanted.metadata.annotations
+        && seen.metadata.owner_references == wanted.metadata.owner_references
 }
 
 /// The Secret to write. `known` is what it was: labels and annotations of others stay, and its uid and resourceVersion make the write conditional.
