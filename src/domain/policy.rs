@@ -228,6 +228,25 @@ pub fn documents(wanted: &Resources, limit: usize) -> Vec<String> {
     pack(wanted, &BTreeMap::new(), limit).values().map(document).collect()
 }
 
+/// The steps that take away what is not wanted, and give nobody anything. What is not ours is left alone: nothing of ours is in it.
+#[must_use]
+pub fn plan_withdrawal(
+    home: &PolicyHome,
+    wanted: &Resources,
+    observed: &ObservedPolicies,
+    limit: usize,
+) -> Vec<PolicyStep> {
+    let mut ours = observed.clone();
+    ours.policies.retain(|_, policy| policy.is_ours);
+    ours.attached.retain(|number| ours.policies.contains_key(number));
+    let held: Resources =
+        ours.policies.values().filter_map(|policy| policy.resources.as_ref()).flatten().cloned().collect();
+    let kept = wanted.intersection(&held).cloned().collect();
+    let mut steps = plan(home, &kept, &ours, limit).unwrap_or_default(); // nothing foreign is left in it
+    steps.retain(|step| !matches!(step, PolicyStep::Attach { .. }));
+    steps
+}
+
 /// Spreads `wanted` over numbered documents. What is in a document stays there, so that nothing churns; what is new goes into the first with room.
 fn pack(wanted: &Resources, now: &BTreeMap<usize, Resources>, limit: usize) -> BTreeMap<usize, Resources> {
     let mut packed: BTreeMap<usize, Resources> = BTreeMap::new();
@@ -319,6 +338,23 @@ mod tests {
         assert_eq!(
             document(&arns(&["jane_doe"])),
             r#"{"Statement":[{"Action":"rds-db:connect","Effect":"Allow","Resource":["arn:aws:rds-db:us-east-1:123456789012:dbuser:db-ABCDEFGHIJKLMNOPQRSTUVWXYZ/jane_doe"]}],"Version":"2012-10-17"}"#
+        );
+    }
+
+    #[test]
+    fn a_withdrawal_takes_away_and_gives_nothing() {
+        let foreign = ObservedPolicy { is_ours: false, resources: None, other_versions: vec![] };
+        let seen = observed(&[(1, ours(&arns(&["a", "b"]))), (2, foreign.clone())], &[]);
+        assert_eq!(
+            plan_withdrawal(&home(), &arns(&["b", "new"]), &seen, MANAGED_POLICY_LIMIT),
+            [PolicyStep::Replace { number: 1, resources: arns(&["b"]) }]
+        );
+        let seen = observed(&[(1, foreign)], &[1]);
+        assert_eq!(plan_withdrawal(&home(), &arns(&["new"]), &seen, MANAGED_POLICY_LIMIT), []);
+        let seen = observed(&[(1, ours(&arns(&["a"])))], &[1]);
+        assert_eq!(
+            plan_withdrawal(&home(), &Resources::new(), &seen, MANAGED_POLICY_LIMIT),
+            [PolicyStep::Detach { number: 1 }, PolicyStep::Delete { number: 1 }]
         );
     }
 

@@ -17,7 +17,7 @@ use crate::controllers::server::{self, Server};
 use crate::domain::arn::Principal;
 use crate::domain::names::Username;
 use crate::domain::policy::{
-    ConnectArn, MANAGED_POLICY_LIMIT, ObservedPolicies, PolicyHome, PolicyStep, Resources, plan,
+    ConnectArn, MANAGED_POLICY_LIMIT, ObservedPolicies, PolicyHome, PolicyStep, Resources, plan, plan_withdrawal,
 };
 
 /// What the IamDbUsers of this process want.
@@ -71,7 +71,14 @@ impl Entitlements {
         let homes: HashSet<PolicyHome> =
             before.homes.into_iter().chain(homes_in_status(object, context)).chain(listed).collect();
         for home in &homes {
-            self.write(home, context).await?;
+            match self.write(home, context).await {
+                Ok(_) => {}
+                // What others cannot be given is told to them; it keeps nobody from going.
+                Err(problem) if matches!(problem.reason, Reason::ForeignPolicy | Reason::PrincipalNotFound) => {
+                    self.take_away(home, context).await?;
+                }
+                Err(problem) => return Err(problem),
+            }
         }
         Ok(())
     }
@@ -90,12 +97,26 @@ impl Entitlements {
         self.claims.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    async fn write(&self, home: &PolicyHome, context: &Context) -> Result<Written, Problem> {
+    async fn turn(&self, home: &PolicyHome) -> tokio::sync::OwnedMutexGuard<()> {
         let turn = {
             let mut turns = self.turns.lock().unwrap_or_else(PoisonError::into_inner);
             turns.entry(home.clone()).or_default().clone()
         };
-        let _turn = turn.lock().await;
+        turn.lock_owned().await
+    }
+
+    async fn take_away(&self, home: &PolicyHome, context: &Context) -> Result<(), Problem> {
+        let _turn = self.turn(home).await;
+        let observed = context.policies.observe(home).await?;
+        let wanted = self.wanted(home, &observed, context);
+        for step in &plan_withdrawal(home, &wanted, &observed, MANAGED_POLICY_LIMIT) {
+            context.policies.apply(home, step).await?;
+        }
+        Ok(())
+    }
+
+    async fn write(&self, home: &PolicyHome, context: &Context) -> Result<Written, Problem> {
+        let _turn = self.turn(home).await;
         let observed = context.policies.observe(home).await?;
         let wanted = self.wanted(home, &observed, context);
         let steps = plan(home, &wanted, &observed, MANAGED_POLICY_LIMIT)?;
