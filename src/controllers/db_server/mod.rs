@@ -39,7 +39,8 @@ async fn examine(api: &Api<DbServer>, object: &DbServer, context: &Context) -> O
     };
     let next = status::of(&known, &found, login.as_ref());
     status::write(api, object, next, context).await?;
-    let problems = [found.err(), login.and_then(Result::err)];
+    let iam = found.as_ref().ok().and_then(|found| resolve::iam_authentication(&known, found, login.as_ref()).err());
+    let problems = [found.err(), login.and_then(Result::err), iam];
     match problems.into_iter().flatten().find(|problem| problem.retry != Retry::OnChange) {
         Some(problem) => Err(problem),
         None => Ok(Action::requeue(context.resync_after(&object.uid().unwrap_or_default()))),
