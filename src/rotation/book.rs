@@ -174,12 +174,14 @@ impl Book {
         group.in_flight = true;
         let members: Vec<_> =
             group.members.iter().filter_map(|uid| self.slots.get(uid).map(|slot| (uid, slot))).collect();
-        // A rotation by schedule takes the whole key along; whatever else is due (a newcomer, a changed input, a repair) is written alone.
-        let is_scheduled = members.iter().any(|(_, slot)| slot.is_due_by_schedule(&key, now));
+        let longest = members.iter().map(|(_, slot)| slot.order.renew_before).max().unwrap_or_default();
+        let current = group.token.clone().filter(|token| lives_long_enough(token, longest, now));
+        // A rotation by schedule takes the whole key along. Whatever else is due is written alone: a newcomer, a changed input, a repair, or a Secret
+        // that could not be written when its key was rotated and takes that token now.
+        let is_scheduled = current.is_none() && members.iter().any(|(_, slot)| slot.is_due_by_schedule(&key, now));
         let chosen: Vec<_> = members.into_iter().filter(|(_, slot)| is_scheduled || slot.due(&key) <= now).collect();
-        let can_share = !is_scheduled && chosen.iter().all(|(_, slot)| slot.takes_current_token());
-        let longest = chosen.iter().map(|(_, slot)| slot.order.renew_before).max().unwrap_or_default();
-        let token = group.token.clone().filter(|token| can_share && lives_long_enough(token, longest, now));
+        let can_share = chosen.iter().all(|(_, slot)| slot.takes_current_token());
+        let token = current.filter(|_| can_share);
         let members = chosen
             .into_iter()
             .map(|(uid, slot)| Member {
@@ -200,11 +202,18 @@ impl Book {
         outcomes: Vec<(Member, Outcome)>,
         now: Timestamp,
     ) -> Vec<String> {
-        let mut news = Vec::new();
+        let (mut news, mut moved) = (Vec::new(), Vec::new());
         for (member, outcome) in outcomes {
             let Some(slot) = self.slots.get_mut(&member.uid) else {
                 continue;
             };
+            let own_key = slot.order.key();
+            if own_key != *key {
+                // The order moved to another key meanwhile: what was written now is not what it asks for.
+                slot.is_suspect = true;
+                moved.push(own_key);
+                continue;
+            }
             let before = slot.progress();
             match (outcome, token) {
                 (Outcome::Written(meta), Some(token)) => {
@@ -222,7 +231,7 @@ impl Book {
                 }
             }
             let after = slot.progress();
-            if before.problem != after.problem || before.expires_at.is_none() != after.expires_at.is_none() {
+            if before.problem != after.problem || before.is_current != after.is_current {
                 news.push(member.uid);
             }
         }
@@ -233,6 +242,9 @@ impl Book {
             }
         }
         self.schedule(key);
+        for key in moved {
+            self.schedule(&key);
+        }
         news
     }
 
@@ -280,6 +292,7 @@ impl Slot {
     fn progress(&self) -> Progress {
         Progress {
             expires_at: self.published.as_ref().map(|published| published.expires_at),
+            is_current: self.published.as_ref().is_some_and(|published| published.inputs == self.order.inputs),
             problem: self.problem.clone(),
         }
     }

@@ -10,7 +10,7 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 use kube::core::PartialObjectMeta;
 use kube::runtime::reflector::{ObjectRef, Store};
 use tokio::sync::mpsc::UnboundedSender;
-use tokio::sync::{Notify, Semaphore};
+use tokio::sync::{Notify, OwnedSemaphorePermit, Semaphore};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
@@ -26,6 +26,9 @@ use crate::telemetry::metrics::Metrics;
 /// Secrets that are written at the same time. The raw limit of an apiserver is reached at about this many; more only adds latency.
 const WRITERS: usize = 32;
 
+/// Turns that are under way at the same time. What is due beyond them stays in the queue, where the most urgent comes first.
+const TURNS: usize = 64;
+
 /// The longest sleep. The wall clock may jump (a suspended machine), so it is looked at again this often.
 const LONGEST_SLEEP: Duration = Duration::from_secs(5);
 
@@ -34,6 +37,7 @@ pub struct Engine {
     book: Mutex<Book>,
     wake: Notify,
     writers: Semaphore,
+    turns: Arc<Semaphore>,
     client: kube::Client,
     marks: Marks,
     secrets: Store<PartialObjectMeta<Secret>>,
@@ -57,7 +61,8 @@ impl Engine {
         news: UnboundedSender<String>,
     ) -> Arc<Self> {
         let (book, wake, writers) = (Mutex::default(), Notify::new(), Semaphore::new(WRITERS));
-        Arc::new(Self { book, wake, writers, client, marks, secrets, credentials, clock, metrics, news })
+        let turns = Arc::new(Semaphore::new(TURNS));
+        Arc::new(Self { book, wake, writers, turns, client, marks, secrets, credentials, clock, metrics, news })
     }
 
     /// Takes an order, new or changed. A Secret that is there already and alive is not written.
@@ -91,8 +96,10 @@ impl Engine {
         let turns = TaskTracker::new();
         let mut changes = std::pin::pin!(changes.fuse());
         loop {
-            while let Some(turn) = self.next_turn() {
-                turns.spawn(self.clone().take(turn));
+            while let Ok(permit) = self.turns.clone().try_acquire_owned()
+                && let Some(turn) = self.next_turn()
+            {
+                turns.spawn(self.clone().take(turn, permit));
             }
             tokio::select! {
                 () = stop.cancelled() => break,
@@ -112,6 +119,9 @@ impl Engine {
 
     fn until_next(&self) -> Duration {
         let now = self.clock.now();
+        if self.turns.available_permits() == 0 {
+            return LONGEST_SLEEP; // the end of a turn wakes
+        }
         let next = self.with(|book| book.next_due());
         next.map_or(LONGEST_SLEEP, |due| schedule::until(due, now).min(LONGEST_SLEEP))
     }
@@ -127,7 +137,7 @@ impl Engine {
         self.with(|book| book.notice(uid, seen));
     }
 
-    async fn take(self: Arc<Self>, turn: Turn) {
+    async fn take(self: Arc<Self>, turn: Turn, permit: OwnedSemaphorePermit) {
         let Turn { key, token, members } = turn;
         let under_way = UnderWay { engine: &self, key: Some(&key) };
         let token = match token {
@@ -165,6 +175,7 @@ impl Engine {
         for uid in news {
             let _ = self.news.send(uid); // nobody listens any more only when the process ends
         }
+        drop(permit);
         self.wake.notify_one();
     }
 

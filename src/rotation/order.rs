@@ -99,6 +99,8 @@ impl Order {
 pub struct Progress {
     /// When the published token stops being usable; none while nothing was published.
     pub expires_at: Option<Timestamp>,
+    /// Whether what is published is what was ordered, and not an earlier order.
+    pub is_current: bool,
     /// What stands in the way of the next write.
     pub problem: Option<Problem>,
 }

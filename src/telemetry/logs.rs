@@ -20,7 +20,8 @@ pub enum LogFormat {
 /// # Errors
 /// When the level is none.
 pub fn start(level: LevelFilter, format: LogFormat) -> Result<(), ParseError> {
-    let own = format!("iamdb={level}");
+    // kube prints an answer that it cannot read as a warning, whole.
+    let own = format!("iamdb={level},kube_client::client=off");
     let filter = EnvFilter::builder().with_default_directive(LevelFilter::WARN.into()).parse(own)?;
     let registry = tracing_subscriber::registry().with(filter);
     let layer = tracing_subscriber::fmt::layer().with_writer(std::io::stderr);

@@ -59,16 +59,25 @@ fn secret(progress: &Progress, now: Timestamp) -> Verdict {
         rotation::Problem::Identity(_) => identity_reason(problem),
         rotation::Problem::Write(_) => Reason::RotationFailing,
     };
-    match (&progress.problem, progress.expires_at) {
-        (None, None) => Verdict::Waiting(Reason::Resolving, "the first token is being signed".into()),
-        (Some(problem), None) => Verdict::Bad(Problem::of_spec(reason_of(problem), problem.to_string())),
-        (Some(problem), Some(expires_at)) if expires_at <= now => {
-            Verdict::Bad(Problem::of_spec(Reason::Expired, format!("the token expired at {expires_at}: {problem}")))
+    let live = || Verdict::Good("the Secret holds a live token".into());
+    let bad = |reason, message: String| Verdict::Bad(Problem::of_spec(reason, message));
+    let left = progress.expires_at.map(|end| (end, schedule::until(end, now)));
+    match (&progress.problem, left) {
+        // What was published for an earlier spec says nothing of this one.
+        (None, _) if !progress.is_current => Verdict::Waiting(Reason::Resolving, "the token is being signed".into()),
+        (Some(problem), None) => bad(reason_of(problem), problem.to_string()),
+        (Some(problem), Some((end, left))) if left.is_zero() => {
+            bad(Reason::Expired, format!("the token expired at {end}: {problem}"))
         }
-        (Some(problem), Some(expires_at)) if schedule::until(expires_at, now) < schedule::ALARM => Verdict::Bad(
-            Problem::of_spec(Reason::RotationFailing, format!("the token expires at {expires_at}: {problem}")),
-        ),
-        (_, Some(_)) => Verdict::Good("the Secret holds a live token".into()),
+        (Some(problem), Some(_)) if !progress.is_current => bad(reason_of(problem), problem.to_string()),
+        (Some(problem), Some((end, left))) if left < schedule::ALARM => {
+            bad(Reason::RotationFailing, format!("the token expires at {end}: {problem}"))
+        }
+        (None, Some((_, left))) if left.is_zero() => {
+            Verdict::Waiting(Reason::Resolving, "the token is being renewed".into())
+        }
+        (_, Some(_)) => live(),
+        (None, None) => Verdict::Waiting(Reason::Resolving, "the token is being signed".into()),
     }
 }
 
@@ -78,7 +87,7 @@ fn identity(progress: &Progress, secret: &Verdict) -> Verdict {
         Some(problem @ rotation::Problem::Identity(_)) if !secret.is_good() => {
             Verdict::Bad(Problem::of_spec(identity_reason(problem), problem.to_string()))
         }
-        _ if progress.expires_at.is_some() => Verdict::Good("the signing identity can be assumed".into()),
+        _ if progress.is_current => Verdict::Good("the signing identity can be assumed".into()),
         _ => Verdict::Waiting(Reason::Resolving, "not assumed yet".into()),
     }
 }

@@ -235,3 +235,52 @@ fn an_order_changed_in_flight_is_written_again() {
     let turn = book.begin(at(0)).unwrap();
     assert!(turn.token.is_none(), "changed inputs want a new signing");
 }
+
+#[test]
+fn a_secret_that_cannot_be_written_does_not_rotate_the_others_again_and_again() {
+    let mut book = Book::default();
+    for uid in ["a", "b"] {
+        book.place(uid, order("app", uid), Some((meta(1), published(0))));
+    }
+    let turn = book.begin(at(0)).unwrap();
+    assert_eq!(uids(&turn), ["a", "b"]);
+    let key = turn.key.clone();
+    let outcomes = turn.members.into_iter().map(|member| {
+        let failed = member.uid == "a";
+        let outcome =
+            if failed { Outcome::Failed(Problem::Write(Some(422))) } else { Outcome::Written(Box::new(meta(2))) };
+        (member, outcome)
+    });
+    book.finish(&key, Some(&token(0)), outcomes.collect(), at(0));
+    for later in [6, 100, 200] {
+        let turn = book.begin(at(later)).unwrap();
+        assert_eq!((uids(&turn), turn.token.is_some()), (vec!["a"], true), "{later} s later");
+        let outcomes = turn.members.into_iter().map(|member| (member, Outcome::Failed(Problem::Write(Some(422)))));
+        book.finish(&key, turn.token.as_ref(), outcomes.collect(), at(later));
+    }
+}
+
+#[test]
+fn an_order_that_moved_to_another_key_in_flight_is_written_by_that_key() {
+    let mut book = Book::default();
+    book.place("a", order("app", "a"), None);
+    let turn = book.begin(at(0)).unwrap();
+    book.place("a", Order { inputs: "i2".into(), ..order("other", "a") }, None);
+    let other = book.begin(at(0)).unwrap();
+    assert_ne!(other.key, turn.key);
+    write_all(&mut book, other, 0, 2);
+    assert!(book.progress("a").unwrap().is_current);
+    write_all(&mut book, turn, 0, 3);
+    let again = book.begin(at(0)).unwrap();
+    assert_eq!(again.key.connect.username, "other");
+    assert!(again.members[0].is_suspect, "the late write of the old key is looked at");
+}
+
+#[test]
+fn what_is_published_for_an_earlier_order_is_not_current() {
+    let mut book = Book::default();
+    book.place("a", order("app", "a"), Some((meta(1), published(800))));
+    assert!(book.progress("a").unwrap().is_current);
+    book.place("a", Order { inputs: "i2".into(), ..order("app", "a") }, None);
+    assert!(!book.progress("a").unwrap().is_current);
+}
