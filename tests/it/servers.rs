@@ -102,16 +102,21 @@ async fn a_plugin_that_is_not_loaded_is_told_and_loading_it_heals(database: Data
     let tenant = Tenant::new(database, "plugin").await;
     tenant.server_reason("True", "Ready").await;
     let unloaded = Unloaded::new(database);
+    tenant.look_at_server().await;
+    let message = tenant.server_reason("False", "PluginMissing").await;
+    assert!(message.contains("1524"), "{message}");
     tenant.apply::<IamDbUser>(tenant.user("app")).await;
     let message = tenant.user_reason("app", "False", "PluginMissing").await;
     assert!(message.contains("1524"), "{message}");
     assert_eq!(tenant.account(&tenant.username("app")), "", "an account that nobody could log in to");
-    tenant.look_at_server().await;
-    let message = tenant.server_reason("False", "PluginMissing").await;
-    assert!(message.contains("1524"), "{message}");
+    tokio::time::sleep(Duration::from_secs(1)).await; // nothing but time wakes anybody from here on
     drop(unloaded);
+    until("the server is ready, sooner than by resync", Duration::from_secs(15), || async {
+        let told = tenant.servers().get(&tenant.name).await.expect("DbServer").status.expect("status").conditions;
+        told.iter().find(|it| it.type_ == "Ready" && it.status == "True").map(drop)
+    })
+    .await;
     tenant.user_ready("app").await;
-    tenant.server_reason("True", "Ready").await;
     drop(turn);
     tenant.close().await;
 }

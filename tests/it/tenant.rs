@@ -62,13 +62,17 @@ impl Tenant {
 
     /// A role that a ServiceAccount of the namespace may assume by its token.
     pub async fn create_role(&self, role: &str, service_account: &str) {
-        let trust = json!({"Version": "2012-10-17", "Statement": [{
+        self.create_role_with(role, &self.web_identity_trust(service_account)).await;
+    }
+
+    /// Lets a ServiceAccount of the namespace assume a role by its token.
+    pub fn web_identity_trust(&self, service_account: &str) -> Value {
+        json!({"Version": "2012-10-17", "Statement": [{
             "Effect": "Allow", "Action": "sts:AssumeRoleWithWebIdentity",
             "Principal": {"Federated": format!("arn:aws:iam::{ACCOUNT}:oidc-provider/kubernetes.default.svc")},
             "Condition": {"StringEquals": {
                 "kubernetes.default.svc:sub": format!("system:serviceaccount:{}:{service_account}", self.name),
-                "kubernetes.default.svc:aud": "sts.amazonaws.com"}}}]});
-        self.create_role_with(role, &trust).await;
+                "kubernetes.default.svc:aud": "sts.amazonaws.com"}}}]})
     }
 
     /// A role with this trust policy.
@@ -310,7 +314,9 @@ impl Tenant {
             self.delete(self.users(), &user.name_any()).await;
         }
         let namespaces = Api::<Namespace>::all(self.client.clone());
-        self.delete(namespaces, &self.name).await;
+        if namespaces.get_opt(&self.name).await.expect("get Namespace").is_some() {
+            self.delete(namespaces, &self.name).await;
+        }
         if self.servers().get_opt(&self.name).await.expect("get DbServer").is_some() {
             self.delete(self.servers(), &self.name).await;
         }

@@ -212,7 +212,7 @@ impl World {
         told.collect()
     }
 
-    /// Asks one of the world's control endpoints, and returns its answer.
+    /// Asks one of the world's HTTP endpoints, and returns its answer: JSON, or else the text.
     pub fn ask(&self, endpoint: &str, method: &str, path: &str, body: &Value) -> Value {
         use std::io::{Read, Write};
         let address = self.var(endpoint).strip_prefix("http://").expect("an HTTP address");
@@ -225,7 +225,7 @@ impl World {
         stream.read_to_string(&mut answer).expect("answer");
         let (head, body) = answer.split_once("\r\n\r\n").expect("an HTTP answer");
         assert!(head.split(' ').nth(1).is_some_and(|status| status.starts_with('2')), "{method} {path}: {answer}");
-        serde_json::from_str(body).unwrap_or_default()
+        serde_json::from_str(body).unwrap_or_else(|_| Value::from(body))
     }
 
     /// Text of one of the world's logs from a byte on, and where it ends now.
