@@ -16,11 +16,15 @@ macro_rules! on_both {
 }
 
 mod aws;
+mod effects;
 mod forward;
 mod operator;
 mod tenant;
 mod world;
 
+// Tests begin in the order of their names: the one that takes minutes goes first, and all others beside it.
+#[path = "rotation.rs"]
+mod a_rotation;
 mod accounts;
 mod admins;
 mod admission;

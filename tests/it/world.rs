@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
-use std::sync::OnceLock;
+use std::sync::{Mutex, OnceLock, PoisonError};
 use std::time::{Duration, Instant};
 
 use serde_json::Value;
@@ -17,6 +17,23 @@ pub struct World {
     env: HashMap<String, String>,
     root: PathBuf,
     turn: RwLock<()>,
+    /// When tests were alone; the last one is without end while it runs.
+    alone: Mutex<Vec<(Instant, Option<Instant>)>>,
+}
+
+/// The turn of a test that runs alone.
+pub struct Alone<'w> {
+    world: &'w World,
+    _turn: RwLockWriteGuard<'w, ()>,
+}
+
+impl Drop for Alone<'_> {
+    fn drop(&mut self) {
+        let mut spans = self.world.alone.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some((_, end)) = spans.last_mut() {
+            *end = Some(Instant::now());
+        }
+    }
 }
 
 /// One of the two databases.
@@ -36,6 +53,14 @@ impl Database {
         match self {
             Self::Orders => "orders",
             Self::Billing => "billing",
+        }
+    }
+
+    /// Variable that names its general query log.
+    pub const fn log(self) -> &'static str {
+        match self {
+            Self::Orders => "WORLD_ORDERS_LOG",
+            Self::Billing => "WORLD_BILLING_LOG",
         }
     }
 
@@ -68,7 +93,7 @@ impl World {
             let env = String::from_utf8(output.stdout).expect("the environment is text");
             let env = env.split('\0').filter_map(|pair| pair.split_once('='));
             let env = env.map(|(key, value)| (key.to_owned(), value.to_owned())).collect();
-            Self { env, root, turn: RwLock::new(()) }
+            Self { env, root, turn: RwLock::new(()), alone: Mutex::default() }
         })
     }
 
@@ -77,14 +102,29 @@ impl World {
         self.turn.read().await
     }
 
-    /// For tests that stop the operator, break something shared, or count what everybody does.
-    pub async fn alone(&self) -> RwLockWriteGuard<'_, ()> {
-        self.turn.write().await
+    /// For tests that stop the operator, break something shared, or count what everybody does. One test goes on beside them, because it takes
+    /// minutes: that of the rotation, in namespaces of its own ([`crate::a_rotation::NAMESPACES`]).
+    pub async fn alone(&self) -> Alone<'_> {
+        let turn = self.turn.write().await;
+        self.alone.lock().unwrap_or_else(PoisonError::into_inner).push((Instant::now(), None));
+        Alone { world: self, _turn: turn }
+    }
+
+    /// Whether some test was alone between two instants, or shortly before.
+    pub fn was_disturbed(&self, from: Instant, to: Instant) -> bool {
+        const AFTERMATH: Duration = Duration::from_secs(35);
+        let spans = self.alone.lock().unwrap_or_else(PoisonError::into_inner);
+        spans.iter().any(|(start, end)| *start <= to && end.is_none_or(|end| end + AFTERMATH >= from))
     }
 
     /// A variable of the world's environment.
     pub fn var(&self, name: &str) -> &str {
         self.env.get(name).unwrap_or_else(|| panic!("target/world/env does not set {name}"))
+    }
+
+    /// A variable that the one who runs the tests may set.
+    pub fn option(&self, name: &str) -> Option<&str> {
+        self.env.get(name).map(String::as_str)
     }
 
     /// Root of the project.

@@ -1,0 +1,95 @@
+//! What the operator does outside, as those tell it who were asked: the apiserver's audit log, the databases' query logs, AWS's request log.
+
+use std::collections::HashSet;
+
+use serde_json::Value;
+
+use crate::a_rotation::NAMESPACES;
+use crate::world::{Database, World};
+
+/// Who the operator is to the apiserver.
+const SERVICE_ACCOUNT: &str = "system:serviceaccount:iamdb-system:iamdb-operator";
+
+/// Who it is to AWS.
+const IAM_USER: &str = "arn:aws:iam::123456789012:user/iamdb-operator";
+
+/// A point in time, as the places where the logs end.
+#[derive(Clone, Copy)]
+pub struct Since {
+    audit: u64,
+    aws: u64,
+    queries: [u64; 2],
+}
+
+impl Since {
+    pub fn now(world: &World) -> Self {
+        let end = |name| std::fs::metadata(world.var(name)).map_or(0, |log| log.len());
+        Self {
+            audit: end("WORLD_AUDIT_LOG"),
+            aws: end("WORLD_AWS_LOG"),
+            queries: Database::BOTH.map(|it| end(it.log())),
+        }
+    }
+
+    /// All that the operator asked the apiserver for.
+    pub fn requests(&self, world: &World) -> Vec<Value> {
+        let (lines, _) = world.log("WORLD_AUDIT_LOG", self.audit);
+        lines.into_iter().filter(|line| line["user"]["username"] == SERVICE_ACCOUNT).collect()
+    }
+
+    /// All that the operator changed outside, a line each, but for the test of the rotation. A token for a ServiceAccount changes nothing.
+    pub fn writes(&self, world: &World) -> Vec<String> {
+        let mut writes: Vec<String> = self
+            .requests(world)
+            .iter()
+            .filter(|it| is_write(it))
+            .filter(|it| !it["objectRef"]["namespace"].as_str().is_some_and(|name| name.starts_with(NAMESPACES)))
+            .map(|it| format!("{} {}", text(&it["verb"]), text(&it["requestURI"])))
+            .collect();
+        let (calls, _) = world.log("WORLD_AWS_LOG", self.aws);
+        let calls = calls.iter().filter(|it| it["principal"] == IAM_USER && it["write"] == true);
+        writes.extend(calls.map(|it| format!("{}:{}", text(&it["service"]), text(&it["action"]))));
+        for database in Database::BOTH {
+            let changes = self.statements(world, database).into_iter().filter(|it| {
+                !["SELECT ", "SET SESSION ", "SET NAMES "].iter().any(|harmless| it.starts_with(harmless))
+            });
+            writes.extend(changes);
+        }
+        writes
+    }
+
+    /// All statements that the master user's sessions ran.
+    pub fn statements(&self, world: &World, database: Database) -> Vec<String> {
+        let from = Database::BOTH.iter().zip(self.queries).find(|(it, _)| **it == database).map_or(0, |(_, from)| from);
+        let (text, _) = world.text_log(database.log(), from);
+        let mut sessions = HashSet::new();
+        let mut statements = Vec::new();
+        for (session, command, argument) in text.lines().filter_map(entry) {
+            match command {
+                "Connect" if argument.starts_with("admin@") => drop(sessions.insert(session)),
+                "Connect" => drop(sessions.remove(session)),
+                "Query" | "Execute" if sessions.contains(session) => statements.push(argument.to_owned()),
+                _ => {}
+            }
+        }
+        statements
+    }
+}
+
+/// Whether a line of the audit log tells of a change.
+pub fn is_write(line: &Value) -> bool {
+    let verb = line["verb"].as_str().unwrap_or_default();
+    let is_token = line["objectRef"]["resource"] == "serviceaccounts" && line["objectRef"]["subresource"] == "token";
+    ["create", "update", "patch", "delete", "deletecollection"].contains(&verb) && !is_token
+}
+
+fn text(value: &Value) -> &str {
+    value.as_str().unwrap_or_default()
+}
+
+/// Session, command and argument of a line of a general query log. MySQL writes the time on each line, MariaDB once a second.
+fn entry(line: &str) -> Option<(&str, &str, &str)> {
+    let (head, argument) = line.rsplit_once('\t').filter(|(head, _)| head.contains('\t'))?;
+    let (session, command) = head.rsplit_once('\t')?.1.trim_start().split_once(' ')?;
+    session.bytes().all(|digit| digit.is_ascii_digit()).then_some((session, command, argument))
+}
