@@ -33,6 +33,7 @@ mod grants;
 mod identities;
 mod lifecycle;
 mod policies;
+mod quiet;
 mod servers;
 mod tenancy;
 mod tokens;
