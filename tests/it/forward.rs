@@ -27,9 +27,21 @@ pub struct Met {
 impl Rule {
     /// Arms a rule for the `nth` request on, to whatever target, that matches a regular expression, and for `times` of them (0: all).
     pub fn arm(world: &'static World, action: &str, pattern: &str, nth: u32, times: u32) -> Self {
-        let rule = json!({"target": "*", "match": pattern, "action": action, "nth": nth, "times": times});
-        let answer = ask(world, "POST", "/rules", Some(&rule)).expect("a rule");
-        Self { world, id: answer["id"].to_string().trim_matches('"').to_owned() }
+        Self::new(world, &json!({"target": "*", "match": pattern, "action": action, "nth": nth, "times": times}))
+    }
+
+    /// Arms a rule that answers all requests to a target that match, in its stead.
+    pub fn answer(world: &'static World, target: &str, pattern: &str, answer: &Value) -> Self {
+        let mut rule = json!({"target": target, "match": pattern, "action": "answer", "nth": 1, "times": 0});
+        for (key, value) in answer.as_object().into_iter().flatten() {
+            rule[key] = value.clone();
+        }
+        Self::new(world, &rule)
+    }
+
+    fn new(world: &'static World, rule: &Value) -> Self {
+        let answer = ask(world, "POST", "/rules", Some(rule)).expect("a rule");
+        Self { world, id: answer["id"].as_str().expect("an id").to_owned() }
     }
 
     /// What it has met by now.

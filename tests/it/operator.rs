@@ -25,6 +25,11 @@ impl Operator {
     pub fn start(&self) {
         self.world.control(&["operator", "--no-build"]);
     }
+
+    /// Starts it anew with another log level.
+    pub fn start_at(&self, level: &str) {
+        self.world.control(&["operator", "--no-build", "--log", level]);
+    }
 }
 
 impl Drop for Operator {
