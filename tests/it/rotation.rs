@@ -7,7 +7,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use futures::StreamExt;
-use futures::future::join_all;
+use futures::future::{self, join_all};
 use iamdb::api::{DbAuthToken, EXPIRES_AT_ANNOTATION, EXPIRES_AT_LABEL, ISSUED_AT_ANNOTATION, IamDbUser};
 use jiff::{SignedDuration, Timestamp};
 use k8s_openapi::api::core::v1::Secret;
@@ -122,14 +122,14 @@ async fn make_all(tenant: &Tenant) {
     }
     for key in 0..KEYS {
         tenant.user_ready(&user_name(key)).await;
-        join_all((0..SECRETS).map(async |secret| tenant.token_ready(&token_name(key, secret)).await)).await;
+        join_all((0..SECRETS).map(|secret| async move { tenant.token_ready(&token_name(key, secret)).await })).await;
     }
 }
 
 /// Records every version of every Secret.
 async fn watch(secrets: kube::Api<Secret>, record: Record) {
     let changes = watcher(secrets, watcher::Config::default()).default_backoff().applied_objects();
-    let changes = changes.filter_map(async |secret: watcher::Result<Secret>| secret.ok());
+    let changes = changes.filter_map(|secret| future::ready(secret.ok()));
     let mut changes = std::pin::pin!(changes);
     while let Some(secret) = changes.next().await {
         let version = version(&secret);

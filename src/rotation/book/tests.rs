@@ -103,6 +103,20 @@ fn all_secrets_of_a_key_are_written_in_one_turn() {
 }
 
 #[test]
+fn orders_that_are_due_when_they_are_placed_one_by_one_share_one_signing() {
+    let mut book = Book::default();
+    book.place("a", order("app", "a"), Some((meta(1), published(300))));
+    let turn = book.begin(at(0)).unwrap();
+    book.place("b", order("app", "b"), Some((meta(1), published(300))));
+    write_all(&mut book, turn, 0, 2);
+    let turn = book.begin(at(1)).unwrap();
+    assert_eq!((uids(&turn), turn.token.is_some()), (vec!["b"], true), "what was just written is not written again");
+    write_all(&mut book, turn, 1, 3);
+    assert_eq!(book.progress("a"), book.progress("b"));
+    assert!(book.begin(at(2)).is_none());
+}
+
+#[test]
 fn a_newcomer_takes_the_current_token_while_it_lives_long_enough() {
     let mut book = Book::default();
     book.place("a", order("app", "a"), None);
