@@ -163,7 +163,8 @@ pub struct SecretTemplate {
     /// Files beside the binding's own keys.
     #[serde(default = "default_formats")]
     #[schemars(length(min = 1, max = 8))]
-    #[x_kube(merge_strategy = ListMerge::Set)]
+    // Not a set: server-side apply would add to the default instead of replacing it.
+    #[x_kube(merge_strategy = ListMerge::Atomic)]
     pub formats: Vec<Format>,
     /// Where pods mount the Secret: written where a file must name the CA file.
     /// Default: `/var/run/secrets/iamdb.dev/<secret name>`.

@@ -345,7 +345,8 @@ pub struct TenancyRule {
     /// Host patterns that accounts may have, compared literally.
     #[serde(default = "any_host")]
     #[schemars(length(max = 64), inner(length(min = 1, max = 255)))]
-    #[x_kube(merge_strategy = ListMerge::Set)]
+    // Not a set: server-side apply would add to the default instead of replacing it.
+    #[x_kube(merge_strategy = ListMerge::Atomic)]
     pub hosts: Vec<String>,
     /// ARN patterns of the principals that policies may be attached to; `*` does not match `/`.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]

@@ -38,7 +38,8 @@ pub struct IamDbUserSpec {
     /// Host patterns; one account is made for each.
     #[serde(default = "any_host")]
     #[schemars(length(min = 1, max = 16), inner(length(min = 1, max = 255), regex(pattern = r"^[a-z0-9.:/_%-]+$")))]
-    #[x_kube(merge_strategy = ListMerge::Set)]
+    // Not a set: server-side apply would add to the default instead of replacing it.
+    #[x_kube(merge_strategy = ListMerge::Atomic)]
     pub hosts: Vec<String>,
     /// Exactly the grants that the account shall have.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
