@@ -18,7 +18,7 @@ use tokio_util::sync::CancellationToken;
 use crate::adapters::aws::Aws;
 use crate::adapters::mysql::{AdminRights, Deadlines, MySqlDatabases, UnquotableName, admin_sql};
 use crate::api;
-use crate::controllers::{Bundles, Context, Entitlements, Feeds, Settings, run_all};
+use crate::controllers::{Bundles, Context, Entitlements, Feeds, Refusals, Settings, run_all};
 use crate::domain::engine::Engine;
 use crate::domain::names::{DatabaseName, Username};
 use crate::domain::privilege::Privilege;
@@ -128,6 +128,7 @@ async fn compose(
         own_identity: Arc::new(aws.own_identity()),
         databases: Arc::new(MySqlDatabases::new(Deadlines::default(), allow_loopback_databases)),
         policies: Arc::new(aws.policies()),
+        refusals: Refusals::default(),
         bundles: Bundles::default(),
         entitlements: Entitlements::default(),
         engine,

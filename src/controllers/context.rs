@@ -9,6 +9,7 @@ use kube::runtime::events::Recorder;
 
 use super::bundles::Bundles;
 use super::iam_db_user::Entitlements;
+use super::refusals::Refusals;
 use crate::api::{DbAuthToken, DbServer, IamDbUser};
 use crate::k8s::feed::Feed;
 use crate::ports::{AdminSecrets, Clock, Databases, Instances, OwnIdentity, Policies};
@@ -66,6 +67,8 @@ pub struct Context {
     pub databases: Arc<dyn Databases>,
     /// IAM.
     pub policies: Arc<dyn Policies>,
+    /// Since when objects are refused.
+    pub refusals: Refusals,
     /// CA bundles that were read.
     pub bundles: Bundles,
     /// Who may connect as whom, as far as this process has worked it out.

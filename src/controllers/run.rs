@@ -1,7 +1,7 @@
 //! Runs the controllers: what wakes each, how many at once, and what failure waits for.
 
-use std::collections::HashMap;
 use std::collections::hash_map::DefaultHasher;
+use std::collections::{HashMap, HashSet};
 use std::fmt::Debug;
 use std::hash::{Hash, Hasher};
 use std::sync::Arc;
@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 use futures::{Stream, StreamExt, future, stream};
 use k8s_openapi::api::core::v1::{ConfigMap, Namespace};
 use kube::runtime::controller::{Action, Config, Controller};
-use kube::runtime::reflector::ObjectRef;
+use kube::runtime::reflector::{ObjectRef, Store};
 use kube::{Resource, ResourceExt};
 use serde::de::DeserializeOwned;
 use tokio_util::sync::CancellationToken;
@@ -18,8 +18,9 @@ use tokio_util::sync::CancellationToken;
 use super::context::Context;
 use super::problem::{Problem, Retry};
 use super::{db_auth_token, db_server, iam_db_user};
-use crate::api::{DbAuthToken, DbServer, GROUP, IamDbUser};
+use crate::api::{ConditionType, DbAuthToken, DbServer, GROUP, IamDbUser, Reason};
 use crate::k8s::backoff::Backoffs;
+use crate::k8s::conditions;
 use crate::k8s::feed::{Change, Feed};
 
 /// Objects of a kind that are reconciled at the same time.
@@ -41,51 +42,10 @@ pub async fn run_all(
     stop: CancellationToken,
 ) {
     let feeds = &context.feeds;
-    let server_wakes = stream::select(
-        config_map_wakes(&context),
-        related(&feeds.users, own_state, |user: &IamDbUser| vec![ObjectRef::new(&user.spec.server_ref.name)]),
-    );
-    let user_wakes = stream::select(
-        related(&feeds.servers, db_server::fingerprint, {
-            let users = feeds.users.store().clone();
-            move |server: &DbServer| {
-                let name = server.name_any();
-                refs(&users.state_filter(|user| user.spec.server_ref.name == name))
-            }
-        }),
-        related(&feeds.namespaces, labels, {
-            let users = feeds.users.store().clone();
-            move |namespace: &Namespace| {
-                let name = namespace.name_any();
-                refs(&users.state_filter(|user| user.namespace().as_deref() == Some(&name)))
-            }
-        }),
-    );
-    let token_wakes = stream::select_all([
-        related(
-            &feeds.users,
-            own_state,
-            token_index(&context, |user: &IamDbUser, token| {
-                token.spec.user_ref.name == user.name_any() && token.namespace() == user.namespace()
-            }),
-        )
-        .boxed(),
-        related(&feeds.servers, db_server::fingerprint, all_tokens(&context)).boxed(),
-        related(
-            &feeds.namespaces,
-            labels,
-            token_index(&context, |namespace: &Namespace, token| {
-                token.namespace().as_deref() == Some(&namespace.name_any())
-            }),
-        )
-        .boxed(),
-        related(&feeds.config_maps, content, all_tokens(&context)).boxed(),
-        token_news(&context, news).boxed(),
-    ]);
     future::join4(
-        run::<DbServer, _>(&feeds.servers, server_wakes, db_server::reconcile, &context, &stop),
-        run::<IamDbUser, _>(&feeds.users, user_wakes, iam_db_user::reconcile, &context, &stop),
-        run::<DbAuthToken, _>(&feeds.tokens, token_wakes, db_auth_token::reconcile, &context, &stop),
+        run::<DbServer, _>(&feeds.servers, server_wakes(&context), db_server::reconcile, &context, &stop),
+        run::<IamDbUser, _>(&feeds.users, user_wakes(&context), iam_db_user::reconcile, &context, &stop),
+        run::<DbAuthToken, _>(&feeds.tokens, token_wakes(&context, news), db_auth_token::reconcile, &context, &stop),
         db_auth_token::withdraw_deleted(&context, &stop),
     )
     .await;
@@ -225,33 +185,106 @@ fn refs<K: Resource<DynamicType = ()>>(objects: &[Arc<K>]) -> Vec<ObjectRef<K>> 
     objects.iter().map(|object| ObjectRef::from_obj(object.as_ref())).collect()
 }
 
-fn token_index<K: 'static>(
+/// A DbServer looks at its CA, and, while it is to go, at its users.
+fn server_wakes(context: &Context) -> impl Stream<Item = ObjectRef<DbServer>> + Send + 'static {
+    let (feeds, servers) = (&context.feeds, context.feeds.servers.store().clone());
+    let of_users = related(&feeds.users, own_state, {
+        let servers = servers.clone();
+        move |user: &IamDbUser| {
+            let server = servers.get(&ObjectRef::new(&user.spec.server_ref.name));
+            let is_going = server.filter(|server| server.metadata.deletion_timestamp.is_some());
+            is_going.map(|server| ObjectRef::from_obj(server.as_ref())).into_iter().collect()
+        }
+    });
+    let of_config_maps = related(&feeds.config_maps, content, move |config_map| {
+        refs(&servers.state_filter(|server| takes_ca_from(server, config_map)))
+    });
+    stream::select(of_users, of_config_maps)
+}
+
+/// An IamDbUser looks at its DbServer and that one's CA, and at the labels of its namespace.
+fn user_wakes(context: &Context) -> impl Stream<Item = ObjectRef<IamDbUser>> + Send + 'static {
+    let feeds = &context.feeds;
+    let (servers, users) = (feeds.servers.store().clone(), feeds.users.store().clone());
+    let of_servers = related(&feeds.servers, db_server::fingerprint, {
+        let users = users.clone();
+        move |server: &DbServer| users_of(&users, std::slice::from_ref(&server.name_any()))
+    });
+    let of_config_maps = related(&feeds.config_maps, content, {
+        let users = users.clone();
+        move |config_map| users_of(&users, &servers_with_ca(&servers, config_map))
+    });
+    let of_namespaces = related(&feeds.namespaces, labels, move |namespace: &Namespace| {
+        let name = namespace.name_any();
+        refs(&users.state_filter(|user| user.namespace().as_deref() == Some(&name)))
+    });
+    stream::select(of_servers, stream::select(of_config_maps, of_namespaces))
+}
+
+/// A DbAuthToken looks at its IamDbUser, that one's DbServer and its CA, at the labels of its namespace, and at how its rotation goes.
+fn token_wakes(
     context: &Context,
-    belongs: fn(&K, &DbAuthToken) -> bool,
-) -> impl Fn(&K) -> Vec<ObjectRef<DbAuthToken>> + Send + 'static {
-    let tokens = context.feeds.tokens.store().clone();
-    move |object| refs(&tokens.state_filter(|token| belongs(object, token)))
-}
-
-fn all_tokens<K: 'static>(context: &Context) -> impl Fn(&K) -> Vec<ObjectRef<DbAuthToken>> + Send + 'static {
-    token_index(context, |_, _| true)
-}
-
-fn config_map_wakes(context: &Context) -> impl Stream<Item = ObjectRef<DbServer>> + Send + 'static {
-    let servers = context.feeds.servers.store().clone();
-    related(&context.feeds.config_maps, content, move |config_map: &ConfigMap| {
-        let name = config_map.name_any();
-        refs(&servers.state_filter(|server| server.spec.ca.config_map.as_ref().is_some_and(|it| it.name == name)))
-    })
-}
-
-fn token_news<N>(context: &Context, news: N) -> impl Stream<Item = ObjectRef<DbAuthToken>> + Send + use<N>
-where
-    N: Stream<Item = String> + Send + 'static,
-{
-    let tokens = context.feeds.tokens.store().clone();
-    news.flat_map(move |uid| {
+    news: impl Stream<Item = String> + Send + 'static,
+) -> impl Stream<Item = ObjectRef<DbAuthToken>> + Send + 'static {
+    let feeds = &context.feeds;
+    let (servers, users) = (feeds.servers.store().clone(), feeds.users.store().clone());
+    let tokens = feeds.tokens.store().clone();
+    let of_users = related(&feeds.users, admission_state, {
+        let tokens = tokens.clone();
+        move |user: &IamDbUser| tokens_of(&tokens, &[ObjectRef::from_obj(user)])
+    });
+    let of_servers = related(&feeds.servers, db_server::fingerprint, {
+        let (users, tokens) = (users.clone(), tokens.clone());
+        move |server: &DbServer| tokens_of(&tokens, &users_of(&users, std::slice::from_ref(&server.name_any())))
+    });
+    let of_config_maps = related(&feeds.config_maps, content, {
+        let tokens = tokens.clone();
+        move |config_map| tokens_of(&tokens, &users_of(&users, &servers_with_ca(&servers, config_map)))
+    });
+    let of_namespaces = related(&feeds.namespaces, labels, {
+        let tokens = tokens.clone();
+        move |namespace: &Namespace| {
+            let name = namespace.name_any();
+            refs(&tokens.state_filter(|token| token.namespace().as_deref() == Some(&name)))
+        }
+    });
+    let of_rotation = news.flat_map(move |uid| {
         let found = tokens.find(|token| token.uid().as_deref() == Some(&uid));
         stream::iter(found.map(|token| ObjectRef::from_obj(token.as_ref())))
-    })
+    });
+    stream::select_all([
+        of_users.boxed(),
+        of_servers.boxed(),
+        of_config_maps.boxed(),
+        of_namespaces.boxed(),
+        of_rotation.boxed(),
+    ])
+}
+
+/// What tokens read of a user: what it asks for, and whether a rule admits it.
+fn admission_state(user: &IamDbUser) -> u64 {
+    let conditions = user.status.as_ref().map(|status| status.conditions.as_slice()).unwrap_or_default();
+    let reason = conditions::reason(conditions, ConditionType::Ready.as_str());
+    digest(&(own_state(user), reason == Some(Reason::NotAllowed.as_str())))
+}
+
+fn takes_ca_from(server: &DbServer, config_map: &ConfigMap) -> bool {
+    server.spec.ca.config_map.as_ref().is_some_and(|it| it.name == config_map.name_any())
+}
+
+fn servers_with_ca(servers: &Store<DbServer>, config_map: &ConfigMap) -> Vec<String> {
+    let found = servers.state_filter(|server| takes_ca_from(server, config_map));
+    found.iter().map(|server| server.name_any()).collect()
+}
+
+fn users_of(users: &Store<IamDbUser>, servers: &[String]) -> Vec<ObjectRef<IamDbUser>> {
+    refs(&users.state_filter(|user| servers.contains(&user.spec.server_ref.name)))
+}
+
+fn tokens_of(tokens: &Store<DbAuthToken>, users: &[ObjectRef<IamDbUser>]) -> Vec<ObjectRef<DbAuthToken>> {
+    let wanted: HashSet<(Option<&str>, &str)> =
+        users.iter().map(|user| (user.namespace.as_deref(), user.name.as_str())).collect();
+    refs(&tokens.state_filter(|token| {
+        wanted.contains(&(token.metadata.namespace.as_deref(), token.spec.user_ref.name.as_str()))
+    }))
 }

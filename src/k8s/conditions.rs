@@ -63,12 +63,6 @@ pub fn is_true(conditions: &[Condition], kind: &str) -> bool {
     conditions.iter().any(|condition| condition.type_ == kind && condition.status == "True")
 }
 
-/// Since when a condition is what it is, if it is there and has this reason.
-#[must_use]
-pub fn since(conditions: &[Condition], kind: &str, reason: &str) -> Option<Timestamp> {
-    conditions.iter().find(|it| it.type_ == kind && it.reason == reason).map(|it| it.last_transition_time.0)
-}
-
 /// The reason of a condition, if it is there.
 #[must_use]
 pub fn reason<'c>(conditions: &'c [Condition], kind: &str) -> Option<&'c str> {

@@ -102,6 +102,13 @@ where
     }
 }
 
+/// One life of a name: an object that was deleted and made again is another.
+type Life<K> = (ObjectRef<K>, Option<String>);
+
+fn life<K: Resource<DynamicType = ()>>(object: &K) -> Life<K> {
+    (ObjectRef::from_obj(object), object.meta().uid.clone())
+}
+
 fn stream<T: Send>(receiver: UnboundedReceiver<T>) -> impl Stream<Item = T> + Send {
     futures::stream::unfold(receiver, |mut receiver| async move { receiver.recv().await.map(|item| (item, receiver)) })
 }
@@ -115,7 +122,7 @@ async fn fill<K>(
     K: Resource<DynamicType = ()> + Clone + Debug + Send + Sync + 'static,
     ObjectRef<K>: Eq + Hash,
 {
-    let mut listed: HashSet<ObjectRef<K>> = HashSet::new();
+    let mut listed: HashSet<Life<K>> = HashSet::new();
     let mut events = std::pin::pin!(events);
     while let Some(event) = events.next().await {
         let event = match event {
@@ -134,11 +141,11 @@ async fn fill<K>(
             }
             watcher::Event::InitApply(object) => {
                 // Objects of a list enter the store when the list is complete; so do their changes.
-                listed.insert(ObjectRef::from_obj(object));
+                listed.insert(life(object));
                 Vec::new()
             }
             watcher::Event::InitDone => {
-                let gone = store.state_filter(|object| !listed.contains(&ObjectRef::from_obj(object)));
+                let gone = store.state_filter(|object| !listed.contains(&life(object)));
                 gone.into_iter().map(Change::Deleted).collect()
             }
         };

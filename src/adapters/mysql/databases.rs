@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 use std::net::IpAddr;
 use std::sync::{Arc, Mutex, PoisonError};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use async_trait::async_trait;
 use sqlx::ConnectOptions as _;
@@ -44,7 +44,27 @@ pub struct MySqlDatabases {
     deadlines: Deadlines,
     allow_loopback: bool,
     /// Whose turn it is, by server. Entries that nobody holds are swept when the next is asked for.
-    turns: Mutex<HashMap<Endpoint, Arc<sync::Mutex<()>>>>,
+    turns: Mutex<HashMap<Endpoint, Arc<sync::Mutex<Turn>>>>,
+}
+
+/// A server's one session at a time. It remembers who found the server unreachable and when: whoever waited for that turn gets the same answer
+/// at once, or a silent server would hold up as many callers as have work for it, one deadline after the other.
+#[derive(Debug, Default)]
+pub(super) struct Turn {
+    unreachable: Option<(Instant, Fault)>,
+}
+
+impl Turn {
+    /// The answer for a caller that has waited since `asked`, if there is one already.
+    fn answer(&self, asked: Instant) -> Option<Fault> {
+        self.unreachable.as_ref().filter(|(at, _)| *at >= asked).map(|(_, fault)| fault.clone())
+    }
+
+    fn remember(&mut self, fault: &Fault) {
+        if fault.kind == FaultKind::Unreachable {
+            self.unreachable = Some((Instant::now(), fault.clone()));
+        }
+    }
 }
 
 impl MySqlDatabases {
@@ -54,7 +74,7 @@ impl MySqlDatabases {
         Self { deadlines, allow_loopback, turns: Mutex::default() }
     }
 
-    async fn turn(&self, endpoint: &Endpoint) -> OwnedMutexGuard<()> {
+    async fn turn(&self, endpoint: &Endpoint) -> OwnedMutexGuard<Turn> {
         let turn = {
             let mut turns = self.turns.lock().unwrap_or_else(PoisonError::into_inner);
             turns.retain(|_, turn| Arc::strong_count(turn) > 1);
@@ -95,10 +115,14 @@ impl MySqlDatabases {
 #[async_trait]
 impl Databases for MySqlDatabases {
     async fn open(&self, target: &AdminTarget) -> Result<(ServerFacts, Box<dyn AdminSession>), Fault> {
-        let turn = self.turn(&target.endpoint).await;
-        let connection = time::timeout(self.deadlines.connect, self.connect(target))
-            .await
-            .map_err(|_| classify::timeout("log in to the database"))??;
+        let asked = Instant::now();
+        let mut turn = self.turn(&target.endpoint).await;
+        if let Some(fault) = turn.answer(asked) {
+            return Err(fault);
+        }
+        let connected = time::timeout(self.deadlines.connect, self.connect(target)).await;
+        let connected = connected.unwrap_or_else(|_| Err(classify::timeout("log in to the database")));
+        let connection = connected.inspect_err(|fault| turn.remember(fault))?;
         let (facts, session) = Session::begin(connection, self.deadlines, turn).await?;
         Ok((facts, Box::new(session)))
     }
@@ -152,6 +176,20 @@ mod tests {
         assert!(time::timeout(patience, databases.turn(&endpoint("b"))).await.is_ok());
         drop(first);
         assert!(time::timeout(patience, databases.turn(&endpoint("a"))).await.is_ok());
+    }
+
+    #[test]
+    fn whoever_waited_for_a_server_that_is_unreachable_gets_that_answer() {
+        let mut turn = Turn::default();
+        let asked = Instant::now();
+        assert_eq!(turn.answer(asked), None);
+        turn.remember(&Fault::new(FaultKind::Denied, "log in"));
+        assert_eq!(turn.answer(asked), None, "a refusal is for one login, not for the server");
+        let fault = Fault::new(FaultKind::Unreachable, "log in");
+        turn.remember(&fault);
+        assert_eq!(turn.answer(asked), Some(fault));
+        std::thread::sleep(Duration::from_millis(2));
+        assert_eq!(turn.answer(Instant::now()), None, "who asks afterwards tries anew");
     }
 
     #[tokio::test]

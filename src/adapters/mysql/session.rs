@@ -8,7 +8,7 @@ use tokio::time;
 
 use super::catalogue;
 use super::classify::{self, Phase};
-use super::databases::Deadlines;
+use super::databases::{Deadlines, Turn};
 use super::sql::{self, Statement, Unquotable};
 use crate::domain::account::{AccountStep, ObservedUser};
 use crate::domain::engine::{Engine, ServerFacts};
@@ -25,7 +25,7 @@ pub(super) struct Session {
     engine: Engine,
     has_ledger: bool,
     /// Held as long as the session: the next one for this server waits for it. Fields are dropped in order, the link first.
-    _turn: OwnedMutexGuard<()>,
+    _turn: OwnedMutexGuard<Turn>,
 }
 
 impl Session {
@@ -33,7 +33,7 @@ impl Session {
     pub(super) async fn begin(
         connection: MySqlConnection,
         deadlines: Deadlines,
-        turn: OwnedMutexGuard<()>,
+        turn: OwnedMutexGuard<Turn>,
     ) -> Result<(ServerFacts, Self), Fault> {
         let mut link = Link { connection: Some(connection), deadlines };
         let greeting = catalogue::greeting("read the server's settings", &link.row(sql::facts()).await?)?;

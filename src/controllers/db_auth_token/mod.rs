@@ -11,16 +11,19 @@ use futures::{StreamExt, future};
 use kube::ResourceExt;
 use kube::api::Api;
 use kube::runtime::controller::Action;
+use kube::runtime::reflector::ObjectRef;
 use tokio_util::sync::CancellationToken;
 
 use super::context::Context;
 use super::problem::{Problem, Retry};
 use super::run::Outcome;
-use crate::api::{ConditionType, DbAuthToken, Reason};
+use crate::api::{DbAuthToken, Reason};
 use crate::domain::schedule::{self, Withdrawal};
-use crate::k8s::conditions;
 use crate::k8s::feed::Change;
 use crate::rotation::Progress;
+
+/// Resyncs between two looks at a token that is well: each reads a ServiceAccount, and rotation must not cost reads.
+const SELDOM: u32 = 12;
 
 pub(super) async fn reconcile(object: Arc<DbAuthToken>, context: Arc<Context>) -> Outcome {
     let api = Api::<DbAuthToken>::namespaced(context.client.clone(), &object.namespace().unwrap_or_default());
@@ -36,20 +39,32 @@ pub(super) async fn reconcile(object: Arc<DbAuthToken>, context: Arc<Context>) -
     };
     match order {
         Ok(order) => {
+            context.refusals.over(&uid);
             context.engine.place(&uid, order.clone());
+            // The object may have gone while it was looked at. The store knows before the deletion is told.
+            if !is_there(&object, &context) {
+                context.engine.withdraw(&uid);
+                return Ok(Action::await_change());
+            }
             let progress = context.engine.progress(&uid).unwrap_or_default();
             status::write(&api, &object, &status::Findings::of(&order, &progress, context.clock.now()), &context)
                 .await?;
-            Ok(next_look(&progress, &context))
+            Ok(next_look(&object, &progress, &context))
         }
         Err(problem) => withhold(&api, &object, problem, &context).await,
     }
 }
 
+fn is_there(object: &DbAuthToken, context: &Context) -> bool {
+    let now = context.feeds.tokens.store().get(&ObjectRef::from_obj(object));
+    now.is_some_and(|now| now.metadata.uid == object.metadata.uid && now.metadata.deletion_timestamp.is_none())
+}
+
 /// Rotation tells of itself when something changes; only the passing of time must be looked for: failure becomes an alarm, and an alarm an expiry.
-fn next_look(progress: &Progress, context: &Context) -> Action {
+/// All else is seldom: a ServiceAccount that names another role while the old one still works, a status that a lagging watch hid.
+fn next_look(object: &DbAuthToken, progress: &Progress, context: &Context) -> Action {
     let (Some(expires_at), Some(_)) = (progress.expires_at, &progress.problem) else {
-        return Action::await_change();
+        return Action::requeue(context.resync_after(&object.uid().unwrap_or_default()) * SELDOM);
     };
     let now = context.clock.now();
     let alarm = schedule::until(schedule::minus(expires_at, schedule::ALARM), now);
@@ -84,10 +99,8 @@ fn refused_for(object: &DbAuthToken, problem: &Problem, context: &Context) -> Wi
     if problem.reason != Reason::NotAllowed || context.engine.progress(&object.uid().unwrap_or_default()).is_none() {
         return Withdrawal::Connecting;
     }
-    let conditions = object.status.as_ref().map(|status| status.conditions.as_slice()).unwrap_or_default();
     let now = context.clock.now();
-    let kind = ConditionType::Ready.as_str();
-    schedule::withdrawal(conditions::since(conditions, kind, Reason::NotAllowed.as_str()).unwrap_or(now), now)
+    schedule::withdrawal(context.refusals.since(&object.uid().unwrap_or_default(), now), now)
 }
 
 /// Takes the orders of deleted objects off the engine: there is no finalizer that would wake a reconciliation.
@@ -96,7 +109,9 @@ pub(super) async fn withdraw_deleted(context: &Context, stop: &CancellationToken
     changes
         .for_each(|change| {
             if let Change::Deleted(object) = change {
-                context.engine.withdraw(&object.uid().unwrap_or_default());
+                let uid = object.uid().unwrap_or_default();
+                context.engine.withdraw(&uid);
+                context.refusals.over(&uid);
             }
             future::ready(())
         })

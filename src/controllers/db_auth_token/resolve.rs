@@ -3,7 +3,7 @@
 use kube::ResourceExt;
 use kube::runtime::reflector::ObjectRef;
 
-use crate::api::{DbAuthToken, EndpointType, IamDbUser, IdentityType, Reason};
+use crate::api::{ConditionType, DbAuthToken, EndpointType, IamDbUser, IdentityType, Reason};
 use crate::controllers::context::Context;
 use crate::controllers::iam_db_user::role_of_service_account;
 use crate::controllers::problem::Problem;
@@ -11,6 +11,7 @@ use crate::controllers::server::{self, Server};
 use crate::domain::arn::Principal;
 use crate::domain::ca::Bundle;
 use crate::domain::tenancy::Rule;
+use crate::k8s::conditions;
 use crate::rotation::Identity;
 
 /// What there is to decide with.
@@ -44,6 +45,17 @@ fn user(object: &DbAuthToken, namespace: &str, context: &Context) -> Result<std:
     })?;
     if user.metadata.deletion_timestamp.is_some() {
         return Err(Problem::of_spec(Reason::UserGone, format!("IamDbUser {name} is being deleted")));
+    }
+    // What no rule admits of the user, grants and principals included, no rule admits of its tokens.
+    let status = user.status.as_ref().filter(|status| status.observed_generation == user.metadata.generation);
+    let refusal = status.filter(|status| {
+        conditions::reason(&status.conditions, ConditionType::Ready.as_str()) == Some(Reason::NotAllowed.as_str())
+    });
+    if refusal.is_some() {
+        return Err(Problem::of_spec(
+            Reason::NotAllowed,
+            format!("IamDbUser {name} is not admitted; see its conditions"),
+        ));
     }
     Ok(user)
 }

@@ -16,19 +16,24 @@ use crate::controllers::run::Outcome;
 use crate::domain::schedule;
 use crate::k8s::status::call;
 
+/// How soon a Secret that is not there is looked for again: longer than any write takes, and well within a minute.
+const LOOK_AGAIN: Duration = Duration::from_secs(30);
+
 /// Deletes the Secret: at once when its user is gone, else when its last token has run out, since what was allowed when it was signed was allowed.
 pub(super) async fn retire(object: &DbAuthToken, reason: Reason, context: &Context) -> Outcome {
     let namespace = object.namespace().unwrap_or_default();
     let name = &object.spec.secret.name;
     let reference = ObjectRef::<PartialObjectMeta<Secret>>::new(name).within(&namespace);
+    // It may be on its way: a write that was under way when its order was withdrawn, or a watch that lags.
     let Some(secret) = context.feeds.secrets.store().get(&reference) else {
-        return Ok(Action::await_change());
+        return Ok(Action::requeue(LOOK_AGAIN));
     };
     if secret.labels().get(OWNER_UID_LABEL) != object.uid().as_ref() {
         return Ok(Action::await_change()); // not ours
     }
     let left = time_left(&secret, context);
-    if reason != Reason::UserGone && !left.is_zero() {
+    let user_is_gone = matches!(reason, Reason::UserGone | Reason::UserRefNotFound);
+    if !user_is_gone && !left.is_zero() {
         return Ok(Action::requeue(left));
     }
     let api = Api::<Secret>::namespaced(context.client.clone(), &namespace);
@@ -37,7 +42,7 @@ pub(super) async fn retire(object: &DbAuthToken, reason: Reason, context: &Conte
     match call("delete Secret", api.delete(name, &parameters)).await {
         Ok(_) => {
             tracing::info!(namespace, secret = name, %reason, "token Secret deleted");
-            Ok(Action::await_change())
+            Ok(Action::requeue(LOOK_AGAIN))
         }
         Err(error) if error.code() == Some(404) => Ok(Action::await_change()),
         Err(error) => Err(Problem::from(error)),

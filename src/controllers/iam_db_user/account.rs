@@ -1,10 +1,14 @@
 //! Brings the accounts of an IamDbUser to what they shall be, in one session of the administrator.
 
+use kube::ResourceExt;
+
+use super::desired;
 use super::resolve::Inputs;
-use crate::api::Reason;
+use crate::api::{IamDbUser, Reason, Scope};
 use crate::controllers::context::Context;
 use crate::controllers::db_server::admin_target;
 use crate::controllers::problem::Problem;
+use crate::controllers::server::{self, Server};
 use crate::domain::account::{AccountStep, DesiredUser, plan};
 use crate::domain::engine::ServerFacts;
 use crate::ports::{AdminSession, Fault, FaultKind};
@@ -28,11 +32,36 @@ impl Converged {
     const fn failed(problem: Problem) -> Self {
         Self { account: Err(problem), grants: None }
     }
+}
 
-    /// Somebody else makes the account: it is taken for granted.
-    pub(super) const fn external() -> Self {
-        Self { account: Ok(Maker::Other), grants: Some(Ok(Maker::Other)) }
+/// Somebody else makes the account: it is taken for granted, unless that somebody is another object here. Its owner alone says who may use it.
+pub(super) fn external(object: &IamDbUser, server: &Server, context: &Context) -> Converged {
+    let store = context.feeds.users.store();
+    let owner = store.find(|other| {
+        other.metadata.uid != object.metadata.uid
+            && other.spec.username == object.spec.username
+            && desired::management(other).is_ok_and(|managed| managed.account)
+            && reaches(object.spec.scope, server, other, context)
+    });
+    match owner {
+        Some(owner) => {
+            let (namespace, name) = (owner.namespace().unwrap_or_default(), owner.name_any());
+            let message = format!("the account {} is managed by IamDbUser {namespace}/{name}", object.spec.username);
+            Converged::failed(Problem::standing(Reason::Conflict, message))
+        }
+        None => Converged { account: Ok(Maker::Other), grants: Some(Ok(Maker::Other)) },
     }
+}
+
+/// Whether a policy of this scope on `server` would also open the account of `other`.
+fn reaches(scope: Scope, server: &Server, other: &IamDbUser, context: &Context) -> bool {
+    let found = server::find(context, &other.spec.server_ref.name).ok();
+    let theirs = found.and_then(|found| Server::of(&found));
+    theirs.is_some_and(|theirs| {
+        theirs.resource_id == server.resource_id
+            || (scope == Scope::AccountRegion
+                && (&theirs.account_id, &theirs.region) == (&server.account_id, &server.region))
+    })
 }
 
 /// Observes, plans and applies.
@@ -80,27 +109,36 @@ async fn in_session(
         Err(refusal) => return Converged::failed(refusal.into()),
     };
     match apply(desired, &steps, session).await {
-        Ok(()) => Converged { account: Ok(Maker::Operator), grants: Some(Ok(Maker::Operator)) },
-        Err((step, fault)) if step.is_grant() => {
+        Ok(None) => Converged { account: Ok(Maker::Operator), grants: Some(Ok(Maker::Operator)) },
+        Ok(Some(fault)) => {
             let is_missing = fault.kind == FaultKind::Missing;
             let problem = Problem::from(fault);
             let problem = if is_missing { problem.because(Reason::ObjectMissing) } else { problem };
             Converged { account: Ok(Maker::Operator), grants: Some(Err(problem)) }
         }
-        Err((_, fault)) => Converged::failed(fault.into()),
+        Err(fault) => Converged::failed(fault.into()),
     }
 }
 
-async fn apply<'s>(
+/// Applies the steps. A grant that the server refuses (its table may be gone) holds up no other step, above all no REVOKE: the first such refusal is
+/// told at the end.
+async fn apply(
     desired: &DesiredUser,
-    steps: &'s [AccountStep],
+    steps: &[AccountStep],
     session: &mut dyn AdminSession,
-) -> Result<(), (&'s AccountStep, Fault)> {
+) -> Result<Option<Fault>, Fault> {
+    let mut first_refusal = None;
     for step in steps {
-        session.apply(&desired.username, step).await.map_err(|fault| (step, fault))?;
+        match session.apply(&desired.username, step).await {
+            Ok(()) => {}
+            Err(fault) if step.is_grant() && fault.kind != FaultKind::Unreachable => {
+                first_refusal.get_or_insert(fault);
+            }
+            Err(fault) => return Err(fault),
+        }
     }
     if !steps.is_empty() {
         tracing::info!(username = %desired.username, server = desired.owner.server, steps = steps.len(), "account changed");
     }
-    Ok(())
+    Ok(first_refusal)
 }

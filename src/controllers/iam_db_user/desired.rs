@@ -55,6 +55,23 @@ pub(super) fn management(object: &IamDbUser) -> Result<Managed, Problem> {
     Ok(Managed { account: is_managed(said.account, "account")?, policy: is_managed(said.policy, "policy")? })
 }
 
+/// Whether one tenancy rule admits all that the object asks for, as it is written and as far as its principals are known.
+pub(super) fn admitted(object: &IamDbUser, inputs: &Inputs) -> Result<(), Problem> {
+    let spec = &object.spec;
+    let known = |grant: &api::Grant| grant.privileges.iter().copied().filter_map(server::privilege).collect();
+    let request = Request {
+        username: &spec.username,
+        hosts: spec.hosts.iter().map(String::as_str).collect(),
+        grants: spec.grants.iter().map(|grant| (grant.database.as_str(), known(grant))).collect(),
+        principals: inputs.principals.iter().collect(),
+        account_region: spec.scope == Scope::AccountRegion,
+        ..Request::default()
+    };
+    admit(&inputs.rules, &request)?;
+    Ok(())
+}
+
+/// What an admitted object shall be.
 pub(super) fn user(object: &IamDbUser, inputs: &Inputs, cluster_id: &str) -> Result<Desired, Problem> {
     let own_login =
         inputs.object.spec.admin.as_ref().and_then(|admin| admin.iam.as_ref()).map(|iam| iam.username.as_str());
@@ -64,18 +81,9 @@ pub(super) fn user(object: &IamDbUser, inputs: &Inputs, cluster_id: &str) -> Res
     if object.spec.existing_user != ExistingUser::Fail {
         return Err(Problem::of_spec(Reason::NotSupportedYet, "spec.existingUser: this version knows Fail only"));
     }
-    let request = Request {
-        username: username.as_str(),
-        hosts: hosts.iter().map(HostPattern::as_str).collect(),
-        grants: grants
-            .iter()
-            .map(|(target, privileges)| (target.database().as_str(), privileges.iter().copied().collect()))
-            .collect(),
-        principals: inputs.principals.iter().collect(),
-        account_region: object.spec.scope == Scope::AccountRegion,
-        ..Request::default()
-    };
-    admit(&inputs.rules, &request)?;
+    if let Some(problem) = &inputs.unresolved {
+        return Err(problem.clone());
+    }
     let homes =
         inputs.principals.iter().map(|principal| home(principal, inputs, cluster_id)).collect::<Result<_, _>>()?;
     let resource = resource(object.spec.scope, &inputs.server, &username)?;

@@ -10,7 +10,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use kube::ResourceExt;
 
 use super::desired::{Desired, policy_home};
-use crate::api::{IamDbUser, Reason};
+use crate::api::{AttachmentState, IamDbUser, Reason};
 use crate::controllers::context::Context;
 use crate::controllers::problem::Problem;
 use crate::controllers::server::{self, Server};
@@ -67,9 +67,8 @@ impl Entitlements {
     pub(super) async fn withdraw(&self, object: &IamDbUser, context: &Context) -> Result<(), Problem> {
         let uid = object.uid().unwrap_or_default();
         let before = self.enter(&uid, Claim::default());
-        let listed = homes_in_spec(object, context);
-        let homes: HashSet<PolicyHome> =
-            before.homes.into_iter().chain(homes_in_status(object, context)).chain(listed).collect();
+        // The status says it before anything is attached, so nothing else can be.
+        let homes: HashSet<PolicyHome> = before.homes.into_iter().chain(homes_in_status(object, context)).collect();
         for home in &homes {
             match self.write(home, context).await {
                 Ok(_) => {}
@@ -146,7 +145,7 @@ impl Entitlements {
             .feeds
             .users
             .store()
-            .state_filter(|user| !claims.contains_key(&user.uid().unwrap_or_default()))
+            .state_filter(|user| !claims.contains_key(&user.uid().unwrap_or_default()) && was_attached(user, home))
             .iter()
             .filter_map(|user| resource_of(user, context))
             .collect();
@@ -181,6 +180,13 @@ impl Written {
     }
 }
 
+/// Whether the status says that this user's account was allowed to the principal: only then has it something there to keep.
+fn was_attached(user: &IamDbUser, home: &PolicyHome) -> bool {
+    let attachments = user.status.iter().flat_map(|status| &status.attachments);
+    let principal = home.principal.arn().as_str();
+    attachments.into_iter().any(|it| it.principal == principal && it.state == AttachmentState::Attached)
+}
+
 fn server_of(user: &IamDbUser, context: &Context) -> Option<(Arc<crate::api::DbServer>, Server)> {
     let object = server::find(context, &user.spec.server_ref.name).ok()?;
     let server = Server::of(&object)?;
@@ -196,12 +202,6 @@ fn resource_of(user: &IamDbUser, context: &Context) -> Option<ConnectArn> {
 fn homes_in_status(user: &IamDbUser, context: &Context) -> Vec<PolicyHome> {
     let attachments = user.status.iter().flat_map(|status| &status.attachments);
     homes(user, attachments.map(|attachment| attachment.principal.as_str()), context)
-}
-
-/// Homes of the principals that the spec lists by ARN. What a ServiceAccount named is in the status.
-fn homes_in_spec(user: &IamDbUser, context: &Context) -> Vec<PolicyHome> {
-    let arns = user.spec.principals.iter().flat_map(|principals| &principals.arns);
-    homes(user, arns.map(String::as_str), context)
 }
 
 fn homes<'a>(user: &IamDbUser, principals: impl Iterator<Item = &'a str>, context: &Context) -> Vec<PolicyHome> {

@@ -20,9 +20,8 @@ pub(super) use resolve::role_of_service_account;
 use super::context::Context;
 use super::problem::{Problem, Retry};
 use super::run::Outcome;
-use crate::api::{ConditionType, FINALIZER, IamDbUser, Reason};
+use crate::api::{FINALIZER, IamDbUser, Reason};
 use crate::domain::schedule::{self, Withdrawal};
-use crate::k8s::conditions;
 use crate::k8s::status::CallError;
 
 pub(super) async fn reconcile(object: Arc<IamDbUser>, context: Arc<Context>) -> Outcome {
@@ -39,20 +38,25 @@ pub(super) async fn reconcile(object: Arc<IamDbUser>, context: Arc<Context>) -> 
 async fn apply(api: &Api<IamDbUser>, object: &IamDbUser, context: &Context) -> Outcome {
     let findings = work(api, object, context).await?;
     status::write(api, object, &findings, context).await?;
+    let uid = object.uid().unwrap_or_default();
     match findings.problem() {
         Some(problem) if problem.reason == Reason::NotAllowed => refused(object, context).await,
-        Some(problem) if problem.retry != Retry::OnChange => Err(problem.clone()),
-        _ => Ok(Action::requeue(context.resync_after(&object.uid().unwrap_or_default()))),
+        problem => {
+            context.refusals.over(&uid);
+            match problem {
+                Some(problem) if problem.retry != Retry::OnChange => Err(problem.clone()),
+                _ => Ok(Action::requeue(context.resync_after(&uid))),
+            }
+        }
     }
 }
 
 /// What no rule admits any more keeps its account (a rule may come back), but not the right to connect: that goes when the last token that was
 /// signed under the rule has run out.
 async fn refused(object: &IamDbUser, context: &Context) -> Outcome {
-    let conditions = object.status.as_ref().map(|status| status.conditions.as_slice()).unwrap_or_default();
-    let since = conditions::since(conditions, ConditionType::Ready.as_str(), Reason::NotAllowed.as_str());
     let now = context.clock.now();
-    match schedule::withdrawal(since.unwrap_or(now), now) {
+    let since = context.refusals.since(&object.uid().unwrap_or_default(), now);
+    match schedule::withdrawal(since, now) {
         Withdrawal::Nothing(wait) | Withdrawal::Signing(wait) => Ok(Action::requeue(wait)),
         Withdrawal::Connecting => {
             if desired::management(object).is_ok_and(|managed| managed.policy) {
@@ -65,12 +69,13 @@ async fn refused(object: &IamDbUser, context: &Context) -> Outcome {
 
 /// What was found and done, part by part. A part whose precondition failed stays open.
 async fn work(api: &Api<IamDbUser>, object: &IamDbUser, context: &Context) -> Result<status::Findings, CallError> {
-    if object.spec.suspend {
-        let problem = Problem::of_spec(Reason::Suspended, "spec.suspend: everything is left as it is");
-        return Ok(status::Findings::unresolved(problem));
-    }
     let inputs = resolve::inputs(object, context).await; // reads watches and ServiceAccounts
     let decided = inputs.and_then(|inputs| {
+        // Admission first: nothing else that is wrong with an object may keep alive what no rule admits.
+        desired::admitted(object, &inputs)?; // pure
+        if object.spec.suspend {
+            return Err(Problem::of_spec(Reason::Suspended, "spec.suspend: everything is left as it is"));
+        }
         let desired = desired::user(object, &inputs, &context.settings.cluster_id)?; // pure
         Ok((inputs, desired))
     });
@@ -82,12 +87,12 @@ async fn work(api: &Api<IamDbUser>, object: &IamDbUser, context: &Context) -> Re
     let account = if desired.management.account {
         account::converge(&inputs, &desired.user, context).await // reads and writes the database
     } else {
-        account::Converged::external()
+        account::external(object, &inputs.server, context)
     };
     // An account that is not ours gets no policy: it would let the principals in as somebody else.
     let policy = match account.account {
         Ok(_) if desired.management.policy => Some(context.entitlements.converge(object, &desired, context).await), // reads and writes IAM
         Ok(_) | Err(_) => None,
     };
-    Ok(status::Findings::of(&desired, &account, policy))
+    Ok(status::Findings::of(&desired, object, &account, policy))
 }

@@ -33,7 +33,7 @@ pub(super) async fn remove(api: &Api<IamDbUser>, object: &IamDbUser, context: &C
     if management.as_ref().is_ok_and(|managed| managed.policy)
         && let Err(problem) = context.entitlements.withdraw(object, context).await
     {
-        return blocked(api, object, problem, context).await;
+        return blocked(api, object, problem, "policies are taken off before the account goes", context).await;
     }
     let removal = match desired::deletion_policy(object, &definition) {
         DeletionPolicy::Drop => Removal::Drop,
@@ -49,7 +49,15 @@ pub(super) async fn remove(api: &Api<IamDbUser>, object: &IamDbUser, context: &C
             tell_orphan(object, &problem, context).await;
             Ok(done(object, context))
         }
-        Err(problem) => blocked(api, object, problem, context).await,
+        Err(problem) => {
+            let waits = match object.spec.on_unreachable.as_ref().map(|on| on.action) {
+                None | Some(UnreachableAction::Orphan) => "it is left behind after a while, see spec.onUnreachable",
+                Some(UnreachableAction::Wait | UnreachableAction::Unknown) => {
+                    "deletion waits without end, see spec.onUnreachable"
+                }
+            };
+            blocked(api, object, problem, waits, context).await
+        }
     }
 }
 
@@ -64,13 +72,13 @@ fn done(object: &IamDbUser, context: &Context) -> Action {
     Action::await_change()
 }
 
-async fn blocked(api: &Api<IamDbUser>, object: &IamDbUser, problem: Problem, context: &Context) -> Outcome {
-    let waits = match object.spec.on_unreachable.as_ref().map(|on| on.action) {
-        None | Some(UnreachableAction::Orphan) => "it is left behind after a while, see spec.onUnreachable",
-        Some(UnreachableAction::Wait | UnreachableAction::Unknown) => {
-            "deletion waits without end, see spec.onUnreachable"
-        }
-    };
+async fn blocked(
+    api: &Api<IamDbUser>,
+    object: &IamDbUser,
+    problem: Problem,
+    waits: &str,
+    context: &Context,
+) -> Outcome {
     let message = format!("deletion waits ({}): {}; {waits}", problem.reason, problem.message);
     let blocked = Problem { reason: Reason::Deleting, message, ..problem };
     status::write(api, object, &status::Findings::unresolved(blocked.clone()), context).await?;

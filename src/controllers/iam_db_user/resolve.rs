@@ -19,7 +19,10 @@ pub(super) struct Inputs {
     pub(super) object: Arc<DbServer>,
     pub(super) server: Server,
     pub(super) rules: Vec<Rule>,
+    /// The principals that are known.
     pub(super) principals: Vec<Principal>,
+    /// Why another one is not.
+    pub(super) unresolved: Option<Problem>,
 }
 
 pub(super) async fn inputs(user: &IamDbUser, context: &Context) -> Result<Inputs, Problem> {
@@ -27,27 +30,28 @@ pub(super) async fn inputs(user: &IamDbUser, context: &Context) -> Result<Inputs
     let server = server::resolved(&object)?;
     let namespace = user.namespace().unwrap_or_default();
     let rules = server::rules(context, &object, &namespace);
-    let principals = principals(user, &namespace, context).await?;
-    Ok(Inputs { object, server, rules, principals })
+    let (principals, unresolved) = principals(user, &namespace, context).await;
+    Ok(Inputs { object, server, rules, principals, unresolved })
 }
 
-async fn principals(user: &IamDbUser, namespace: &str, context: &Context) -> Result<Vec<Principal>, Problem> {
-    let Some(wanted) = &user.spec.principals else {
-        return Ok(Vec::new());
+async fn principals(user: &IamDbUser, namespace: &str, context: &Context) -> (Vec<Principal>, Option<Problem>) {
+    let wanted = user.spec.principals.clone().unwrap_or_default();
+    let (mut principals, mut unresolved) = (Vec::new(), None);
+    let mut enter = |found: Result<Principal, Problem>| match found {
+        Ok(principal) => principals.push(principal),
+        Err(problem) => unresolved = unresolved.take().or(Some(problem)),
     };
-    let mut principals = Vec::new();
     for arn in &wanted.arns {
-        let principal = arn.parse::<Principal>().map_err(|error| {
+        enter(arn.parse::<Principal>().map_err(|error| {
             Problem::of_spec(Reason::PrincipalNotFound, format!("spec.principals.arns: {arn} is {error}"))
-        })?;
-        principals.push(principal);
+        }));
     }
     for reference in &wanted.service_accounts {
-        principals.push(role_of(reference, namespace, context).await?);
+        enter(role_of(reference, namespace, context).await);
     }
     principals.sort();
     principals.dedup();
-    Ok(principals)
+    (principals, unresolved)
 }
 
 async fn role_of(reference: &ServiceAccountRef, namespace: &str, context: &Context) -> Result<Principal, Problem> {

@@ -42,26 +42,32 @@ impl Findings {
     }
 
     /// What is about to be made: written before it is, so that whoever comes after a crash knows what to look for.
-    pub(super) fn intent(desired: &Desired) -> Self {
+    pub(super) fn intent(desired: &Desired, object: &IamDbUser) -> Self {
         let open = || Verdict::Waiting(Reason::Resolving, "in work".into());
         let parts = [
             (ConditionType::AccountReady, open()),
             (ConditionType::GrantsReady, open()),
             (ConditionType::PolicyReady, open()),
         ];
-        let attachments = desired
-            .written_homes()
-            .map(|home| AttachmentStatus { principal: home.principal.to_string(), state: AttachmentState::Pending });
-        let made = Made {
-            accounts: accounts(desired, AccountState::Pending),
-            policies: Vec::new(),
-            attachments: attachments.collect(),
-        };
+        let mut attachments = remembered(object);
+        for home in desired.written_homes() {
+            let principal = home.principal.to_string();
+            if !attachments.iter().any(|it| it.principal == principal) {
+                attachments.push(AttachmentStatus { principal, state: AttachmentState::Pending });
+            }
+        }
+        attachments.sort_by(|left, right| left.principal.cmp(&right.principal));
+        let made = Made { accounts: accounts(desired, AccountState::Pending), policies: Vec::new(), attachments };
         Self { parts, made: Some(made) }
     }
 
     /// What became of the account and the policies.
-    pub(super) fn of(desired: &Desired, account: &Converged, attachments: Option<Vec<Attachment>>) -> Self {
+    pub(super) fn of(
+        desired: &Desired,
+        object: &IamDbUser,
+        account: &Converged,
+        attachments: Option<Vec<Attachment>>,
+    ) -> Self {
         let username = &desired.user.username;
         let open = |what: &str| Verdict::Waiting(Reason::Resolving, format!("waits for {what}"));
         let state = if account.account.is_ok() { AccountState::Ready } else { AccountState::Pending };
@@ -89,6 +95,8 @@ impl Findings {
             }
             None => open("the account"),
         };
+        // Where IAM was not looked at, what the status remembers may still be attached.
+        let kept = if attachments.is_none() { remembered(object) } else { Vec::new() };
         let attachments = attachments.unwrap_or_default();
         let mut policies: Vec<_> =
             attachments.iter().filter_map(|it| it.result.clone().ok()).map(|arn| PolicyStatus { arn }).collect();
@@ -96,7 +104,7 @@ impl Findings {
         let made = Made {
             accounts: accounts(desired, state),
             policies,
-            attachments: attachments_status(desired, &attachments),
+            attachments: attachments_status(desired, &attachments, kept),
         };
         let parts = [
             (ConditionType::AccountReady, account_verdict),
@@ -120,7 +128,11 @@ fn accounts(desired: &Desired, state: AccountState) -> Vec<AccountStatus> {
 }
 
 /// Every principal that is wanted, attached or not, and every former one that could not be taken off.
-fn attachments_status(desired: &Desired, attachments: &[Attachment]) -> Vec<AttachmentStatus> {
+fn attachments_status(
+    desired: &Desired,
+    attachments: &[Attachment],
+    kept: Vec<AttachmentStatus>,
+) -> Vec<AttachmentStatus> {
     let wanted = desired.written_homes().map(|home| home.principal.to_string());
     let tried = attachments.iter().map(|it| it.principal.to_string());
     let mut principals: Vec<String> = wanted.chain(tried).collect();
@@ -131,7 +143,16 @@ fn attachments_status(desired: &Desired, attachments: &[Attachment]) -> Vec<Atta
     let state = |principal: &str| {
         if is_attached(principal) { AttachmentState::Attached } else { AttachmentState::Pending }
     };
-    principals.into_iter().map(|principal| AttachmentStatus { state: state(&principal), principal }).collect()
+    principals.retain(|principal| !kept.iter().any(|it| &it.principal == principal));
+    let told = principals.into_iter().map(|principal| AttachmentStatus { state: state(&principal), principal });
+    let mut all: Vec<AttachmentStatus> = told.chain(kept).collect();
+    all.sort_by(|left, right| left.principal.cmp(&right.principal));
+    all
+}
+
+/// The principals of the status: a name leaves it only when the policy is known to be off that principal.
+fn remembered(object: &IamDbUser) -> Vec<AttachmentStatus> {
+    object.status.iter().flat_map(|status| status.attachments.clone()).collect()
 }
 
 fn policies_verdict(attachments: &[Attachment]) -> Verdict {
@@ -154,7 +175,7 @@ pub(super) async fn write_intent(
     if object.status.is_some() && desired.written_homes().all(|home| is_known(home.principal.arn().as_str())) {
         return Ok(());
     }
-    write(api, object, &Findings::intent(desired), context).await
+    write(api, object, &Findings::intent(desired, object), context).await
 }
 
 /// Writes it if it changed.
