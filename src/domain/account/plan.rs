@@ -62,6 +62,8 @@ pub fn plan(
     if desired.drop_surplus {
         steps.extend(surplus.into_iter().flat_map(|host| drop_one(host, facts)));
     }
+    let unwanted = rows_without_account(&desired.owner, observed).filter(|host| !desired.hosts.contains(host));
+    steps.extend(unwanted.map(|host| AccountStep::Forget { host }));
     Ok(steps)
 }
 
@@ -88,13 +90,17 @@ pub fn plan_removal(
             _ => {}
         }
     }
-    for (host, row) in &observed.ledger {
-        let gone = !observed.accounts.contains_key(host) && row.owner.uid == owner.uid;
-        if let (true, Ok(host)) = (gone, HostPattern::parse(host)) {
-            steps.push(AccountStep::Forget { host });
-        }
-    }
+    steps.extend(rows_without_account(owner, observed).map(|host| AccountStep::Forget { host }));
     steps
+}
+
+/// Hosts of the owner's rows whose account is gone: dropped by somebody else, or by an operator that died before it removed the row.
+fn rows_without_account(owner: &Owner, observed: &ObservedUser) -> impl Iterator<Item = HostPattern> {
+    let gone = observed.ledger.iter().filter(|(host, row)| {
+        let is_ours = row.owner.uid == owner.uid;
+        is_ours && !observed.accounts.contains_key(*host)
+    });
+    gone.filter_map(|(host, _)| HostPattern::parse(host).ok())
 }
 
 fn create(

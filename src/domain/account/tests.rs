@@ -217,6 +217,15 @@ fn an_account_whose_host_left_the_spec_is_dropped_if_it_is_ours_and_else_shadows
 }
 
 #[test]
+fn a_row_whose_account_and_host_are_gone_is_forgotten() {
+    let mut ledger = row(LedgerState::Owned, 1_000);
+    ledger.extend(row(LedgerState::Owned, 1_000).into_values().map(|row| ("10.%".to_owned(), row)));
+    let observed = ObservedUser { ledger, ..with("%", account(None, &[])) };
+    let steps = plan(&desired(&[]), &observed, &facts(Engine::MariaDb), ALIVE).unwrap();
+    assert_eq!(steps, [AccountStep::Forget { host: host("10.%") }]);
+}
+
+#[test]
 fn administrators_and_roles_are_refused_even_with_our_mark() {
     let mut admin = account(Some(owner()), &[]);
     admin.is_privileged = true;
