@@ -13,7 +13,7 @@ use kube::api::{Api, DeleteParams, ListParams};
 use kube::{Resource, ResourceExt};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
-use serde_json::Value;
+use serde_json::{Value, json};
 
 use crate::forward::{Rule, next_request, requests};
 use crate::operator::Operator;
@@ -35,19 +35,18 @@ fn writes_for(tenant: &Tenant) -> String {
 }
 
 #[tokio::test]
-async fn the_operator_may_die_after_any_write_on_mysql() {
+async fn the_operator_may_die_after_any_write_on_mariadb() {
     let _turn = World::get().alone().await;
-    let points = die_at_each(Database::Orders).await;
-    // Finalizers, intent, account, grant, policy, attachment, Secret, and each status; most of it backwards.
-    assert!(points.creation >= 11 && points.deletion >= 8, "{points:?}");
+    let points = die_at_each(Database::Billing, writes_for).await;
+    // Finalizers, intents, ledger, account, grants, policy, attachment, Secret, and each status.
+    assert!(points.creation >= 14 && points.change >= 11 && points.deletion >= 9, "{points:?}");
 }
 
 #[tokio::test]
-async fn the_operator_may_die_after_any_write_on_mariadb() {
+async fn the_operator_may_die_after_any_statement_on_mysql() {
     let _turn = World::get().alone().await;
-    let points = die_at_each(Database::Billing).await;
-    // The same and the ledger.
-    assert!(points.creation >= 14 && points.deletion >= 9, "{points:?}");
+    let points = die_at_each(Database::Orders, |_| STATEMENTS.to_owned()).await;
+    assert_eq!((points.creation, points.change, points.deletion), (2, 3, 1), "here an account carries its own mark");
 }
 
 #[tokio::test]
@@ -66,30 +65,40 @@ async fn the_answer_to_any_write_may_be_lost_on_mariadb() {
 #[derive(Debug, Default)]
 struct Points {
     creation: u32,
+    change: u32,
     deletion: u32,
 }
 
-/// Kills the operator after the first write, with another tenant after the second, and so on.
-async fn die_at_each(database: Database) -> Points {
+/// Kills the operator after the first write of a tenant's creation, of a change and of its deletion; with another tenant after the second, and
+/// so on, as long as there is an n-th write.
+async fn die_at_each(database: Database, writes: fn(&Tenant) -> String) -> Points {
     let operator = Operator::of(World::get());
     let mut points = Points::default();
     for n in 1.. {
         let tenant = Tenant::bare(database, "crash").await;
-        let pattern = writes_for(&tenant);
-        let rule = Rule::arm(tenant.world, "hold", &pattern, n, 1);
+        let pattern = writes(&tenant);
+        let hold = || Rule::arm(tenant.world, "hold", &pattern, n, 1);
+        let rule = hold();
         create(&tenant).await;
         let in_creation = die_there(rule, &operator, &format!("creation {n}"), || is_made(&tenant)).await;
         check_made(&tenant).await;
-
-        let rule = Rule::arm(tenant.world, "hold", &pattern, n, 1);
-        delete(&tenant).await;
-        let in_deletion = die_there(rule, &operator, &format!("deletion {n}"), || is_gone(&tenant)).await;
-        check_gone(&tenant).await;
-        abandon(&tenant).await;
-
         points.creation += u32::from(in_creation);
-        points.deletion += u32::from(in_deletion);
-        if !in_creation && !in_deletion {
+        if points.change + 1 >= n {
+            let rule = hold();
+            let generation = change(&tenant).await;
+            let is_over = || is_changed(&tenant, generation);
+            points.change += u32::from(die_there(rule, &operator, &format!("change {n}"), is_over).await);
+            check_changed(&tenant).await;
+        }
+        let rule = (points.deletion + 1 >= n).then(hold);
+        delete(&tenant).await;
+        if let Some(rule) = rule {
+            points.deletion +=
+                u32::from(die_there(rule, &operator, &format!("deletion {n}"), || is_gone(&tenant)).await);
+            check_gone(&tenant).await;
+        }
+        abandon(&tenant).await;
+        if points.creation.max(points.change).max(points.deletion) < n {
             break;
         }
     }
@@ -210,6 +219,22 @@ async fn delete(tenant: &Tenant) {
     tenant.servers().delete(&tenant.name, &DeleteParams::default()).await.expect("delete DbServer");
 }
 
+/// Another host, another principal, other grants: everything of the account changes but its name. Returns the object's generation.
+async fn change(tenant: &Tenant) -> Option<i64> {
+    let role = other_role(tenant);
+    tenant.create_role(&role, "other").await;
+    tenant.create_service_account("other", &tenant.role_arn(&role)).await;
+    let mut user = tenant.user("app");
+    user["spec"]["hosts"] = json!(["10.%"]);
+    user["spec"]["grants"][0]["privileges"] = json!(["INSERT"]);
+    user["spec"]["principals"]["serviceAccounts"][0]["name"] = json!("other");
+    tenant.apply::<IamDbUser>(user).await.metadata.generation
+}
+
+fn other_role(tenant: &Tenant) -> String {
+    format!("{}-other", tenant.name)
+}
+
 /// Lets the namespace go, in its own time: what it still holds has nothing outside.
 async fn abandon(tenant: &Tenant) {
     let namespaces = Api::<Namespace>::all(tenant.client.clone());
@@ -220,6 +245,11 @@ async fn is_made(tenant: &Tenant) -> bool {
     ready(&tenant.servers(), &tenant.name).await == "Ready"
         && ready(&tenant.users(), "app").await == "Ready"
         && ready(&tenant.tokens(), "app").await == "Ready"
+}
+
+async fn is_changed(tenant: &Tenant, generation: Option<i64>) -> bool {
+    let user = tenant.users().get("app").await.expect("IamDbUser");
+    user.metadata.generation == generation && ready(&tenant.users(), "app").await == "Ready"
 }
 
 async fn is_gone(tenant: &Tenant) -> bool {
@@ -248,20 +278,35 @@ where
 async fn check_made(tenant: &Tenant) {
     let (name, username, schema) = (&tenant.name, tenant.username("app"), tenant.database.identifier());
     assert_eq!(tenant.account(&username), "%\tAWSAuthenticationPlugin\tRDS\tANY", "{name}");
-    assert_eq!(privileges(tenant), format!("SCHEMA\t{schema}\tSELECT\nUSER\t*\tUSAGE"), "{name}");
+    assert_eq!(privileges(tenant, "%"), format!("SCHEMA\t{schema}\tSELECT\nUSER\t*\tUSAGE"), "{name}");
     if tenant.database == Database::Billing {
         assert_eq!(ledger(tenant), "%\tOwned", "{name}");
     }
     let allowed = tenant.allowed(name).await;
     assert_eq!(allowed.len(), 1, "{name}: {allowed:?}");
     assert!(allowed[0].ends_with(&format!("/{username}")), "{name}: {allowed:?}");
-    let attached = attached(tenant).await;
+    let attached = attached(tenant, name).await;
     assert_eq!(attached.len(), 1, "{name}: {attached:?}");
-    assert_eq!(policies_of(tenant).await, attached, "{name}: no policy is left over");
+    assert_eq!(policies_of(tenant, name).await, attached, "{name}: no policy is left over");
     assert_eq!(secrets(tenant).await, ["app-db"], "{name}");
     let user = tenant.users().get("app").await.expect("IamDbUser");
     assert_eq!(user.finalizers(), [FINALIZER], "{name}");
     tenant.log_in("app", "SELECT 1").await.unwrap_or_else(|error| panic!("{name}: {error}"));
+}
+
+/// The account is another in everything, and nothing is left of what it was.
+async fn check_changed(tenant: &Tenant) {
+    let (name, username, schema) = (&tenant.name, tenant.username("app"), tenant.database.identifier());
+    assert_eq!(tenant.account(&username), "10.%\tAWSAuthenticationPlugin\tRDS\tANY", "{name}");
+    assert_eq!(privileges(tenant, "10.%"), format!("SCHEMA\t{schema}\tINSERT\nUSER\t*\tUSAGE"), "{name}");
+    if tenant.database == Database::Billing {
+        assert_eq!(ledger(tenant), "10.%\tOwned", "{name}");
+    }
+    assert!(attached(tenant, name).await.is_empty() && policies_of(tenant, name).await.is_empty(), "{name}");
+    let other = attached(tenant, &other_role(tenant)).await;
+    assert_eq!(other.len(), 1, "{name}: {other:?}");
+    assert_eq!(policies_of(tenant, &other_role(tenant)).await, other, "{name}: no policy is left over");
+    assert_eq!(tenant.allowed(&other_role(tenant)).await.len(), 1, "{name}");
 }
 
 /// Nothing is left.
@@ -271,14 +316,15 @@ async fn check_gone(tenant: &Tenant) {
     if tenant.database == Database::Billing {
         assert_eq!(ledger(tenant), "", "{name}");
     }
-    assert!(attached(tenant).await.is_empty(), "{name}");
-    assert!(policies_of(tenant).await.is_empty(), "{name}");
+    for role in [name, &other_role(tenant)] {
+        assert!(policies_of(tenant, role).await.is_empty(), "{role}");
+    }
     assert!(secrets(tenant).await.is_empty(), "{name}");
 }
 
 /// What the account may do, on the server and on schemas.
-fn privileges(tenant: &Tenant) -> String {
-    let grantee = format!("\"'{}'@'%'\"", tenant.username("app"));
+fn privileges(tenant: &Tenant, host: &str) -> String {
+    let grantee = format!("\"'{}'@'{host}'\"", tenant.username("app"));
     let sql = format!(
         "SELECT 'SCHEMA', TABLE_SCHEMA, PRIVILEGE_TYPE FROM information_schema.SCHEMA_PRIVILEGES WHERE GRANTEE = {grantee} \
          UNION SELECT 'USER', '*', PRIVILEGE_TYPE FROM information_schema.USER_PRIVILEGES WHERE GRANTEE = {grantee} ORDER BY 1, 2, 3"
@@ -297,16 +343,15 @@ async fn secrets(tenant: &Tenant) -> Vec<String> {
     secrets.iter().map(ResourceExt::name_any).collect()
 }
 
-/// ARNs of the policies that are attached to the tenant's role.
-async fn attached(tenant: &Tenant) -> Vec<String> {
-    let attached =
-        tenant.iam.list_attached_role_policies().role_name(&tenant.name).send().await.expect("list attached");
+/// ARNs of the policies that are attached to a role.
+async fn attached(tenant: &Tenant, role: &str) -> Vec<String> {
+    let attached = tenant.iam.list_attached_role_policies().role_name(role).send().await.expect("list attached");
     attached.attached_policies().iter().filter_map(|policy| policy.policy_arn().map(str::to_owned)).collect()
 }
 
-/// ARNs of the policies that were made for the tenant's role, attached or not.
-async fn policies_of(tenant: &Tenant) -> Vec<String> {
-    let role = tenant.role_arn(&tenant.name);
+/// ARNs of the policies that were made for a role, attached or not.
+async fn policies_of(tenant: &Tenant, role: &str) -> Vec<String> {
+    let role = tenant.role_arn(role);
     let pages = tenant.iam.list_policies().scope(PolicyScopeType::Local).path_prefix("/iamdb/").into_paginator();
     let listed: Vec<_> = pages.items().send().collect::<Result<_, _>>().await.expect("list policies");
     let mut ours = Vec::new();
