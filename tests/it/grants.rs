@@ -88,7 +88,10 @@ async fn a_table_that_is_not_there_is_named_and_granted_once_it_is() {
 #[tokio::test]
 async fn a_privilege_that_a_table_does_not_know_is_refused_with_the_field() {
     let _turn = World::get().together().await;
-    let tenant = Tenant::new(Database::Orders, "wrongpriv").await;
+    let tenant = Tenant::bare(Database::Orders, "wrongpriv").await;
+    let mut server = tenant.server();
+    server["spec"]["tenancy"][0]["privileges"] = json!(["EXECUTE"]);
+    tenant.apply_server(server).await;
     let mut user = tenant.user("app");
     user["spec"]["grants"] = json!([grant("orders", "Table", "t", "EXECUTE")]);
     tenant.apply::<IamDbUser>(user).await;
