@@ -151,6 +151,7 @@ fn decisions_are_numbered_without_gaps() {
 fn own_actions() -> BTreeSet<String> {
     let every = || "*".to_owned();
     let policy = document(&Scope {
+        admin_secrets: Vec::new(),
         partition: "aws".into(),
         account: "123456789012".into(),
         region: every(),
