@@ -69,6 +69,7 @@ fn known_server(object: &IamDbUser, context: &Context) -> Option<(std::sync::Arc
 
 fn done(object: &IamDbUser, context: &Context) -> Action {
     context.entitlements.forget(object);
+    context.refusals.over(&object.uid().unwrap_or_default());
     Action::await_change()
 }
 
