@@ -87,9 +87,7 @@ func (p *Project) prepare(ctx context.Context, withOperator bool) (tools, error)
 			if !withOperator {
 				return nil
 			}
-			if _, err := os.Stat(p.operatorBinary()); err == nil {
-				return nil
-			}
+			// Always: cargo knows whether a binary that is there is of these sources, and several clones may share it.
 			return p.buildOperator(ctx)
 		},
 	)
