@@ -198,6 +198,7 @@ async fn a_rotation_on_request_leaves_the_old_token_alive(database: Database) {
     let old = tenant.option_file(&tenant.username("app"), &String::from_utf8(password(&before)).expect("text"));
     tenant.world.client_sql(database, &old, "SELECT 1").expect("login with the first token");
     tokio::time::sleep(Duration::from_millis(1_100)).await; // a token of the same second is the same token
+    let told = tenant.tokens().get("app").await.expect("get").status;
     tenant.rotate("app").await;
     let after = until("a new token", Duration::from_secs(5), || async {
         let secret = tenant.secret_object("app").await;
@@ -207,6 +208,13 @@ async fn a_rotation_on_request_leaves_the_old_token_alive(database: Database) {
     assert!(expiry(&after) > expiry(&before));
     tenant.world.client_sql(database, &old, "SELECT 1").expect("login with the old token");
     tenant.log_in("app", "SELECT 1").await.expect("login with the new token");
+    let object = tenant.tokens().get("app").await.expect("get");
+    assert_eq!(object.status, told, "a rotation is nobody's news");
+    let fields = object.metadata.managed_fields.unwrap_or_default();
+    let of_status = fields.iter().filter(|it| it.subresource.as_deref() == Some("status"));
+    let written = of_status.filter_map(|it| it.time.as_ref()).map(|it| it.0).max();
+    let issued = after.annotations()["iamdb.dev/issued-at"].parse::<jiff::Timestamp>().expect("a time");
+    assert!(written.is_some_and(|written| written < issued), "status written at {written:?}, token at {issued}");
     tenant.close().await;
 }
 

@@ -17,8 +17,9 @@ use tokio_util::sync::CancellationToken;
 use super::context::Context;
 use super::problem::{Problem, Retry};
 use super::run::Outcome;
-use crate::api::{DbAuthToken, Reason};
+use crate::api::{ConditionType, DbAuthToken, Reason};
 use crate::domain::schedule::{self, Withdrawal};
+use crate::k8s::conditions;
 use crate::k8s::feed::Change;
 use crate::rotation::Progress;
 
@@ -46,13 +47,23 @@ pub(super) async fn reconcile(object: Arc<DbAuthToken>, context: Arc<Context>) -
                 context.engine.withdraw(&uid);
                 return Ok(Action::await_change());
             }
-            let progress = context.engine.progress(&uid).unwrap_or_default();
+            let progress = steady(&object, context.engine.progress(&uid).unwrap_or_default());
             status::write(&api, &object, &status::Findings::of(&order, &progress, context.clock.now()), &context)
                 .await?;
             Ok(next_look(&object, &progress, &context))
         }
         Err(problem) => withhold(&api, &object, problem, &context).await,
     }
+}
+
+/// A rotation that was asked for, or a CA that changed, is a rotation like any other: while the spec is the one that was told of as ready and nothing
+/// stands in the way, what is published stays good until it is replaced.
+fn steady(object: &DbAuthToken, progress: Progress) -> Progress {
+    let told = object.status.as_ref().filter(|status| status.observed_generation == object.metadata.generation);
+    let was_good =
+        told.is_some_and(|status| conditions::is_true(&status.conditions, ConditionType::SecretReady.as_str()));
+    let is_current = progress.is_current || (was_good && progress.problem.is_none());
+    Progress { is_current, ..progress }
 }
 
 fn is_there(object: &DbAuthToken, context: &Context) -> bool {

@@ -70,9 +70,11 @@ async fn identity(
     let region = server.region.clone();
     match (identity.kind, &identity.service_account, &identity.assume_role) {
         (IdentityType::ServiceAccount, Some(account), _) => {
-            let role = role_of_service_account(context, namespace, &account.name)
-                .await
-                .map_err(|problem| problem.because(Reason::IdentityDenied))?;
+            let found = role_of_service_account(context, namespace, &account.name).await;
+            let role = found.map_err(|problem| {
+                let names_no_role = problem.reason == Reason::PrincipalNotFound;
+                if names_no_role { problem.because(Reason::IdentityDenied) } else { problem }
+            })?;
             let (namespace, name) = (namespace.to_owned(), account.name.clone());
             Ok(Identity::ServiceAccount { region, namespace, name, role })
         }
