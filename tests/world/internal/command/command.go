@@ -49,7 +49,7 @@ func (c Command) Run(ctx context.Context) error {
 		if ctx.Err() != nil {
 			return fmt.Errorf("%s: %w", c.What, ctx.Err())
 		}
-		if line := process.LastLine(c.Log); line != "" {
+		if line := process.LastWords(c.Log); line != "" {
 			err = fmt.Errorf("%w (%s)", err, line)
 		}
 		return c.failed(err)

@@ -46,6 +46,9 @@ func (s Server) Up(ctx context.Context) error {
 		Name: part, Args: s.args(), Dir: s.World.Dir(), Log: s.World.Log(part),
 		Env: process.BaseEnv("WORLD_AUTH_CONFIG="+s.World.AuthConfig(), "WORLD_AUTH_LOG="+s.World.AuthLog()),
 	}
+	if err := s.clearSocket(socket); err != nil {
+		return err
+	}
 	if err := s.Processes.Ensure(ctx, s.Report, spec, socketReady(socket)); err != nil {
 		return err
 	}
@@ -61,6 +64,20 @@ func (s Server) Up(ctx context.Context) error {
 		return err
 	}
 	return os.WriteFile(prepared, nil, 0o644)
+}
+
+// clearSocket takes away what a killed server left. MySQL believes the process id in its lock file as long as the kernel
+// knows it, so also while nobody has waited for the dead process, or when the id is somebody else's by now.
+func (s Server) clearSocket(socket string) error {
+	if _, alive := s.Processes.Alive(s.Software.Instance.Part()); alive {
+		return nil
+	}
+	for _, left := range []string{socket, socket + ".lock"} {
+		if err := os.Remove(left); err != nil && !errors.Is(err, os.ErrNotExist) {
+			return fmt.Errorf("clear the socket of %s: %w", s.Software.Instance.Part(), err)
+		}
+	}
+	return nil
 }
 
 // installPlugin may be run again. MySQL has no INSTALL PLUGIN IF NOT EXISTS.

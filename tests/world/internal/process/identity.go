@@ -22,24 +22,33 @@ func (t Table) birthFile(name string) string { return filepath.Join(t.Dir, name+
 
 // Alive answers the id of the recorded process if it runs and is still the one that was recorded.
 func (t Table) Alive(name string) (int, bool) {
+	pid, now := t.recorded(name)
+	return pid, now == running
+}
+
+// recorded tells how the recorded process is. One that is not ours any more is gone.
+func (t Table) recorded(name string) (int, phase) {
 	text, err := os.ReadFile(t.PIDFile(name))
 	if err != nil {
-		return 0, false
+		return 0, gone
 	}
 	pid, err := strconv.Atoi(strings.TrimSpace(string(text)))
 	if err != nil {
-		return 0, false
+		return 0, gone
 	}
 	recorded, err := os.ReadFile(t.birthFile(name))
 	if err != nil {
-		return 0, false
+		return 0, gone
 	}
-	born, err := birth(pid)
-	return pid, err == nil && born == strings.TrimSpace(string(recorded))
+	born, now, err := inspect(pid)
+	if err != nil || born != strings.TrimSpace(string(recorded)) {
+		return 0, gone
+	}
+	return pid, now
 }
 
 func (t Table) record(name string, pid int) error {
-	born, err := birth(pid)
+	born, _, err := inspect(pid)
 	if err != nil {
 		return err
 	}
@@ -63,39 +72,77 @@ func removeIfThere(path string) error {
 	return nil
 }
 
-// errGone is the answer for a process that has ended, also while nobody has waited for it yet.
-var errGone = errors.New("no such process")
+// phase is how far a process has come.
+type phase int
 
-// birth identifies one life of a process id on this machine.
-func birth(pid int) (string, error) {
+const (
+	running phase = iota
+	// ending: it has been told to end and will never work again, but still holds its files and ports.
+	ending
+	gone
+)
+
+// errNoProcess is the answer for an id that nobody has.
+var errNoProcess = errors.New("no such process")
+
+// inspect tells how a process is, and a text that is the same only for this one life of its id on this machine.
+func inspect(pid int) (birth string, now phase, err error) {
 	boot, err := os.ReadFile("/proc/sys/kernel/random/boot_id")
 	if err != nil {
-		return "", fmt.Errorf("read the boot id: %w", err)
+		return "", gone, fmt.Errorf("read the boot id: %w", err)
 	}
-	stat, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", pid))
+	text, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", pid))
 	if err != nil {
-		return "", errGone
+		return "", gone, errNoProcess
 	}
-	state, ticks, err := parseStat(string(stat))
+	s, err := parseStat(string(text))
 	if err != nil {
-		return "", fmt.Errorf("process %d: %w", pid, err)
+		return "", gone, fmt.Errorf("process %d: %w", pid, err)
 	}
-	if state == "Z" || state == "X" {
-		return "", errGone
-	}
-	return strings.TrimSpace(string(boot)) + " " + ticks, nil
+	return strings.TrimSpace(string(boot)) + " " + s.startTicks, s.phase(), nil
 }
 
-// parseStat takes state (field 3) and start time (field 22) out of /proc/PID/stat. The command in field 2 stands in
-// parentheses and may hold spaces and parentheses itself, so fields are counted from the last one.
-func parseStat(stat string) (state, startTicks string, err error) {
-	end := strings.LastIndexByte(stat, ')')
+// stat is what we read of /proc/PID/stat.
+type stat struct {
+	state      string
+	flags      uint64
+	threads    int
+	startTicks string
+}
+
+// exiting is the kernel's PF_EXITING.
+const exiting = 0x4
+
+func (s stat) phase() phase {
+	switch {
+	// A zombie has only not been waited for. But its first thread may end before the others do.
+	case s.state == "X", s.state == "Z" && s.threads <= 1:
+		return gone
+	case s.state == "Z", s.flags&exiting != 0:
+		return ending
+	default:
+		return running
+	}
+}
+
+// parseStat takes the fields 3 (state), 9 (flags), 20 (threads) and 22 (start time) out of /proc/PID/stat. The command in
+// field 2 stands in parentheses and may hold spaces and parentheses itself, so fields are counted from the last one.
+func parseStat(text string) (stat, error) {
+	end := strings.LastIndexByte(text, ')')
 	if end < 0 {
-		return "", "", fmt.Errorf("no command in %q", stat)
+		return stat{}, fmt.Errorf("no command in %q", text)
 	}
-	fields := strings.Fields(stat[end+1:])
+	fields := strings.Fields(text[end+1:])
 	if len(fields) < 20 {
-		return "", "", fmt.Errorf("only %d fields after the command", len(fields))
+		return stat{}, fmt.Errorf("only %d fields after the command", len(fields))
 	}
-	return fields[0], fields[19], nil
+	flags, err := strconv.ParseUint(fields[6], 10, 64)
+	if err != nil {
+		return stat{}, fmt.Errorf("flags: %w", err)
+	}
+	threads, err := strconv.Atoi(fields[17])
+	if err != nil {
+		return stat{}, fmt.Errorf("threads: %w", err)
+	}
+	return stat{state: fields[0], flags: flags, threads: threads, startTicks: fields[19]}, nil
 }

@@ -7,7 +7,6 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
-	"strings"
 	"syscall"
 	"time"
 
@@ -51,7 +50,7 @@ func (t Table) Start(spec Spec) (*Started, error) {
 	if err := cmd.Start(); err != nil {
 		return nil, fmt.Errorf("start %s: %w", spec.Name, err)
 	}
-	if err := t.record(spec.Name, cmd.Process.Pid); err != nil && !errors.Is(err, errGone) {
+	if err := t.record(spec.Name, cmd.Process.Pid); err != nil && !errors.Is(err, errNoProcess) {
 		return nil, err
 	}
 	started := &Started{spec: spec, ended: make(chan struct{})}
@@ -91,9 +90,9 @@ func (s *Started) UntilReady(ctx context.Context, limit time.Duration, probe fun
 	}
 }
 
-// lastWords is how the process ended and the last line that it wrote.
+// lastWords is how the process ended and what it said about it.
 func (s *Started) lastWords() error {
-	line := LastLine(s.spec.Log)
+	line := LastWords(s.spec.Log)
 	switch {
 	case s.exit == nil && line == "":
 		return errors.New("exit status 0")
@@ -104,18 +103,4 @@ func (s *Started) lastWords() error {
 	default:
 		return fmt.Errorf("%w (%s)", s.exit, line)
 	}
-}
-
-// LastLine is the last line of a log that says something, cut to a readable length.
-func LastLine(path string) string {
-	text, err := os.ReadFile(path)
-	if err != nil {
-		return ""
-	}
-	lines := strings.Split(strings.TrimSpace(string(text)), "\n")
-	line := strings.TrimSpace(lines[len(lines)-1])
-	if runes := []rune(line); len(runes) > 240 {
-		line = string(runes[:240]) + "..."
-	}
-	return line
 }

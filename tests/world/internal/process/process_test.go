@@ -12,13 +12,28 @@ import (
 )
 
 func TestStatIsReadFromTheLastParenthesis(t *testing.T) {
-	stat := "4242 (a) b (c) S 1 4242 4242 0 -1 4194560 1 0 0 0 0 0 0 0 20 0 1 0 987654 1000 10"
-	state, ticks, err := parseStat(stat)
-	if err != nil || state != "S" || ticks != "987654" {
-		t.Errorf("got %q, %q, %v", state, ticks, err)
+	got, err := parseStat("4242 (a) b (c) S 1 4242 4242 0 -1 4194560 1 0 0 0 0 0 0 0 20 0 7 0 987654 1000 10")
+	if want := (stat{state: "S", flags: 4194560, threads: 7, startTicks: "987654"}); err != nil || got != want {
+		t.Errorf("got %+v, %v", got, err)
 	}
-	if _, _, err := parseStat("4242 (cut"); err == nil {
+	if _, err := parseStat("4242 (cut"); err == nil {
 		t.Error("a cut line was accepted")
+	}
+}
+
+func TestAProcessIsGoneOnlyWhenAllItsThreadsAre(t *testing.T) {
+	for name, c := range map[string]struct {
+		stat stat
+		want phase
+	}{
+		"works":                  {stat{state: "S", threads: 3}, running},
+		"was killed":             {stat{state: "R", flags: exiting, threads: 3}, ending},
+		"first thread has ended": {stat{state: "Z", flags: exiting, threads: 3}, ending},
+		"was not waited for":     {stat{state: "Z", flags: exiting, threads: 1}, gone},
+	} {
+		if got := c.stat.phase(); got != c.want {
+			t.Errorf("%s: got %d, want %d", name, got, c.want)
+		}
 	}
 }
 

@@ -10,8 +10,8 @@ import (
 // Stop ends the recorded process if it is still ours: TERM, and KILL after the grace period. A process that is gone, or
 // whose id now belongs to somebody else, is only forgotten.
 func (t Table) Stop(name string, grace time.Duration) error {
-	pid, alive := t.Alive(name)
-	if !alive {
+	pid, now := t.recorded(name)
+	if now == gone {
 		return t.forget(name)
 	}
 	if err := t.signal(name, pid, syscall.SIGTERM); err != nil {
@@ -37,10 +37,10 @@ func (t Table) signal(name string, pid int, signal syscall.Signal) error {
 
 func (t Table) goneWithin(name string, limit time.Duration) bool {
 	for deadline := time.Now().Add(limit); time.Now().Before(deadline); time.Sleep(20 * time.Millisecond) {
-		if _, alive := t.Alive(name); !alive {
+		if _, now := t.recorded(name); now == gone {
 			return true
 		}
 	}
-	_, alive := t.Alive(name)
-	return !alive
+	_, now := t.recorded(name)
+	return now == gone
 }
