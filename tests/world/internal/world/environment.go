@@ -15,6 +15,8 @@ func environment(w layout.World, s secrets) string {
 		{"KUBECONFIG", w.AdminKubeconfig()},
 		{"AWS_ENDPOINT_URL", "http://" + w.AWS()},
 		{"AWS_REGION", layout.Region},
+		// Python's and the older command line's name for it.
+		{"AWS_DEFAULT_REGION", layout.Region},
 		{"AWS_ACCESS_KEY_ID", s.Admin.AccessKeyID},
 		{"AWS_SECRET_ACCESS_KEY", s.Admin.SecretAccessKey},
 		{"WORLD_EXEC", w.Exec()},
