@@ -2,6 +2,7 @@ package process
 
 import (
 	"context"
+	"errors"
 	"time"
 
 	"iamdb.dev/world/internal/console"
@@ -13,10 +14,13 @@ const StartLimit = 90 * time.Second
 // endLimit is how long one that is ending already may take.
 const endLimit = 10 * time.Second
 
-// Ensure starts the process unless it runs, and waits until probe succeeds.
+// Ensure starts the process unless it runs, and waits until probe succeeds. One that runs may not be ready yet either: who
+// started it may have been interrupted.
 func (t Table) Ensure(ctx context.Context, report *console.Reporter, spec Spec, probe func(context.Context) error) error {
 	if _, alive := t.Alive(spec.Name); alive {
-		return nil
+		return report.Work(spec.Name+" ready", func() error {
+			return t.adopt(ctx, spec).UntilReady(ctx, StartLimit, probe)
+		})
 	}
 	return report.Step(spec.Name+" ready", func() error {
 		// One that was just killed may still hold the port.
@@ -29,4 +33,25 @@ func (t Table) Ensure(ctx context.Context, report *console.Reporter, spec Spec, 
 		}
 		return started.UntilReady(ctx, StartLimit, probe)
 	})
+}
+
+// adopt watches a process that an earlier run of this program started, as long as ctx lasts.
+func (t Table) adopt(ctx context.Context, spec Spec) *Started {
+	adopted := &Started{spec: spec, ended: make(chan struct{}), exit: errors.New("ended")}
+	go func() {
+		ticker := time.NewTicker(100 * time.Millisecond)
+		defer ticker.Stop()
+		for {
+			select {
+			case <-ctx.Done():
+				return
+			case <-ticker.C:
+				if _, alive := t.Alive(spec.Name); !alive {
+					close(adopted.ended)
+					return
+				}
+			}
+		}
+	}()
+	return adopted
 }

@@ -23,7 +23,7 @@ type Spec struct {
 	Log  string
 }
 
-// Started is a process that this program has just started.
+// Started is a process that is watched until it is ready.
 type Started struct {
 	spec Spec
 	// ended is closed when the process is gone; exit is valid then.
