@@ -23,10 +23,14 @@ type Need struct {
 // serverPath also has the folder of servers, which is not in an ordinary user's PATH.
 const serverPath = "/usr/sbin:/usr/local/sbin:/sbin"
 
-// Program finds a program in PATH and among the servers.
+// Program finds a program in PATH and among the servers, and follows links: a shell that has sourced a world's environment
+// has that world's own links in its PATH.
 func Program(name string) (string, error) {
 	for _, dir := range filepath.SplitList(os.Getenv("PATH") + ":" + serverPath) {
-		path := filepath.Join(dir, name)
+		path, err := filepath.EvalSymlinks(filepath.Join(dir, name))
+		if err != nil {
+			continue
+		}
 		if info, err := os.Stat(path); err == nil && !info.IsDir() && info.Mode()&0o111 != 0 {
 			return path, nil
 		}

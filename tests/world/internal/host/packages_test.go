@@ -1,6 +1,8 @@
 package host
 
 import (
+	"os"
+	"path/filepath"
 	"slices"
 	"testing"
 )
@@ -15,5 +17,23 @@ func TestOnlyMissingPackagesAreNamedEachOnce(t *testing.T) {
 	})
 	if !slices.Equal(got, []string{"gone", "lib"}) {
 		t.Errorf("got %v", got)
+	}
+}
+
+func TestAProgramIsFoundBehindTheLinksOfAWorld(t *testing.T) {
+	own, system := t.TempDir(), t.TempDir()
+	if err := os.WriteFile(filepath.Join(system, "mariadb"), nil, 0o755); err != nil {
+		t.Fatal(err)
+	}
+	t.Setenv("PATH", own+":"+system)
+	for _, target := range []string{filepath.Join(system, "mariadb"), filepath.Join(own, "mariadb"), filepath.Join(own, "gone")} {
+		link := filepath.Join(own, "mariadb")
+		_ = os.Remove(link)
+		if err := os.Symlink(target, link); err != nil {
+			t.Fatal(err)
+		}
+		if got, err := Program("mariadb"); err != nil || got != filepath.Join(system, "mariadb") {
+			t.Errorf("with a link to %s: got %s, %v", target, got, err)
+		}
 	}
 }
