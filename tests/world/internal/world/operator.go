@@ -14,7 +14,8 @@ import (
 )
 
 const (
-	defaultLog = "debug"
+	// DefaultLog is the log level that tests want: they read the log.
+	DefaultLog = "debug"
 	// tokenLife is longer than any world stands.
 	tokenLife = 24 * time.Hour
 	// resync is short, so that a test need not wait long for what nothing in Kubernetes announces.
@@ -66,6 +67,9 @@ func (p *Project) startOperator(ctx context.Context, w layout.World, log string)
 	if _, alive := processes(w).Alive(layout.Operator); alive {
 		return nil
 	}
+	if _, err := os.Stat(p.operatorBinary()); err != nil {
+		return &console.Failure{What: "the operator is not built", Err: err, Remedy: "run `make world-operator`"}
+	}
 	s, err := readSecrets(w)
 	if err != nil {
 		return err
@@ -79,8 +83,9 @@ func (p *Project) startOperator(ctx context.Context, w layout.World, log string)
 			w.Exec(), p.operatorBinary(), "run", "--operator-namespace", layout.OperatorNamespace,
 			"--listen", w.Operator(), "--allow-loopback-databases", "--resync", resync, "--log", log,
 		},
+		// A home of its own: the caller's ~/.aws is not part of the world.
 		Env: process.BaseEnv(
-			"KUBECONFIG="+w.OperatorKubeconfig(), "AWS_ENDPOINT_URL=http://"+w.AWSForward(), "AWS_REGION="+layout.Region,
+			"HOME="+w.Dir(), "KUBECONFIG="+w.OperatorKubeconfig(), "AWS_ENDPOINT_URL=http://"+w.AWSForward(), "AWS_REGION="+layout.Region,
 			"AWS_ACCESS_KEY_ID="+s.Operator.AccessKeyID, "AWS_SECRET_ACCESS_KEY="+s.Operator.SecretAccessKey,
 		),
 		Dir: w.Dir(), Log: w.Log(layout.Operator),

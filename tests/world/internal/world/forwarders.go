@@ -1,0 +1,56 @@
+package world
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"os"
+
+	"iamdb.dev/world/internal/forward"
+	"iamdb.dev/world/internal/layout"
+	"iamdb.dev/world/internal/process"
+)
+
+// forwarders stand before everything that the operator speaks to.
+func forwarders(w layout.World) forward.Config {
+	config := forward.Config{Control: w.ForwardControl(), Targets: []forward.Target{
+		{
+			Name: "apiserver", Kind: forward.KindHTTPS, Listen: w.APIServerForward(), Upstream: w.APIServer(),
+			Cert: w.PKI("apiserver.crt"), Key: w.PKI("apiserver.key"), UpstreamCA: w.PKI("cluster-ca.crt"),
+		},
+		{Name: "aws", Kind: forward.KindHTTP, Listen: w.AWSForward(), Upstream: w.AWS()},
+	}}
+	for _, i := range layout.Instances() {
+		config.Targets = append(config.Targets, forward.Target{
+			Name: i.Identifier, Kind: forward.KindMySQL, Listen: w.EndpointAddress(i), Upstream: w.ServerAddress(i),
+			Cert: w.PKI(i.Identifier + ".crt"), Key: w.PKI(i.Identifier + ".key"), UpstreamCA: w.PKI("database-ca.crt"),
+			ServerName: i.Endpoint(),
+		})
+	}
+	return config
+}
+
+func (p *Project) startForwarders(ctx context.Context, w layout.World) error {
+	config := forwarders(w)
+	text, err := json.MarshalIndent(config, "", " ")
+	if err != nil {
+		return err
+	}
+	file := w.Path("forward.json")
+	if err := os.WriteFile(file, text, 0o644); err != nil {
+		return fmt.Errorf("write the forwarders' configuration: %w", err)
+	}
+	self, err := os.Executable()
+	if err != nil {
+		return fmt.Errorf("find this program: %w", err)
+	}
+	listen := []string{config.Control}
+	for _, target := range config.Targets {
+		listen = append(listen, target.Listen)
+	}
+	spec := process.Spec{
+		Name: layout.Forwarders, Args: []string{self, "forward", "--config", file},
+		Env: process.BaseEnv(), Dir: w.Dir(), Log: w.Log(layout.Forwarders),
+	}
+	return processes(w).Ensure(ctx, p.Report, spec, process.Listening(listen...))
+}

@@ -1,0 +1,29 @@
+package world
+
+import (
+	"testing"
+
+	"iamdb.dev/world/internal/forward"
+	"iamdb.dev/world/internal/layout"
+)
+
+func TestAForwarderStandsBeforeEverythingThatTheOperatorSpeaksTo(t *testing.T) {
+	w := layout.World{Root: "/p", Slot: 10}
+	got := map[string]forward.Target{}
+	for _, target := range forwarders(w).Targets {
+		got[target.Name] = target
+	}
+	for name, addresses := range map[string][2]string{
+		"apiserver": {"127.10.0.1:7443", "127.10.0.1:6443"},
+		"aws":       {"127.10.0.1:5001", "127.10.0.1:5000"},
+		"orders":    {"127.10.1.1:3306", "127.10.2.1:3306"},
+		"billing":   {"127.10.1.2:3306", "127.10.2.2:3306"},
+	} {
+		if target := got[name]; target.Listen != addresses[0] || target.Upstream != addresses[1] {
+			t.Errorf("%s stands at %s before %s", name, target.Listen, target.Upstream)
+		}
+	}
+	if got["billing"].ServerName != layout.Billing.Endpoint() {
+		t.Errorf("the server of billing is expected to be %s", got["billing"].ServerName)
+	}
+}
