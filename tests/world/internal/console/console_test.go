@@ -30,6 +30,14 @@ func TestEachFailureIsOneLineAndCancelledStepsAreSilent(t *testing.T) {
 	}
 }
 
+func TestAnInterruptionIsSaidWhenNothingElseFailed(t *testing.T) {
+	var out strings.Builder
+	PrintFailures(&out, fmt.Errorf("build: %w", context.Canceled))
+	if out.String() != "world: interrupted\n" {
+		t.Errorf("got %q", out.String())
+	}
+}
+
 func TestALongStepGivesSignsOfLife(t *testing.T) {
 	var out strings.Builder
 	r := NewReporter(&out)

@@ -35,13 +35,18 @@ func (f *Failure) Error() string {
 func (f *Failure) Unwrap() error { return f.Err }
 
 // PrintFailures writes one line for every failure joined in err. What was only cancelled because something else failed is
-// no news and is left out.
+// no news and is left out. If nothing else failed, it was the user who interrupted.
 func PrintFailures(w io.Writer, err error) {
+	interrupted := true
 	for _, one := range flatten(err) {
 		if errors.Is(one, context.Canceled) {
 			continue
 		}
+		interrupted = false
 		fmt.Fprintf(w, "world: %s\n", strings.ReplaceAll(strings.TrimSpace(one.Error()), "\n", " | "))
+	}
+	if interrupted {
+		fmt.Fprintln(w, "world: interrupted")
 	}
 }
 
