@@ -126,6 +126,7 @@ for database in orders billing; do
 
     say "4. $database: rotation on request"
     before=$(cat "$mount/password")
+    sleep 1.1 # a token is signed for a second: another one of the same second is the same text
     kubectl -n "$namespace" annotate dbauthtoken "$database" --overwrite iamdb.dev/rotate-requested-at="$(date -u +%FT%TZ)"
     deadline=$((SECONDS + 30))
     until mount_secret "$database"; [ "$(cat "$mount/password")" != "$before" ]; do
