@@ -36,9 +36,9 @@ type Builder struct {
 
 // Build answers the programs, and builds those that are neither in Assets nor in the cache.
 func (b Builder) Build(ctx context.Context) (Programs, error) {
-	tags := []string{}
+	tags, names := []string{}, []string{"kube-controller-manager", "etcd", "kube-apiserver", "kubectl"}
 	if b.hasAssets() {
-		tags = []string{"no_apiserver", "no_etcd", "no_kubectl"}
+		tags, names = []string{"no_apiserver", "no_etcd", "no_kubectl"}, names[:1]
 	}
 	version, err := b.version()
 	if err != nil {
@@ -49,7 +49,7 @@ func (b Builder) Build(ctx context.Context) (Programs, error) {
 		return Programs{}, err
 	}
 	entry, err := b.Cache.Entry(ctx, "controlplane", version+"-"+digest, func(dir string) error {
-		return b.build(ctx, version, tags, dir)
+		return b.build(ctx, version, tags, names, dir)
 	})
 	if err != nil {
 		return Programs{}, err
@@ -106,7 +106,8 @@ func linkerFlags(version string) string {
 	return strings.Join(flags, " ")
 }
 
-func (b Builder) build(ctx context.Context, version string, tags []string, dir string) error {
+// build makes the binary, with a link for each of the programs that the tags leave in it.
+func (b Builder) build(ctx context.Context, version string, tags, names []string, dir string) error {
 	const binary = "kubeworld"
 	err := command.Command{
 		What: "build the Kubernetes control plane",
@@ -123,7 +124,7 @@ func (b Builder) build(ctx context.Context, version string, tags []string, dir s
 	if err != nil {
 		return err
 	}
-	for _, name := range []string{"etcd", "kube-apiserver", "kube-controller-manager", "kubectl"} {
+	for _, name := range names {
 		if err := os.Symlink(binary, filepath.Join(dir, name)); err != nil {
 			return &console.Failure{What: "cannot link " + name + " to the control plane's binary", Err: err}
 		}
