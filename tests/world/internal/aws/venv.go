@@ -5,9 +5,7 @@ import (
 	"context"
 	"fmt"
 	"os"
-	"os/exec"
 	"path/filepath"
-	"strings"
 
 	"iamdb.dev/world/internal/cache"
 	"iamdb.dev/world/internal/command"
@@ -22,11 +20,11 @@ const (
 // Python answers an interpreter that has what the launcher requires, in a virtual environment of its own.
 func Python(ctx context.Context, c cache.Cache, root string) (string, error) {
 	const remedy = "install Python 3.11 or newer with its venv module (Debian's packages python3 and python3-venv)"
-	out, err := exec.CommandContext(ctx, "python3", "-c", "import sys; print(sys.version, sys.prefix)").Output()
+	out, err := command.Output(ctx, "python3", "-c", "import sys; print(sys.version, sys.prefix)")
 	if err != nil {
 		return "", &console.Failure{What: "cannot run python3", Err: err, Remedy: remedy}
 	}
-	digest, err := cache.Digest(root, []string{strings.TrimSpace(string(out))}, requirements)
+	digest, err := cache.Digest(root, []string{out}, requirements)
 	if err != nil {
 		return "", err
 	}

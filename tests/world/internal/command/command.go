@@ -3,11 +3,13 @@ package command
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"os"
 	"os/exec"
 	"path/filepath"
+	"strings"
 	"syscall"
 	"time"
 
@@ -59,4 +61,18 @@ func (c Command) Run(ctx context.Context) error {
 
 func (c Command) failed(err error) error {
 	return &console.Failure{What: "cannot " + c.What, Err: err, Log: c.Log, Remedy: c.Remedy}
+}
+
+// Output runs a tool that only tells something, and answers what it wrote.
+func Output(ctx context.Context, name string, args ...string) (string, error) {
+	out, err := exec.CommandContext(ctx, name, args...).Output()
+	if ctx.Err() != nil {
+		// Killed because something else failed: that is no news of its own.
+		return "", fmt.Errorf("run %s: %w", name, ctx.Err())
+	}
+	var exit *exec.ExitError
+	if errors.As(err, &exit) {
+		err = fmt.Errorf("%w (%s)", err, strings.TrimSpace(string(exit.Stderr)))
+	}
+	return strings.TrimSpace(string(out)), err
 }

@@ -27,3 +27,17 @@ func TestACancelledToolIsNoFailureOfItsOwn(t *testing.T) {
 		t.Errorf("got %v", err)
 	}
 }
+
+func TestOutputIsTrimmedAndAFailureQuotesWhatTheToolSaid(t *testing.T) {
+	ctx, cancel := context.WithCancel(context.Background())
+	if out, err := Output(ctx, "/bin/sh", "-c", "echo 10.11"); err != nil || out != "10.11" {
+		t.Errorf("got %q, %v", out, err)
+	}
+	if _, err := Output(ctx, "/bin/sh", "-c", "echo no space >&2; exit 1"); err == nil || err.Error() != "exit status 1 (no space)" {
+		t.Errorf("got %v", err)
+	}
+	cancel()
+	if _, err := Output(ctx, "/bin/sh", "-c", "sleep 5"); !errors.Is(err, context.Canceled) {
+		t.Errorf("got %v", err)
+	}
+}

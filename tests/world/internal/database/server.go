@@ -6,9 +6,8 @@ import (
 	"fmt"
 	"net"
 	"os"
-	"os/exec"
-	"strings"
 
+	"iamdb.dev/world/internal/command"
 	"iamdb.dev/world/internal/console"
 	"iamdb.dev/world/internal/layout"
 	"iamdb.dev/world/internal/process"
@@ -105,9 +104,8 @@ func (s Server) copyTemplate(ctx context.Context) error {
 	if err := os.RemoveAll(draft); err != nil {
 		return fmt.Errorf("clear %s: %w", draft, err)
 	}
-	out, err := exec.CommandContext(ctx, "cp", "-a", "--reflink=auto", "--sparse=auto", s.Template, draft).CombinedOutput()
-	if err != nil {
-		return fmt.Errorf("copy the data of %s: %w (%s)", s.Software.Instance.Part(), err, strings.TrimSpace(string(out)))
+	if _, err := command.Output(ctx, "cp", "-a", "--reflink=auto", "--sparse=auto", s.Template, draft); err != nil {
+		return fmt.Errorf("copy the data of %s: %w", s.Software.Instance.Part(), err)
 	}
 	if err := os.Rename(draft, data); err != nil {
 		return fmt.Errorf("copy the data of %s: %w", s.Software.Instance.Part(), err)

@@ -6,7 +6,6 @@ import (
 	_ "embed"
 	"fmt"
 	"os"
-	"os/exec"
 	"path/filepath"
 	"regexp"
 	"strings"
@@ -78,11 +77,11 @@ func MariaDB(ctx context.Context) (Software, error) {
 		}
 		programs[name] = path
 	}
-	out, err := exec.CommandContext(ctx, programs["mariadbd"], "--no-defaults", "--version").Output()
+	out, err := command.Output(ctx, programs["mariadbd"], "--no-defaults", "--version")
 	if err != nil {
 		return Software{}, fmt.Errorf("ask MariaDB for its version: %w", err)
 	}
-	version, err := mariadbVersion(string(out))
+	version, err := mariadbVersion(out)
 	if err != nil {
 		return Software{}, err
 	}
