@@ -16,6 +16,7 @@ from moto.rds.models import (
     DBInstanceClustered,
     MasterUserSecret,
     RDSBackend,
+    find_cluster,
 )
 
 from .patching import Method, around
@@ -232,7 +233,9 @@ def _let_green_be_like_blue() -> None:
     @around(BlueGreenDeployment, "_create_green_instance")
     def create(original: Method, self: BlueGreenDeployment, **kwargs: Any) -> str:
         target = str(original(self, **kwargs))
-        if not self.backend._is_cluster(target):
+        if self.backend._is_cluster(target):
+            find_cluster(target).iam_auth = find_cluster(self.source).iam_auth
+        else:
             blue, green = map(self.backend.find_db_from_id, (self.source, target))
             green.enable_iam_database_authentication = blue.iam_database_authentication_enabled
         return target
