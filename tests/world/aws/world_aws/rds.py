@@ -19,8 +19,10 @@ from moto.rds.models import (
     find_cluster,
 )
 
+from .cluster import Cluster
 from .patching import Method, around
-from .servers import Cluster, Server, Servers
+from .server import Server
+from .servers import Servers
 
 # The part of every host name that AWS makes unique to an account and Region.
 HOST_LABEL = "cworld000001"
