@@ -8,6 +8,7 @@ use std::time::Duration;
 use async_trait::async_trait;
 use jiff::Timestamp;
 
+use crate::domain::access::Access;
 use crate::domain::account::{AccountStep, ObservedUser};
 use crate::domain::arn::Principal;
 use crate::domain::endpoint::Endpoint;
@@ -122,7 +123,7 @@ pub struct Instance {
 #[async_trait]
 pub trait Instances: Send + Sync {
     /// Describes an instance; none when RDS says that there is none of that name.
-    async fn describe(&self, region: &str, identifier: &str) -> Result<Option<Instance>, Fault>;
+    async fn describe(&self, access: &Access, identifier: &str) -> Result<Option<Instance>, Fault>;
 }
 
 /// A login of the administrator.
@@ -138,7 +139,7 @@ pub struct AdminLogin {
 #[async_trait]
 pub trait AdminSecrets: Send + Sync {
     /// Reads a secret of the form `{"username", "password"}`. Never cached: RDS rotates it.
-    async fn read(&self, region: &str, arn: &str) -> Result<AdminLogin, Fault>;
+    async fn read(&self, access: &Access, arn: &str) -> Result<AdminLogin, Fault>;
 }
 
 /// Where and how to log in as administrator.
@@ -178,13 +179,13 @@ pub trait AdminSession: Send {
 #[async_trait]
 pub trait Policies: Send + Sync {
     /// Reads the policies of a home and which of them are attached. A principal that does not exist has none attached.
-    async fn observe(&self, home: &PolicyHome) -> Result<ObservedPolicies, Fault>;
+    async fn observe(&self, access: &Access, home: &PolicyHome) -> Result<ObservedPolicies, Fault>;
 
     /// Whether IAM knows a principal of exactly this ARN: its calls take names, and a name does not tell the path.
-    async fn exists(&self, principal: &Principal) -> Result<bool, Fault>;
+    async fn exists(&self, access: &Access, principal: &Principal) -> Result<bool, Fault>;
 
     /// Makes one change. One that is made already is no fault.
-    async fn apply(&self, home: &PolicyHome, step: &PolicyStep) -> Result<(), Fault>;
+    async fn apply(&self, access: &Access, home: &PolicyHome, step: &PolicyStep) -> Result<(), Fault>;
 }
 
 /// The operator's own AWS identity.

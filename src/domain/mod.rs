@@ -3,6 +3,7 @@
 //! Pure: no async, no clock, no environment, no Kubernetes, no SQL text, no AWS client. What happens *now* is an argument; a plan is data
 //! that can be printed and compared; an empty plan means converged.
 
+pub mod access;
 pub mod account;
 pub mod arn;
 pub mod binding;

@@ -8,6 +8,7 @@ use aws_config::SdkConfig;
 use aws_sdk_iam::Client;
 
 use super::clients::Regional;
+use crate::domain::access::Access;
 use crate::domain::arn::Principal;
 use crate::domain::policy::{ObservedPolicies, PolicyHome, PolicyStep};
 use crate::ports::{Fault, Policies};
@@ -26,7 +27,7 @@ impl IamPolicies {
         Self { clients: Regional::new(sdk, Client::new) }
     }
 
-    fn client(&self, principal: &Principal) -> Client {
+    fn client(&self, _access: &Access, principal: &Principal) -> Client {
         self.clients.client(home_region(principal.arn().partition()))
     }
 }
@@ -44,15 +45,15 @@ fn home_region(partition: &str) -> &'static str {
 
 #[async_trait]
 impl Policies for IamPolicies {
-    async fn observe(&self, home: &PolicyHome) -> Result<ObservedPolicies, Fault> {
-        observe::policies(&self.client(&home.principal), home).await
+    async fn observe(&self, access: &Access, home: &PolicyHome) -> Result<ObservedPolicies, Fault> {
+        observe::policies(&self.client(access, &home.principal), home).await
     }
 
-    async fn exists(&self, principal: &Principal) -> Result<bool, Fault> {
-        observe::exists(&self.client(principal), principal).await
+    async fn exists(&self, access: &Access, principal: &Principal) -> Result<bool, Fault> {
+        observe::exists(&self.client(access, principal), principal).await
     }
 
-    async fn apply(&self, home: &PolicyHome, step: &PolicyStep) -> Result<(), Fault> {
-        apply::step(&self.client(&home.principal), home, step).await
+    async fn apply(&self, access: &Access, home: &PolicyHome, step: &PolicyStep) -> Result<(), Fault> {
+        apply::step(&self.client(access, &home.principal), home, step).await
     }
 }

@@ -7,6 +7,7 @@ use aws_sdk_rds::types::DbInstance;
 
 use super::classify;
 use super::clients::Regional;
+use crate::domain::access::Access;
 use crate::ports::{Fault, FaultKind, Instance, Instances};
 
 const DESCRIBE: &str = "describe DB instance";
@@ -25,9 +26,9 @@ impl RdsInstances {
 
 #[async_trait]
 impl Instances for RdsInstances {
-    async fn describe(&self, region: &str, identifier: &str) -> Result<Option<Instance>, Fault> {
+    async fn describe(&self, access: &Access, identifier: &str) -> Result<Option<Instance>, Fault> {
         let answer =
-            self.clients.client(region).describe_db_instances().db_instance_identifier(identifier).send().await;
+            self.clients.client(&access.region).describe_db_instances().db_instance_identifier(identifier).send().await;
         match answer.map_err(|error| classify::fault(DESCRIBE, &error)) {
             Ok(answer) => match answer.db_instances() {
                 [instance] => read(instance).map(Some),

@@ -7,6 +7,7 @@ use serde::Deserialize;
 
 use super::classify;
 use super::clients::Regional;
+use crate::domain::access::Access;
 use crate::domain::secret::Secret;
 use crate::ports::{AdminLogin, AdminSecrets, Fault, FaultKind};
 
@@ -26,10 +27,10 @@ impl SecretsManager {
 
 #[async_trait]
 impl AdminSecrets for SecretsManager {
-    async fn read(&self, region: &str, arn: &str) -> Result<AdminLogin, Fault> {
+    async fn read(&self, access: &Access, arn: &str) -> Result<AdminLogin, Fault> {
         let mut answer = self
             .clients
-            .client(region)
+            .client(&access.region)
             .get_secret_value()
             .secret_id(arn)
             .send()

@@ -42,7 +42,7 @@ pub(in crate::controllers) async fn target(
 }
 
 async fn in_secrets_manager(server: &Server, arn: &str, context: &Context) -> Result<AdminLogin, Problem> {
-    context.admin_secrets.read(&server.region, arn).await.map_err(|fault| {
+    context.admin_secrets.read(&server.access, arn).await.map_err(|fault| {
         let is_outage = matches!(fault.kind, FaultKind::Unreachable | FaultKind::Throttled);
         let problem = Problem::from(fault);
         if is_outage { problem } else { problem.because(Reason::AdminSecretUnreadable) }

@@ -3,7 +3,7 @@
 use crate::api::{DbServer, IamAuthentication, Reason, SourceType, StaticSource};
 use crate::controllers::context::Context;
 use crate::controllers::problem::Problem;
-use crate::controllers::server::Server;
+use crate::controllers::server::{self, Server};
 use crate::domain::arn::Arn;
 use crate::domain::endpoint::Endpoint;
 use crate::domain::engine::{Engine, ServerFacts};
@@ -44,7 +44,7 @@ pub(super) async fn server(object: &DbServer, context: &Context) -> Result<Found
 
 async fn instance_in_rds(object: &DbServer, identifier: &str, context: &Context) -> Result<Found, Problem> {
     let region = &object.spec.region;
-    let found = context.instances.describe(region, identifier).await?;
+    let found = context.instances.describe(&server::access(object)?, identifier).await?;
     let instance = found.ok_or_else(|| {
         Problem::passing(Reason::NotFound, format!("RDS knows no DB instance {identifier} in {region}"))
     })?;

@@ -36,7 +36,7 @@ pub(super) fn with(object: &DbServer, found: Option<&Found>) -> DbServer {
         fields.admin_secret_arn = found.master_secret_arn;
         fields.ca_identifier = found.ca_identifier;
         fields.endpoints =
-            Some(Endpoints { writer: Some(host_port(found.writer)), reader: found.reader.map(host_port) });
+            Some(Endpoints { writer: Some(host_port(found.writer)), reader: found.reader.map(host_port), ..Endpoints::default() });
     }
     known
 }

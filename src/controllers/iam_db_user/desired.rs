@@ -11,6 +11,7 @@ use crate::api::{
 };
 use crate::controllers::problem::Problem;
 use crate::controllers::server::{self, Server};
+use crate::domain::access::Access;
 use crate::domain::account::{DesiredUser, Target};
 use crate::domain::arn::Principal;
 use crate::domain::names::{DatabaseName, HostPattern, NotAUsername, ObjectName, Username};
@@ -24,6 +25,8 @@ pub(super) struct Desired {
     pub(super) user: DesiredUser,
     pub(super) resource: ConnectArn,
     pub(super) homes: Vec<PolicyHome>,
+    /// The way into the account that the policies are in.
+    pub(super) access: Access,
     pub(super) management: Managed,
 }
 
@@ -106,7 +109,7 @@ pub(super) fn user(object: &IamDbUser, inputs: &Inputs, cluster_id: &str) -> Res
         max_user_connections: object.spec.limits.as_ref().map_or(0, |limits| limits.max_user_connections),
         is_locked: object.spec.locked,
     };
-    Ok(Desired { user, resource, homes, management: management(object)? })
+    Ok(Desired { user, resource, homes, access: inputs.server.access.clone(), management: management(object)? })
 }
 
 /// The mark of an IamDbUser on a server.

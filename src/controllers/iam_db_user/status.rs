@@ -195,6 +195,7 @@ pub(super) async fn write(
         Some(made) => IamDbUserStatus {
             observed_generation: generation,
             accounts: made.accounts.clone(),
+            drift: Vec::new(),
             policies: made.policies.clone(),
             attachments: made.attachments.clone(),
             conditions,
