@@ -31,6 +31,7 @@ mod admission;
 mod crash;
 mod grants;
 mod identities;
+mod leadership;
 mod leaks;
 mod lifecycle;
 mod policies;
