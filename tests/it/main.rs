@@ -37,5 +37,6 @@ mod lifecycle;
 mod policies;
 mod quiet;
 mod servers;
+mod takeover;
 mod tenancy;
 mod tokens;
