@@ -2,8 +2,9 @@
 //!
 //! | module | job |
 //! |---|---|
-//! | `clients` | one HTTPS pool and one identity for all; a client for each Region |
-//! | `rds` | DB instances |
+//! | `clients` | one HTTPS pool and one identity for all; a client for each Region and account |
+//! | `role` | the operator as a role of another account |
+//! | `rds` | DB instances, clusters, proxies, blue/green deployments |
 //! | `secrets` | administrators' logins in Secrets Manager |
 //! | `sts` | sessions of roles |
 //! | `iam` | policies and what they are attached to |
@@ -15,12 +16,13 @@ mod clients;
 mod iam;
 mod own;
 mod rds;
+mod role;
 mod secrets;
 mod sts;
 
 pub use clients::Aws;
 pub use iam::IamPolicies;
 pub use own::OwnCredentials;
-pub use rds::RdsInstances;
+pub use rds::{Rds, RdsDeployments, RdsProxies};
 pub use secrets::SecretsManager;
 pub use sts::StsSessions;
