@@ -130,6 +130,7 @@ async fn compose(
         own_identity: Arc::new(aws.own_identity()),
         databases: Arc::new(MySqlDatabases::new(Deadlines::default(), allow_loopback_databases)),
         policies: Arc::new(aws.policies()),
+        quotas: Arc::new(aws.quotas()),
         looks: Looks::default(),
         refusals: Refusals::default(),
         bundles: Bundles::default(),

@@ -161,6 +161,24 @@ pub trait Policies: Send + Sync {
     async fn apply(&self, access: &Access, home: &PolicyHome, step: &PolicyStep) -> Result<(), Fault>;
 }
 
+/// What IAM allows an account.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct PolicyQuotas {
+    /// Managed policies that the account has.
+    pub policies: u32,
+    /// Managed policies that it may have.
+    pub policies_quota: u32,
+    /// Characters that a managed policy may have.
+    pub policy_size_quota: u32,
+}
+
+/// What IAM allows accounts.
+#[async_trait]
+pub trait AccountQuotas: Send + Sync {
+    /// Reads the quotas of an account.
+    async fn read(&self, access: &Access, partition: &str) -> Result<PolicyQuotas, Fault>;
+}
+
 /// The operator's own AWS identity.
 #[async_trait]
 pub trait OwnIdentity: Send + Sync {

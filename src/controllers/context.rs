@@ -13,7 +13,9 @@ use super::looks::Looks;
 use super::refusals::Refusals;
 use crate::api::{DbAuthToken, DbServer, IamDbUser};
 use crate::k8s::feed::Feed;
-use crate::ports::{AdminSecrets, Clock, Databases, Deployments, OwnIdentity, Policies, Proxies, RdsServers};
+use crate::ports::{
+    AccountQuotas, AdminSecrets, Clock, Databases, Deployments, OwnIdentity, Policies, Proxies, RdsServers,
+};
 use crate::rotation::Engine;
 use crate::telemetry::metrics::Metrics;
 
@@ -72,6 +74,8 @@ pub struct Context {
     pub databases: Arc<dyn Databases>,
     /// IAM.
     pub policies: Arc<dyn Policies>,
+    /// What IAM allows accounts.
+    pub quotas: Arc<dyn AccountQuotas>,
     /// When DbServers are looked at.
     pub looks: Looks,
     /// Since when objects are refused.

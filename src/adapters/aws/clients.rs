@@ -12,7 +12,7 @@ use aws_credential_types::provider::SharedCredentialsProvider;
 use aws_smithy_http_client::tls::{self, rustls_provider::CryptoMode};
 
 use super::role::RoleCredentials;
-use super::{IamPolicies, OwnCredentials, Rds, RdsDeployments, RdsProxies, SecretsManager, StsSessions};
+use super::{IamPolicies, IamQuotas, OwnCredentials, Rds, RdsDeployments, RdsProxies, SecretsManager, StsSessions};
 use crate::domain::access::{Access, AccountRole};
 
 /// Attempts of one call, the first included.
@@ -82,6 +82,12 @@ impl Aws {
     #[must_use]
     pub fn policies(&self) -> IamPolicies {
         IamPolicies::new(&self.identities)
+    }
+
+    /// Quotas.
+    #[must_use]
+    pub fn quotas(&self) -> IamQuotas {
+        IamQuotas::new(&self.identities)
     }
 
     /// Sessions of roles.
@@ -169,7 +175,15 @@ mod tests {
             .region(Region::new("us-east-1"))
             .build();
         let aws = Aws { identities: Identities::new(sdk) };
-        drop((aws.rds(), aws.proxies(), aws.deployments(), aws.admin_secrets(), aws.policies(), aws.sessions()));
+        drop((
+            aws.rds(),
+            aws.proxies(),
+            aws.deployments(),
+            aws.admin_secrets(),
+            aws.policies(),
+            aws.quotas(),
+            aws.sessions(),
+        ));
         let identities = &aws.identities;
         let rds = Regional::new(identities, aws_sdk_rds::Client::new);
         let role = |external_id: Option<&str>| Access {

@@ -32,7 +32,7 @@ impl IamPolicies {
 }
 
 /// IAM has one endpoint a partition; this is the Region that its calls are signed for.
-fn home_region(partition: &str) -> &'static str {
+pub(super) fn home_region(partition: &str) -> &'static str {
     match partition {
         "aws-cn" => "cn-north-1",
         "aws-us-gov" => "us-gov-west-1",

@@ -8,6 +8,7 @@
 //! | `secrets` | administrators' logins in Secrets Manager |
 //! | `sts` | sessions of roles |
 //! | `iam` | policies and what they are attached to |
+//! | `quotas` | what IAM allows an account |
 //! | `own` | the operator's own credentials |
 //! | `classify` | what an error of the SDK means |
 
@@ -15,6 +16,7 @@ mod classify;
 mod clients;
 mod iam;
 mod own;
+mod quotas;
 mod rds;
 mod role;
 mod secrets;
@@ -23,6 +25,7 @@ mod sts;
 pub use clients::Aws;
 pub use iam::IamPolicies;
 pub use own::OwnCredentials;
+pub use quotas::IamQuotas;
 pub use rds::{Rds, RdsDeployments, RdsProxies};
 pub use secrets::SecretsManager;
 pub use sts::StsSessions;

@@ -42,7 +42,8 @@ pub(super) async fn reconcile(object: Arc<DbServer>, context: Arc<Context>) -> O
 async fn examine(api: &Api<DbServer>, object: &DbServer, context: &Context) -> Outcome {
     let found = resolve::server(object, context).await; // reads RDS
     let look = Look::of(object, found, context);
-    let known = status::with(object, look.found(), context.clock.now()); // pure
+    let mut known = status::with(object, look.found(), context.clock.now()); // pure
+    resolve::quotas(&mut known, context).await; // reads IAM, once an hour
     let server = look.is_resolved().then(|| Server::of(&known)).flatten();
     let iam = match &look {
         Look::Found(found) => iam::converge(&known, found, context).await, // may ask RDS to switch it on

@@ -1,14 +1,18 @@
 //! What a DbServer stands for outside: the server in RDS with its proxies, and the administrator's login to it.
 
+use std::time::Duration;
+
+use kube::ResourceExt;
+
 use super::found::{self, Found};
 use super::{admin, proxies};
-use crate::api::{DbServer, Reason, SourceType};
+use crate::api::{DbServer, PolicyMode, Quotas, Reason, SourceType};
 use crate::controllers::context::Context;
 use crate::controllers::problem::Problem;
 use crate::controllers::server::{self, Server};
 use crate::domain::access::Access;
 use crate::domain::engine::ServerFacts;
-use crate::ports::{Fault, FaultKind, ServerName};
+use crate::ports::{Fault, FaultKind, PolicyQuotas, ServerName};
 
 /// The server, where it is one that can be used. Two calls to RDS for an instance without replicas, four for a cluster, three more a proxy.
 pub(super) async fn server(object: &DbServer, context: &Context) -> Result<Found, Problem> {
@@ -87,4 +91,24 @@ pub(super) async fn login(object: &DbServer, server: &Server, context: &Context)
         return Err(Problem::passing(Reason::Unreachable, format!("{} takes no writes", server.writer)));
     }
     Ok(facts)
+}
+
+/// How often quotas are read: they change when somebody asks AWS to change them, and the count of policies is for people.
+const QUOTAS_EVERY: Duration = Duration::from_hours(1);
+
+/// Puts IAM's quotas into the status, where the operator writes policies. What cannot be read stays as it was: nothing waits for it.
+pub(super) async fn quotas(known: &mut DbServer, context: &Context) {
+    let mode = known.spec.policy.as_ref().map_or(PolicyMode::Manage, |policy| policy.mode);
+    let uid = known.uid().unwrap_or_default();
+    let Some(server) = Server::of(known).filter(|_| mode == PolicyMode::Manage) else { return };
+    if !context.looks.are_quotas_due(&uid, QUOTAS_EVERY, context.clock.now()) {
+        return;
+    }
+    match context.quotas.read(&server.access, &server.partition).await {
+        Ok(PolicyQuotas { policies, policies_quota, policy_size_quota }) => {
+            let quotas = Quotas { policies, policies_quota, policy_size_quota };
+            known.status.get_or_insert_default().quotas = Some(quotas);
+        }
+        Err(fault) => tracing::debug!(server = known.name_any(), %fault, "quotas not read"),
+    }
 }
