@@ -38,6 +38,7 @@ type config struct {
 	AuthConfig string     `json:"authConfig"`
 	RequestLog string     `json:"requestLog"`
 	OIDC       oidc       `json:"oidc"`
+	TrustStore trustStore `json:"trustStore"`
 	Instances  []instance `json:"instances"`
 	Clusters   []cluster  `json:"clusters"`
 	Proxies    []proxy    `json:"proxies"`
@@ -49,6 +50,13 @@ type oidc struct {
 	Issuer    string `json:"issuer"`
 	PublicKey string `json:"publicKey"`
 	Audience  string `json:"audience"`
+}
+
+type trustStore struct {
+	CA          string `json:"ca"`
+	Listen      string `json:"listen"`
+	Certificate string `json:"certificate"`
+	Key         string `json:"key"`
 }
 
 type instance struct {
@@ -121,7 +129,10 @@ func WriteConfig(w layout.World, path string, databases []Database, users []User
 	c := config{
 		Listen: w.AWS(), Region: layout.Region, Account: layout.Account, Partition: layout.Partition,
 		AuthConfig: w.AuthConfig(), RequestLog: w.AWSRequestLog(),
-		OIDC:  oidc{Issuer: layout.Issuer, PublicKey: w.PKI("sa.pub"), Audience: layout.STSAudience},
+		OIDC: oidc{Issuer: layout.Issuer, PublicKey: w.PKI("sa.pub"), Audience: layout.STSAudience},
+		TrustStore: trustStore{
+			CA: w.PKI("database-ca.crt"), Listen: w.TrustStore(), Certificate: w.PKI("truststore.crt"), Key: w.PKI("truststore.key"),
+		},
 		Users: users,
 		Roles: []role{
 			{Name: "shop-app", Path: "/", Trust: webIdentityTrust("shop", "app")},
