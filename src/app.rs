@@ -18,7 +18,7 @@ use tokio_util::sync::CancellationToken;
 use crate::adapters::aws::Aws;
 use crate::adapters::mysql::{AdminRights, Deadlines, MySqlDatabases, UnquotableName, admin_sql};
 use crate::api;
-use crate::controllers::{Bundles, Context, Entitlements, Feeds, Refusals, Settings, run_all};
+use crate::controllers::{Bundles, Context, Entitlements, Feeds, Looks, Refusals, Settings, run_all};
 use crate::domain::engine::Engine;
 use crate::domain::names::{DatabaseName, Username};
 use crate::domain::privilege::Privilege;
@@ -147,11 +147,15 @@ async fn compose(
         feeds,
         clock,
         metrics,
-        instances: Arc::new(aws.instances()),
+        rds: Arc::new(aws.rds()),
+        proxies: Arc::new(aws.proxies()),
+        deployments: Arc::new(aws.deployments()),
         admin_secrets: Arc::new(aws.admin_secrets()),
         own_identity: Arc::new(aws.own_identity()),
         databases: Arc::new(MySqlDatabases::new(Deadlines::default(), allow_loopback_databases)),
         policies: Arc::new(aws.policies()),
+        quotas: Arc::new(aws.quotas()),
+        looks: Looks::default(),
         refusals: Refusals::default(),
         bundles: Bundles::default(),
         entitlements: Entitlements::default(),

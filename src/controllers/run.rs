@@ -190,7 +190,7 @@ fn refs<K: Resource<DynamicType = ()>>(objects: &[Arc<K>]) -> Vec<ObjectRef<K>> 
     objects.iter().map(|object| ObjectRef::from_obj(object.as_ref())).collect()
 }
 
-/// A DbServer looks at its CA, and, while it is to go, at its users.
+/// A DbServer looks at its CA, at its users while it is to go, and at the server itself when one of them cannot get at it.
 fn server_wakes(context: &Context) -> impl Stream<Item = ObjectRef<DbServer>> + Send + 'static {
     let (feeds, servers) = (&context.feeds, context.feeds.servers.store().clone());
     let of_users = related(&feeds.users, own_state, {
@@ -204,7 +204,8 @@ fn server_wakes(context: &Context) -> impl Stream<Item = ObjectRef<DbServer>> + 
     let of_config_maps = related(&feeds.config_maps, content, move |config_map| {
         refs(&servers.state_filter(|server| takes_ca_from(server, config_map)))
     });
-    stream::select(of_users, of_config_maps)
+    let of_failures = context.looks.wanted().map(|name| ObjectRef::new(&name));
+    stream::select_all([of_users.boxed(), of_config_maps.boxed(), of_failures.boxed()])
 }
 
 /// An IamDbUser looks at its DbServer and that one's CA, and at the labels of its namespace.

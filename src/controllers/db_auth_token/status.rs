@@ -97,6 +97,7 @@ fn identity_reason(problem: &rotation::Problem) -> Reason {
         rotation::Problem::Identity(fault) => match fault.kind {
             FaultKind::Unreachable | FaultKind::Throttled => Reason::Unreachable,
             FaultKind::Denied
+            | FaultKind::IdentityDenied
             | FaultKind::LacksPrivilege
             | FaultKind::TlsVerification
             | FaultKind::PluginMissing

@@ -6,7 +6,7 @@ use super::desired;
 use super::resolve::Inputs;
 use crate::api::{IamDbUser, Reason, Scope};
 use crate::controllers::context::Context;
-use crate::controllers::db_server::admin_target;
+use crate::controllers::db_server;
 use crate::controllers::problem::Problem;
 use crate::controllers::server::{self, Server};
 use crate::domain::account::{AccountStep, DesiredUser, plan};
@@ -76,8 +76,7 @@ pub(super) async fn converge(inputs: &Inputs, desired: &DesiredUser, context: &C
 }
 
 async fn open(inputs: &Inputs, context: &Context) -> Result<(ServerFacts, Box<dyn AdminSession>), Problem> {
-    let target = admin_target(&inputs.object, &inputs.server, context).await?;
-    let (facts, session) = context.databases.open(&target).await?;
+    let (facts, session) = db_server::open(&inputs.object, &inputs.server, context).await?;
     let problem = if facts.read_only {
         Problem::passing(Reason::Unreachable, format!("{} takes no writes", inputs.server.writer))
     } else if facts.engine != inputs.server.engine {

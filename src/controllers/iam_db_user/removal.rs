@@ -12,7 +12,7 @@ use kube::runtime::events::{Event, EventType};
 use super::{desired, status};
 use crate::api::{DbServer, DeletionPolicy, IamDbUser, Reason, UnreachableAction};
 use crate::controllers::context::Context;
-use crate::controllers::db_server::admin_target;
+use crate::controllers::db_server;
 use crate::controllers::problem::Problem;
 use crate::controllers::run::Outcome;
 use crate::controllers::server::{self, Server};
@@ -98,8 +98,7 @@ async fn remove_accounts(
         return Ok(());
     };
     let owner = desired::owner(object, server, &context.settings.cluster_id);
-    let target = admin_target(definition, server, context).await?;
-    let (facts, mut session) = context.databases.open(&target).await?;
+    let (facts, mut session) = db_server::open(definition, server, context).await?;
     let observed = session.observe(&username).await?;
     let steps = plan_removal(&username, &owner, &observed, &facts, removal);
     for step in &steps {
