@@ -26,6 +26,9 @@ use crate::k8s::feed::{Change, Feed};
 /// Objects of a kind that are reconciled at the same time.
 const CONCURRENCY: u16 = 16;
 
+/// No limit: IamDbUsers wait at a turnstile of their own, so that those of a server that does not answer hold up nobody else.
+const UNLIMITED: u16 = 0;
+
 /// Changes that come together are looked at once.
 const DEBOUNCE: Duration = Duration::from_millis(50);
 
@@ -43,9 +46,16 @@ pub async fn run_all(
 ) {
     let feeds = &context.feeds;
     future::join4(
-        run::<DbServer, _>(&feeds.servers, server_wakes(&context), db_server::reconcile, &context, &stop),
-        run::<IamDbUser, _>(&feeds.users, user_wakes(&context), iam_db_user::reconcile, &context, &stop),
-        run::<DbAuthToken, _>(&feeds.tokens, token_wakes(&context, news), db_auth_token::reconcile, &context, &stop),
+        run::<DbServer, _>(&feeds.servers, server_wakes(&context), db_server::reconcile, CONCURRENCY, &context, &stop),
+        run::<IamDbUser, _>(&feeds.users, user_wakes(&context), iam_db_user::reconcile, UNLIMITED, &context, &stop),
+        run::<DbAuthToken, _>(
+            &feeds.tokens,
+            token_wakes(&context, news),
+            db_auth_token::reconcile,
+            CONCURRENCY,
+            &context,
+            &stop,
+        ),
         db_auth_token::withdraw_deleted(&context, &stop),
     )
     .await;
@@ -55,6 +65,7 @@ async fn run<K, F>(
     feed: &Feed<K>,
     wakes: impl Stream<Item = ObjectRef<K>> + Send + 'static,
     reconcile: fn(Arc<K>, Arc<Context>) -> F,
+    concurrency: u16,
     context: &Arc<Context>,
     stop: &CancellationToken,
 ) where
@@ -100,7 +111,7 @@ async fn run<K, F>(
     };
     Controller::for_shared_stream(changed, feed.store().clone())
         .reconcile_on(wakes)
-        .with_config(Config::default().concurrency(CONCURRENCY).debounce(DEBOUNCE))
+        .with_config(Config::default().concurrency(concurrency).debounce(DEBOUNCE))
         .graceful_shutdown_on(stop.clone().cancelled_owned())
         .run(reconcile_one, error_policy, context.clone())
         .for_each(|_| future::ready(()))
