@@ -12,7 +12,7 @@ use super::iam_db_user::Entitlements;
 use super::refusals::Refusals;
 use crate::api::{DbAuthToken, DbServer, IamDbUser};
 use crate::k8s::feed::Feed;
-use crate::ports::{AdminSecrets, Clock, Databases, Instances, OwnIdentity, Policies};
+use crate::ports::{AdminSecrets, Clock, Databases, Instances, OwnIdentity, Policies, TrustStores};
 use crate::rotation::Engine;
 use crate::telemetry::metrics::Metrics;
 
@@ -23,6 +23,8 @@ pub struct Settings {
     pub cluster_id: String,
     /// Namespace of the operator, where ConfigMaps with CAs are.
     pub namespace: String,
+    /// Whether sessions are tagged with cluster and namespace.
+    pub session_tags: bool,
     /// How often everything is looked at again although nothing changed in Kubernetes.
     pub resync: Duration,
 }
@@ -67,6 +69,8 @@ pub struct Context {
     pub databases: Arc<dyn Databases>,
     /// IAM.
     pub policies: Arc<dyn Policies>,
+    /// Where RDS publishes its CAs.
+    pub trust_stores: Arc<dyn TrustStores>,
     /// Since when objects are refused.
     pub refusals: Refusals,
     /// CA bundles that were read.

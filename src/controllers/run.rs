@@ -17,7 +17,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::context::Context;
 use super::problem::{Problem, Retry};
-use super::{db_auth_token, db_server, iam_db_user};
+use super::{db_auth_token, db_server, iam_db_user, server, trust};
 use crate::api::{ConditionType, DbAuthToken, DbServer, GROUP, IamDbUser, Reason};
 use crate::k8s::backoff::Backoffs;
 use crate::k8s::conditions;
@@ -42,11 +42,12 @@ pub async fn run_all(
     stop: CancellationToken,
 ) {
     let feeds = &context.feeds;
-    future::join4(
+    future::join5(
         run::<DbServer, _>(&feeds.servers, server_wakes(&context), db_server::reconcile, &context, &stop),
         run::<IamDbUser, _>(&feeds.users, user_wakes(&context), iam_db_user::reconcile, &context, &stop),
         run::<DbAuthToken, _>(&feeds.tokens, token_wakes(&context, news), db_auth_token::reconcile, &context, &stop),
         db_auth_token::withdraw_deleted(&context, &stop),
+        trust::keep(&context, &stop),
     )
     .await;
 }
@@ -269,7 +270,9 @@ fn admission_state(user: &IamDbUser) -> u64 {
 }
 
 fn takes_ca_from(server: &DbServer, config_map: &ConfigMap) -> bool {
-    server.spec.ca.config_map.as_ref().is_some_and(|it| it.name == config_map.name_any())
+    let name = config_map.name_any();
+    let is_named = server.spec.ca.config_map.as_ref().is_some_and(|it| it.name == name);
+    is_named || server::trust_store(server).is_some_and(|place| place.keeper() == name)
 }
 
 fn servers_with_ca(servers: &Store<DbServer>, config_map: &ConfigMap) -> Vec<String> {
@@ -285,6 +288,8 @@ fn tokens_of(tokens: &Store<DbAuthToken>, users: &[ObjectRef<IamDbUser>]) -> Vec
     let wanted: HashSet<(Option<&str>, &str)> =
         users.iter().map(|user| (user.namespace.as_deref(), user.name.as_str())).collect();
     refs(&tokens.state_filter(|token| {
-        wanted.contains(&(token.metadata.namespace.as_deref(), token.spec.user_ref.name.as_str()))
+        let user = &token.spec.user_ref;
+        let home = user.namespace.as_deref().or(token.metadata.namespace.as_deref());
+        wanted.contains(&(home, user.name.as_str()))
     }))
 }

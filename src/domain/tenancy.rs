@@ -25,6 +25,8 @@ pub struct Rule {
     pub principals: Vec<String>,
     /// Patterns of roles that may be assumed to sign.
     pub assume_roles: Vec<String>,
+    /// Globs over the usernames that the operator may sign for as itself, `${namespace}` already replaced.
+    pub operator_usernames: Vec<String>,
     /// Whether policies may reach every server of the account and Region.
     pub allows_account_region: bool,
 }
@@ -42,6 +44,8 @@ pub struct Request<'a> {
     pub principals: Vec<&'a Principal>,
     /// A role to assume for signing.
     pub assume_role: Option<&'a Principal>,
+    /// Whether the operator shall sign as itself.
+    pub operator_identity: bool,
     /// Whether the policy shall reach every server of the account and Region.
     pub account_region: bool,
 }
@@ -61,8 +65,10 @@ pub enum Field {
     Privilege(&'static str),
     /// `spec.principals`, and the ARN.
     Principal(String),
-    /// `spec.identity.assumeRole.roleArn`
+    /// `spec.identity`, and the role.
     AssumeRole(String),
+    /// `spec.identity.type`
+    OperatorIdentity,
     /// `spec.scope`
     Scope,
 }
@@ -76,7 +82,8 @@ impl fmt::Display for Field {
             Self::Database(database) => write!(f, "spec.grants[].database: {database}"),
             Self::Privilege(privilege) => write!(f, "spec.grants[].privileges: {privilege}"),
             Self::Principal(arn) => write!(f, "spec.principals: {arn}"),
-            Self::AssumeRole(arn) => write!(f, "spec.identity.assumeRole.roleArn: {arn}"),
+            Self::AssumeRole(arn) => write!(f, "spec.identity: {arn}"),
+            Self::OperatorIdentity => f.write_str("spec.identity.type: Operator"),
             Self::Scope => f.write_str("spec.scope: AccountRegion"),
         }
     }
@@ -132,7 +139,8 @@ const fn rank(field: &Field) -> u8 {
         Field::Privilege(_) => 4,
         Field::Principal(_) => 5,
         Field::AssumeRole(_) => 6,
-        Field::Scope => 7,
+        Field::OperatorIdentity => 7,
+        Field::Scope => 8,
     }
 }
 
@@ -165,7 +173,13 @@ fn first_refused(rule: &Rule, request: &Request<'_>) -> Option<Field> {
         .assume_role
         .filter(|role| !any_segment(&rule.assume_roles, role.arn().as_str()))
         .map(|role| Field::AssumeRole(role.to_string()));
-    refused_role.or_else(|| (request.account_region && !rule.allows_account_region).then_some(Field::Scope))
+    if refused_role.is_some() {
+        return refused_role;
+    }
+    if request.operator_identity && !any(&rule.operator_usernames, request.username) {
+        return Some(Field::OperatorIdentity);
+    }
+    (request.account_region && !rule.allows_account_region).then_some(Field::Scope)
 }
 
 #[cfg(test)]
@@ -182,6 +196,7 @@ mod tests {
             hosts: vec!["%".into()],
             principals: vec!["arn:aws:iam::123456789012:role/shop-*".into()],
             assume_roles: vec!["arn:aws:iam::123456789012:role/sign-*".into()],
+            operator_usernames: vec!["app_batch".into()],
             allows_account_region: false,
         }
     }
@@ -223,10 +238,8 @@ mod tests {
                 "spec.principals: arn:aws:iam::123456789012:role/shop-x/admin",
             ),
             (Request { account_region: true, ..request() }, "spec.scope: AccountRegion"),
-            (
-                Request { assume_role: Some(&other), ..request() },
-                "spec.identity.assumeRole.roleArn: arn:aws:iam::123456789012:role/other",
-            ),
+            (Request { assume_role: Some(&other), ..request() }, "spec.identity: arn:aws:iam::123456789012:role/other"),
+            (Request { operator_identity: true, ..request() }, "spec.identity.type: Operator"),
         ];
         for (request, field) in cases {
             let refusal = admit(&[rule("shop")], &request).unwrap_err();
@@ -235,6 +248,8 @@ mod tests {
         }
         let elsewhere = Rule { is_for_namespace: false, ..rule("shop") };
         assert_eq!(admit(&[elsewhere], &request()).unwrap_err().field, Field::Namespace);
+        let batch = Request { username: "app_batch", operator_identity: true, ..request() };
+        assert!(admit(&[rule("shop")], &batch).is_ok());
     }
 
     #[test]

@@ -2,5 +2,6 @@
 
 pub mod backoff;
 pub mod conditions;
+pub mod dates;
 pub mod feed;
 pub mod status;

@@ -4,6 +4,8 @@
 //! they pass through [`string`]; schema names through [`identifier`]. Both are right in every `sql_mode`, and the types of the
 //! arguments let nothing through that would need quoting: two locks on the same door.
 
+mod login;
+
 use std::collections::BTreeSet;
 use std::time::Duration;
 
@@ -14,6 +16,8 @@ use crate::domain::engine::Engine;
 use crate::domain::names::{HostPattern, Username};
 use crate::domain::ownership::Owner;
 use crate::domain::privilege::Privilege;
+
+pub(super) use login::who_am_i;
 
 /// Schema and table of the operator's own ledger.
 const LEDGER_SCHEMA: &str = "iamdb_operator";
