@@ -13,6 +13,13 @@ TARGET := $(or $(CARGO_TARGET_DIR),target)
 CARGO_DENY_VERSION := 0.20.2
 CARGO_DENY := $(CACHE)/tools/cargo-deny-$(CARGO_DENY_VERSION)/bin/cargo-deny
 
+HELM3_VERSION := v3.22.0
+HELM4_VERSION := v4.3.1
+KUBECONFORM_VERSION := v0.8.0
+HELM3 := $(CACHE)/tools/helm-$(HELM3_VERSION)/helm
+HELM4 := $(CACHE)/tools/helm-$(HELM4_VERSION)/helm
+KUBECONFORM := $(CACHE)/tools/kubeconform-$(KUBECONFORM_VERSION)/kubeconform
+
 # The AWS launcher's tests have a Python environment of their own, renewed when the requirements change.
 PYTHON_ENV := $(CACHE)/tools/python-$(shell cat tests/world/aws/requirements*.txt | sha256sum | cut -c1-12)
 PYTHON := $(PYTHON_ENV)/bin/python
@@ -99,6 +106,18 @@ world-for-ci:
 	@if [ -n "$${CI:-}" ]; then $(MAKE) world; fi
 
 ##@ Generated and checked
+
+.PHONY: chart
+chart: $(HELM3) $(HELM4) $(KUBECONFORM) ## The chart by helm 3 and 4: linted, rendered, checked against the test world's apiserver, installed there.
+	@$(MAKE) world
+	$(call step,chart,. $(WORLD_ENV) && tests/chart/check $(HELM3) $(HELM4) $(KUBECONFORM),see above)
+
+$(HELM3):
+	$(call step,helm $(HELM3_VERSION) into the cache (minutes once),GOBIN=$(@D) go install helm.sh/helm/v3/cmd/helm@$(HELM3_VERSION),go must reach its module proxy)
+$(HELM4):
+	$(call step,helm $(HELM4_VERSION) into the cache (minutes once),GOBIN=$(@D) go install helm.sh/helm/v4/cmd/helm@$(HELM4_VERSION),go must reach its module proxy)
+$(KUBECONFORM):
+	$(call step,kubeconform $(KUBECONFORM_VERSION) into the cache,GOBIN=$(@D) go install github.com/yannh/kubeconform/cmd/kubeconform@$(KUBECONFORM_VERSION),go must reach its module proxy)
 
 .PHONY: crds
 crds: ## Writes the CustomResourceDefinitions from the types, into crds/ and the chart.

@@ -23,9 +23,11 @@ use crate::domain::schedule;
 use crate::domain::token::{self, Token};
 use crate::k8s::dates::ServerDate;
 use crate::k8s::feed::Change;
+use crate::k8s::fence::Fence;
 use crate::k8s::status::call;
 use crate::ports::Clock;
 use crate::telemetry::metrics::Metrics;
+use crate::telemetry::pulse::Pulse;
 
 /// Secrets that are written at the same time. The raw limit of an apiserver is reached at about this many; more only adds latency.
 const WRITERS: usize = 32;
@@ -123,10 +125,12 @@ impl Engine {
         Some(Progress { login: self.logins.finding(uid), ..progress })
     }
 
-    /// Runs until `stop`, then finishes the turns that are under way.
+    /// Runs until `stop`, then finishes the turns that are under way. They go on only while the fence is open.
     pub async fn run(
         self: Arc<Self>,
         changes: impl Stream<Item = Change<PartialObjectMeta<Secret>>> + Send,
+        fence: Fence,
+        pulse: Pulse,
         stop: CancellationToken,
     ) {
         let turns = TaskTracker::new();
@@ -135,7 +139,10 @@ impl Engine {
             while let Ok(permit) = self.turns.clone().try_acquire_owned()
                 && let Some(turn) = self.next_turn()
             {
-                turns.spawn(self.clone().take(turn, permit));
+                turns.spawn(fence.clone().hold(self.clone().take(turn, permit, fence.clone())));
+            }
+            if self.turns.available_permits() > 0 {
+                pulse.beat(); // else every turn hangs until one of them ends
             }
             tokio::select! {
                 () = stop.cancelled() => break,
@@ -174,7 +181,7 @@ impl Engine {
         self.with(|book| book.notice(uid, seen));
     }
 
-    async fn take(self: Arc<Self>, turn: Turn, permit: OwnedSemaphorePermit) {
+    async fn take(self: Arc<Self>, turn: Turn, permit: OwnedSemaphorePermit, fence: Fence) {
         let Turn { key, token, members } = turn;
         let under_way = UnderWay { engine: &self, key: Some(&key) };
         let token = match token {
@@ -191,7 +198,7 @@ impl Engine {
         };
         self.tell(&outcomes);
         if let Ok(token) = &token {
-            self.verify(&outcomes, token);
+            self.verify(&outcomes, token, &fence);
         }
         let seen: Vec<(String, SecretRef)> =
             outcomes.iter().map(|(member, _)| (member.uid.clone(), member.order.secret.clone())).collect();
@@ -235,10 +242,10 @@ impl Engine {
         if is_off() { Err(Problem::ClockSkew) } else { Ok(()) }
     }
 
-    fn verify(&self, outcomes: &[(Member, Outcome)], token: &Token) {
+    fn verify(&self, outcomes: &[(Member, Outcome)], token: &Token, fence: &Fence) {
         for (member, outcome) in outcomes {
             if matches!(outcome, Outcome::Written(_)) {
-                self.logins.published(&member.uid, &member.order, token, &self.news);
+                self.logins.published(&member.uid, &member.order, token, fence, &self.news);
             }
         }
     }

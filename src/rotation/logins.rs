@@ -12,6 +12,7 @@ use tokio::time::{Instant, sleep};
 use super::order::{LoginFinding, Order, Verify};
 use crate::domain::schedule;
 use crate::domain::token::Token;
+use crate::k8s::fence::Fence;
 use crate::ports::{AdminLogin, AdminTarget, Clock, FaultKind, LoginProbe};
 
 /// Logins that are tried at the same time.
@@ -51,12 +52,21 @@ impl Logins {
         self.with(|entries| entries.get(uid).and_then(|entry| entry.finding))
     }
 
-    /// Tries what was just published, until it succeeds or dies. `news` gets the uid whenever there is something else to tell.
-    pub(super) fn published(self: &Arc<Self>, uid: &str, order: &Order, token: &Token, news: &UnboundedSender<String>) {
+    /// Tries what was just published, until it succeeds or dies, while the fence is open. `news` gets the uid whenever there is something else to
+    /// tell.
+    pub(super) fn published(
+        self: &Arc<Self>,
+        uid: &str,
+        order: &Order,
+        token: &Token,
+        fence: &Fence,
+        news: &UnboundedSender<String>,
+    ) {
         if !self.wants(uid, order) {
             return;
         }
         let trial = self.clone().try_until_it_succeeds(uid.to_owned(), order.clone(), token.clone(), news.clone());
+        let trial = fence.clone().hold(trial);
         self.with(|entries| {
             let before = entries.remove(uid);
             if let Some(before) = &before {

@@ -44,6 +44,7 @@ pub struct Metrics {
     rotation_failures: Family<Failure, Counter>,
     tokens: Gauge,
     ca_expiry: Family<Source, Gauge>,
+    leading: Gauge,
 }
 
 impl Metrics {
@@ -60,6 +61,7 @@ impl Metrics {
         let rotation_failures = Family::<Failure, Counter>::default();
         let tokens = Gauge::default();
         let ca_expiry = Family::<Source, Gauge>::default();
+        let leading = Gauge::default();
         registry.register("reconciliations", "Reconciliations by kind", reconciliations.clone());
         registry.register("reconcile_failures", "Failed reconciliations by kind and reason", failures.clone());
         registry.register("reconcile_duration_seconds", "Duration of reconciliations", duration.clone());
@@ -71,6 +73,7 @@ impl Metrics {
             "When the first of the CA bundles in use expires, by where they come from",
             ca_expiry.clone(),
         );
+        registry.register("leading", "Whether this replica acts: 1 or 0", leading.clone());
         Arc::new(Self {
             registry,
             reconciliations,
@@ -80,6 +83,7 @@ impl Metrics {
             rotation_failures,
             tokens,
             ca_expiry,
+            leading,
         })
     }
 
@@ -116,6 +120,11 @@ impl Metrics {
         for (source, end) in ends {
             self.ca_expiry.get_or_create(&Source { source }).set(*end);
         }
+    }
+
+    /// Tells that this replica acts.
+    pub fn leads(&self) {
+        self.leading.set(1);
     }
 
     /// The metrics as OpenMetrics text.
