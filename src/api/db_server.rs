@@ -1,6 +1,7 @@
 //! `DbServer`: where a database is, who administers it and who may ask for what. Cluster-scoped, the platform team's.
 
 mod admin;
+mod policy;
 mod source;
 mod status;
 mod tenancy;
@@ -12,9 +13,13 @@ use serde::{Deserialize, Serialize};
 use super::iam_db_user::DeletionPolicy;
 
 pub use admin::{Admin, AdminType, IamLogin, SecretLogin, SecretsManagerLogin};
-pub use source::{HostPort, Identifier, Source, SourceType, StaticSource};
-pub use status::{DbServerStatus, Endpoints};
-pub use tenancy::{NamespaceSet, TenancyRule};
+pub use policy::{FullAccess, Policy, PolicyAttach, PolicyMode};
+pub use source::{Alias, AliasTarget, HostPort, Identifier, ProxyRef, Source, SourceType, StaticSource};
+pub use status::{
+    Capabilities, DbServerStatus, Endpoints, NamedEndpoint, PreviousResourceId, ProxyScheme, ProxyStatus, Quotas,
+    ReplicaStatus,
+};
+pub use tenancy::{NamespaceSet, OperatorIdentityRule, TenancyRule};
 
 /// A database server on RDS, and the rules by which tenants may use it.
 #[derive(CustomResource, KubeSchema, Clone, Debug, PartialEq, Deserialize, Serialize)]
@@ -34,7 +39,9 @@ pub use tenancy::{NamespaceSet, TenancyRule};
     printcolumn(name = "Resource", type_ = "string", json_path = ".status.resourceId"),
     printcolumn(name = "Age", type_ = "date", json_path = ".metadata.creationTimestamp"),
     validation = Rule::new("self.spec.region == oldSelf.spec.region").message("spec.region is immutable"),
-    validation = Rule::new("self.spec.source == oldSelf.spec.source").message("spec.source is immutable")
+    validation = Rule::new("self.spec.source == oldSelf.spec.source").message("spec.source is immutable"),
+    validation = Rule::new("(has(self.spec.aws) && has(self.spec.aws.roleArn) ? self.spec.aws.roleArn : '') == (has(oldSelf.spec.aws) && has(oldSelf.spec.aws.roleArn) ? oldSelf.spec.aws.roleArn : '')")
+        .message("spec.aws.roleArn is immutable")
 )]
 #[serde(rename_all = "camelCase")]
 pub struct DbServerSpec {
@@ -43,6 +50,19 @@ pub struct DbServerSpec {
     pub region: String,
     /// Where the database is. Immutable.
     pub source: Source,
+    /// RDS Proxies that clients may connect through.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(length(max = 16))]
+    #[x_kube(merge_strategy = ListMerge::Map(vec!["name".into()]))]
+    pub proxies: Vec<ProxyRef>,
+    /// Names that clients dial instead of RDS's own: a CNAME, a tunnel. Tokens are signed for RDS's name all the same, and the operator never dials these.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(length(max = 16))]
+    #[x_kube(merge_strategy = ListMerge::Map(vec!["name".into()]))]
+    pub aliases: Vec<Alias>,
+    /// How the operator gets at the AWS account of the database, where that is not its own.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub aws: Option<AwsAccess>,
     /// How the operator logs in to manage accounts. Without it only tokens for accounts that somebody else makes are possible.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub admin: Option<Admin>,
@@ -62,6 +82,46 @@ pub struct DbServerSpec {
     /// What applies where an object says nothing.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub defaults: Option<Defaults>,
+    /// Whether policies also name the read replicas of the DB instance, which have resource ids of their own.
+    #[serde(default)]
+    pub include_read_replicas: bool,
+    /// Whether accounts that carry the mark of another server are taken over: this server was restored from a snapshot of that one.
+    #[serde(default)]
+    pub accept_restored: bool,
+    /// Whether the operator changes accounts and policies, or only tells what it would change.
+    #[serde(default)]
+    pub mode: Mode,
+}
+
+/// How the operator gets at the AWS account of a database.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize, Serialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct AwsAccess {
+    /// Role of the database's account that the operator assumes for RDS, IAM and Secrets Manager. Immutable.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(
+        length(min = 20, max = 2048),
+        regex(pattern = r"^arn:aws[a-z-]*:iam::[0-9]{12}:role/[A-Za-z0-9_+=,.@/-]+$")
+    )]
+    pub role_arn: Option<String>,
+    /// ExternalId that the role's trust policy asks for.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(min = 2, max = 1224), regex(pattern = r"^[A-Za-z0-9_+=,.@:/-]+$"))]
+    pub external_id: Option<String>,
+}
+
+/// Whether the operator changes accounts and policies.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, Serialize, JsonSchema)]
+pub enum Mode {
+    /// It does.
+    #[default]
+    Enforce,
+    /// It tells what it would change, and changes neither accounts nor policies. Tokens rotate all the same.
+    Observe,
+    /// A choice that this version does not know; nothing is changed.
+    #[serde(other)]
+    #[schemars(skip)]
+    Unknown,
 }
 
 /// What certificates are verified against: a `type` and the member of that name.
@@ -113,46 +173,10 @@ pub enum IamAuthentication {
     /// Report when it is off.
     #[default]
     Check,
-    /// A choice that this version does not know.
-    #[serde(other)]
-    #[schemars(skip)]
-    Unknown,
-}
-
-/// How policies are written.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize, Serialize, JsonSchema)]
-#[serde(rename_all = "camelCase")]
-pub struct Policy {
-    /// Whether the operator writes policies itself.
-    #[serde(default)]
-    pub mode: PolicyMode,
-    /// IAM path of the policies. Default: `/iamdb/<cluster id>/`.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    #[schemars(length(min = 3, max = 200), regex(pattern = r"^/([A-Za-z0-9_.,+@=-]+/)+$"))]
-    pub path: Option<String>,
-    /// What kind of policy.
-    #[serde(default)]
-    pub attach: PolicyAttach,
-}
-
-/// Who writes the policies.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, Serialize, JsonSchema)]
-pub enum PolicyMode {
-    /// The operator writes and attaches them.
-    #[default]
-    Manage,
-    /// A choice that this version does not know.
-    #[serde(other)]
-    #[schemars(skip)]
-    Unknown,
-}
-
-/// The kind of policy that is written.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, Serialize, JsonSchema)]
-pub enum PolicyAttach {
-    /// Customer managed policies, attached to the principal.
-    #[default]
-    ManagedPolicy,
+    /// Switch it on at once, unless other changes are pending: RDS would apply those with it.
+    Enable,
+    /// Switch it on in the next maintenance window.
+    EnableInMaintenanceWindow,
     /// A choice that this version does not know.
     #[serde(other)]
     #[schemars(skip)]

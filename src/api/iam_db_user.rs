@@ -5,6 +5,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::condition::{self, Conditions};
+use super::db_server::NamespaceSet;
 use super::duration::Duration;
 
 /// A database account that logs in with IAM tokens, its grants, and who may use it.
@@ -49,6 +50,14 @@ pub struct IamDbUserSpec {
     /// Whether grants beyond the spec are taken away.
     #[serde(default)]
     pub grant_policy: GrantPolicy,
+    /// MySQL roles that the account is granted, and that are its default roles. A tenancy rule must list each.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(
+        length(max = 16),
+        inner(length(min = 1, max = 32), regex(pattern = r"^[A-Za-z0-9_][A-Za-z0-9_.-]{0,31}$"))
+    )]
+    #[x_kube(merge_strategy = ListMerge::Set)]
+    pub roles: Vec<String>,
     /// Limits of the account.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub limits: Option<Limits>,
@@ -67,9 +76,19 @@ pub struct IamDbUserSpec {
     /// How far the policy reaches: this server, or every server of the account and Region that has an account of this name.
     #[serde(default)]
     pub scope: Scope,
+    /// Whether the policy also names the DbServer's proxies. Default: those that can serve this account. Written out as true, one that cannot is
+    /// an error: a standard proxy needs a database user with a password, so `management.account: External`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub include_proxies: Option<bool>,
+    /// Which other namespaces may have tokens for this account. Each also needs a tenancy rule of its own.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub token_consumers: Option<TokenConsumers>,
     /// What becomes of the account when this object goes. Default: the DbServer's, else Drop.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub deletion_policy: Option<DeletionPolicy>,
+    /// Whether open sessions end when the account is dropped or locked. Neither ends them by itself.
+    #[serde(default = "yes")]
+    pub end_sessions: bool,
     /// What deletion does while the database cannot be reached.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub on_unreachable: Option<OnUnreachable>,
@@ -80,6 +99,17 @@ pub struct IamDbUserSpec {
 
 fn any_host() -> Vec<String> {
     vec!["%".to_owned()]
+}
+
+fn yes() -> bool {
+    true
+}
+
+/// Which other namespaces may have tokens for an account.
+#[derive(Clone, Debug, PartialEq, Deserialize, Serialize, JsonSchema)]
+pub struct TokenConsumers {
+    /// The namespaces.
+    pub namespaces: NamespaceSet,
 }
 
 /// Names a DbServer.
@@ -251,6 +281,8 @@ pub enum ExistingUser {
     /// Leave it alone and say so.
     #[default]
     Fail,
+    /// Make it an IAM account of ours, where a tenancy rule lists it under `adopt`. A password that it has stops working.
+    Adopt,
     /// A choice that this version does not know.
     #[serde(other)]
     #[schemars(skip)]
@@ -343,6 +375,11 @@ pub struct IamDbUserStatus {
     #[schemars(length(max = 64))]
     #[x_kube(merge_strategy = ListMerge::Map(vec!["host".into()]))]
     pub accounts: Vec<AccountStatus>,
+    /// What differs from the spec and is left as it is, since the DbServer's mode is Observe.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(length(max = 64), inner(length(max = 512)))]
+    #[x_kube(merge_strategy = ListMerge::Atomic)]
+    pub drift: Vec<String>,
     /// The policies that name this account.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(length(max = 256))]

@@ -7,7 +7,9 @@ use kube::runtime::reflector::ObjectRef;
 
 use super::context::Context;
 use super::problem::Problem;
-use crate::api::{self, CaType, DbServer, NamespaceSet, Reason};
+use crate::api::{self, CaType, DbServer, Endpoints, NamespaceSet, Reason};
+use crate::domain::access::{Access, AccountRole};
+use crate::domain::arn::Principal;
 use crate::domain::ca::Bundle;
 use crate::domain::endpoint::Endpoint;
 use crate::domain::engine::Engine;
@@ -18,11 +20,17 @@ use crate::domain::tenancy::Rule;
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Server {
     pub(super) region: String,
+    /// The way into its account.
+    pub(super) access: Access,
     pub(super) partition: String,
     pub(super) account_id: String,
     pub(super) resource_id: String,
+    /// What policies name beside the resource id: ids that it had until lately, ids that it may get at any moment.
+    pub(super) further_resource_ids: Vec<String>,
     pub(super) engine: Engine,
     pub(super) writer: Endpoint,
+    /// All endpoints, the writer included.
+    pub(super) endpoints: Endpoints,
     /// Unknown for a server that is described by hand.
     pub(super) master_username: Option<String>,
     pub(super) admin_secret_arn: Option<String>,
@@ -32,18 +40,35 @@ impl Server {
     /// The server of a DbServer; none while that has not been resolved.
     pub(super) fn of(object: &DbServer) -> Option<Self> {
         let status = object.status.as_ref()?;
-        let writer = status.endpoints.as_ref()?.writer.as_ref()?;
+        let endpoints = status.endpoints.clone()?;
+        let writer = endpoints.writer.as_ref()?;
+        let previous = status.previous_resource_ids.iter().map(|it| &it.resource_id);
         Some(Self {
             region: object.spec.region.clone(),
+            access: access(object).ok()?,
             partition: status.partition.clone()?,
             account_id: status.account_id.clone()?,
             resource_id: status.resource_id.clone()?,
+            further_resource_ids: previous.chain(&status.upcoming_resource_ids).cloned().collect(),
             engine: Engine::of_rds(status.engine.as_deref()?)?,
             writer: Endpoint::new(&writer.host, writer.port).ok()?,
+            endpoints,
             master_username: status.master_username.clone(),
             admin_secret_arn: status.admin_secret_arn.clone(),
         })
     }
+}
+
+/// The way into the account of a DbServer's database.
+pub(super) fn access(object: &DbServer) -> Result<Access, Problem> {
+    let said = object.spec.aws.clone().unwrap_or_default();
+    let role = said.role_arn.map(|arn| {
+        let role: Principal = arn
+            .parse()
+            .map_err(|error| Problem::of_spec(Reason::IdentityDenied, format!("spec.aws.roleArn: {arn} is {error}")))?;
+        Ok::<_, Problem>(AccountRole { role, external_id: said.external_id })
+    });
+    Ok(Access { region: object.spec.region.clone(), role: role.transpose()? })
 }
 
 /// The DbServer of this name.
@@ -97,6 +122,8 @@ fn translate(rule: &api::TenancyRule, namespace: &str, object: Option<&Namespace
         hosts: rule.hosts.clone(),
         principals: rule.principals.clone(),
         assume_roles: rule.assume_roles.clone(),
+        roles: rule.roles.clone(),
+        adopt: rule.adopt.clone(),
         allows_account_region: rule.allow_account_region_scope,
     }
 }

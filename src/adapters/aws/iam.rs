@@ -4,10 +4,10 @@ mod apply;
 mod observe;
 
 use async_trait::async_trait;
-use aws_config::SdkConfig;
 use aws_sdk_iam::Client;
 
-use super::clients::Regional;
+use super::clients::{Identities, Regional};
+use crate::domain::access::Access;
 use crate::domain::arn::Principal;
 use crate::domain::policy::{ObservedPolicies, PolicyHome, PolicyStep};
 use crate::ports::{Fault, Policies};
@@ -22,17 +22,17 @@ pub struct IamPolicies {
 }
 
 impl IamPolicies {
-    pub(super) fn new(sdk: &SdkConfig) -> Self {
-        Self { clients: Regional::new(sdk, Client::new) }
+    pub(super) fn new(identities: &Identities) -> Self {
+        Self { clients: Regional::new(identities, Client::new) }
     }
 
-    fn client(&self, principal: &Principal) -> Client {
-        self.clients.client(home_region(principal.arn().partition()))
+    fn client(&self, access: &Access, principal: &Principal) -> Client {
+        self.clients.client(&access.in_region(home_region(principal.arn().partition())))
     }
 }
 
 /// IAM has one endpoint a partition; this is the Region that its calls are signed for.
-fn home_region(partition: &str) -> &'static str {
+pub(super) fn home_region(partition: &str) -> &'static str {
     match partition {
         "aws-cn" => "cn-north-1",
         "aws-us-gov" => "us-gov-west-1",
@@ -44,15 +44,15 @@ fn home_region(partition: &str) -> &'static str {
 
 #[async_trait]
 impl Policies for IamPolicies {
-    async fn observe(&self, home: &PolicyHome) -> Result<ObservedPolicies, Fault> {
-        observe::policies(&self.client(&home.principal), home).await
+    async fn observe(&self, access: &Access, home: &PolicyHome) -> Result<ObservedPolicies, Fault> {
+        observe::policies(&self.client(access, &home.principal), home).await
     }
 
-    async fn exists(&self, principal: &Principal) -> Result<bool, Fault> {
-        observe::exists(&self.client(principal), principal).await
+    async fn exists(&self, access: &Access, principal: &Principal) -> Result<bool, Fault> {
+        observe::exists(&self.client(access, principal), principal).await
     }
 
-    async fn apply(&self, home: &PolicyHome, step: &PolicyStep) -> Result<(), Fault> {
-        apply::step(&self.client(&home.principal), home, step).await
+    async fn apply(&self, access: &Access, home: &PolicyHome, step: &PolicyStep) -> Result<(), Fault> {
+        apply::step(&self.client(access, &home.principal), home, step).await
     }
 }

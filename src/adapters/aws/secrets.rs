@@ -1,12 +1,12 @@
 //! Administrators' logins in Secrets Manager.
 
 use async_trait::async_trait;
-use aws_config::SdkConfig;
 use aws_sdk_secretsmanager::Client;
 use serde::Deserialize;
 
 use super::classify;
-use super::clients::Regional;
+use super::clients::{Identities, Regional};
+use crate::domain::access::Access;
 use crate::domain::secret::Secret;
 use crate::ports::{AdminLogin, AdminSecrets, Fault, FaultKind};
 
@@ -19,17 +19,17 @@ pub struct SecretsManager {
 }
 
 impl SecretsManager {
-    pub(super) fn new(sdk: &SdkConfig) -> Self {
-        Self { clients: Regional::new(sdk, Client::new) }
+    pub(super) fn new(identities: &Identities) -> Self {
+        Self { clients: Regional::new(identities, Client::new) }
     }
 }
 
 #[async_trait]
 impl AdminSecrets for SecretsManager {
-    async fn read(&self, region: &str, arn: &str) -> Result<AdminLogin, Fault> {
+    async fn read(&self, access: &Access, arn: &str) -> Result<AdminLogin, Fault> {
         let mut answer = self
             .clients
-            .client(region)
+            .client(access)
             .get_secret_value()
             .secret_id(arn)
             .send()

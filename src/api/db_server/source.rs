@@ -83,3 +83,44 @@ pub struct HostPort {
     #[schemars(range(min = 1, max = 65535))]
     pub port: u16,
 }
+
+/// An RDS Proxy.
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize, Serialize, JsonSchema)]
+pub struct ProxyRef {
+    /// Name by which tokens ask for it.
+    #[schemars(length(min = 1, max = 63), regex(pattern = r"^[a-z0-9]([a-z0-9-]*[a-z0-9])?$"))]
+    pub name: String,
+    /// The proxy as RDS lists it.
+    #[schemars(length(min = 1, max = 63), regex(pattern = r"^[A-Za-z][A-Za-z0-9-]*$"))]
+    pub identifier: String,
+}
+
+/// A name that clients dial instead of an endpoint's own.
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize, Serialize, JsonSchema)]
+pub struct Alias {
+    /// Name by which tokens ask for it.
+    #[schemars(length(min = 1, max = 63), regex(pattern = r"^[a-z0-9]([a-z0-9-]*[a-z0-9])?$"))]
+    pub name: String,
+    /// The endpoint behind it.
+    #[serde(rename = "for")]
+    pub target: AliasTarget,
+    /// Host name that clients dial, lower case.
+    #[schemars(length(min = 1, max = 253), regex(pattern = r"^[a-z0-9]([a-z0-9.-]*[a-z0-9])?$"))]
+    pub host: String,
+    /// Port that clients dial.
+    #[schemars(range(min = 1, max = 65535))]
+    pub port: u16,
+}
+
+/// The endpoints that an alias can stand for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, Serialize, JsonSchema)]
+pub enum AliasTarget {
+    /// The endpoint that takes writes.
+    Writer,
+    /// The endpoint for reads.
+    Reader,
+    /// An endpoint that this version does not know.
+    #[serde(other)]
+    #[schemars(skip)]
+    Unknown,
+}

@@ -15,11 +15,21 @@ pub struct DbServerStatus {
     /// Generation of the spec that this status speaks of.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub observed_generation: Option<i64>,
-    /// `db-...`: what policies name.
+    /// `db-...` or `cluster-...`: what policies name.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(max = 255))]
     pub resource_id: Option<String>,
-    /// ARN of the DB instance.
+    /// Resource ids that the server had before, which policies still name for a while: it was restored or made anew under its name.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(length(max = 8))]
+    #[x_kube(merge_strategy = ListMerge::Map(vec!["resourceId".into()]))]
+    pub previous_resource_ids: Vec<PreviousResourceId>,
+    /// Resource ids that the server may get at any moment: the green side of a blue/green deployment. Policies name them from now on.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(length(max = 8), inner(length(max = 255)))]
+    #[x_kube(merge_strategy = ListMerge::Set)]
+    pub upcoming_resource_ids: Vec<String>,
+    /// ARN of the DB instance or cluster.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(max = 2048))]
     pub arn: Option<String>,
@@ -57,14 +67,56 @@ pub struct DbServerStatus {
     /// Where clients connect.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub endpoints: Option<Endpoints>,
+    /// What the server and the administrator's login can do, as the last login found it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub capabilities: Option<Capabilities>,
+    /// What IAM allows the database's account.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub quotas: Option<Quotas>,
     /// Ready, Resolved, AdminReachable, IamAuthentication.
     #[serde(default)]
     #[schemars(schema_with = "condition::schema")]
     pub conditions: Conditions,
 }
 
+/// A resource id that a server had before.
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize, Serialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct PreviousResourceId {
+    /// `db-...` or `cluster-...`.
+    #[schemars(length(max = 255))]
+    pub resource_id: String,
+    /// Until when policies still name it, RFC 3339.
+    #[schemars(length(max = 64))]
+    pub until: String,
+}
+
+/// What a server and the administrator's login can do.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, Serialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct Capabilities {
+    /// Whether the administrator may grant roles.
+    pub roles: bool,
+    /// Whether the administrator may end other accounts' sessions.
+    pub end_sessions: bool,
+    /// Whether accounts carry the mark of ownership themselves.
+    pub attributes: bool,
+}
+
+/// What IAM allows an account.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, Serialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct Quotas {
+    /// Managed policies that the account has.
+    pub policies: u32,
+    /// Managed policies that it may have.
+    pub policies_quota: u32,
+    /// Characters that a managed policy may have.
+    pub policy_size_quota: u32,
+}
+
 /// Endpoints of a server.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize, Serialize, JsonSchema)]
+#[derive(KubeSchema, Clone, Debug, Default, PartialEq, Eq, Deserialize, Serialize)]
 pub struct Endpoints {
     /// The endpoint that takes writes.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -72,4 +124,91 @@ pub struct Endpoints {
     /// The endpoint for reads.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub reader: Option<HostPort>,
+    /// Custom endpoints of a cluster.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(length(max = 64))]
+    #[x_kube(merge_strategy = ListMerge::Map(vec!["name".into()]))]
+    pub custom: Vec<NamedEndpoint>,
+    /// Instances of a cluster.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(length(max = 64))]
+    #[x_kube(merge_strategy = ListMerge::Map(vec!["name".into()]))]
+    pub instances: Vec<NamedEndpoint>,
+    /// Read replicas of a DB instance.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(length(max = 64))]
+    #[x_kube(merge_strategy = ListMerge::Map(vec!["name".into()]))]
+    pub replicas: Vec<ReplicaStatus>,
+    /// Proxies.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(length(max = 16))]
+    #[x_kube(merge_strategy = ListMerge::Map(vec!["name".into()]))]
+    pub proxies: Vec<ProxyStatus>,
+}
+
+/// An endpoint with a name.
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize, Serialize, JsonSchema)]
+pub struct NamedEndpoint {
+    /// Its name, as RDS lists it.
+    #[schemars(length(max = 255))]
+    pub name: String,
+    /// Host name.
+    #[schemars(length(max = 253))]
+    pub host: String,
+    /// TCP port.
+    pub port: u16,
+}
+
+/// A read replica of a DB instance.
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize, Serialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct ReplicaStatus {
+    /// Its identifier.
+    #[schemars(length(max = 255))]
+    pub name: String,
+    /// `db-...`: its own.
+    #[schemars(length(max = 255))]
+    pub resource_id: String,
+    /// Host name.
+    #[schemars(length(max = 253))]
+    pub host: String,
+    /// TCP port.
+    pub port: u16,
+}
+
+/// A proxy.
+#[derive(KubeSchema, Clone, Debug, PartialEq, Eq, Deserialize, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct ProxyStatus {
+    /// Its name in the spec.
+    #[schemars(length(max = 63))]
+    pub name: String,
+    /// `prx-...`: what policies name for it.
+    #[schemars(length(max = 255))]
+    pub resource_id: String,
+    /// How it logs in to the database.
+    pub scheme: ProxyScheme,
+    /// Role that it logs in with, where that is by IAM.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(max = 2048))]
+    pub role_arn: Option<String>,
+    /// Host name of its default endpoint.
+    #[schemars(length(max = 253))]
+    pub host: String,
+    /// TCP port of all its endpoints.
+    pub port: u16,
+    /// Further endpoints.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(length(max = 32))]
+    #[x_kube(merge_strategy = ListMerge::Map(vec!["name".into()]))]
+    pub endpoints: Vec<NamedEndpoint>,
+}
+
+/// How a proxy logs in to the database.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, Serialize, JsonSchema)]
+pub enum ProxyScheme {
+    /// As a user with a password that it keeps in Secrets Manager: the account in the database is no IAM account.
+    Standard,
+    /// With IAM tokens of its own role: the account in the database is an IAM account.
+    EndToEndIam,
 }

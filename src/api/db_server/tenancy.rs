@@ -46,6 +46,22 @@ pub struct TenancyRule {
     #[schemars(length(max = 64), inner(length(min = 1, max = 2048)))]
     #[x_kube(merge_strategy = ListMerge::Set)]
     pub assume_roles: Vec<String>,
+    /// MySQL roles that may be granted, by their exact names. Never RDS's own, nor one that holds more than privileges on schemas.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(
+        length(max = 64),
+        inner(length(min = 1, max = 32), regex(pattern = r"^[A-Za-z0-9_][A-Za-z0-9_.-]{0,31}$"))
+    )]
+    #[x_kube(merge_strategy = ListMerge::Set)]
+    pub roles: Vec<String>,
+    /// For which accounts the operator may sign as itself.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub operator_identity: Option<OperatorIdentityRule>,
+    /// Existing accounts that may be adopted, by their exact names.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(length(max = 64), inner(length(min = 1, max = 32)))]
+    #[x_kube(merge_strategy = ListMerge::Set)]
+    pub adopt: Vec<String>,
     /// Whether policies may reach every server of the account and Region that has an account of the name.
     #[serde(default)]
     pub allow_account_region_scope: bool,
@@ -53,6 +69,16 @@ pub struct TenancyRule {
 
 fn any_host() -> Vec<String> {
     vec!["%".to_owned()]
+}
+
+/// For which accounts the operator may sign as itself.
+#[derive(KubeSchema, Clone, Debug, Default, PartialEq, Eq, Deserialize, Serialize)]
+pub struct OperatorIdentityRule {
+    /// Globs over usernames; `${namespace}` stands for the object's namespace.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(length(max = 64), inner(length(min = 1, max = 128)))]
+    #[x_kube(merge_strategy = ListMerge::Set)]
+    pub usernames: Vec<String>,
 }
 
 /// Namespaces, by name or by label. Both may be given; either admits.

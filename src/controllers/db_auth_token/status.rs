@@ -97,12 +97,14 @@ fn identity_reason(problem: &rotation::Problem) -> Reason {
         rotation::Problem::Identity(fault) => match fault.kind {
             FaultKind::Unreachable | FaultKind::Throttled => Reason::Unreachable,
             FaultKind::Denied
+            | FaultKind::IdentityDenied
             | FaultKind::LacksPrivilege
             | FaultKind::TlsVerification
             | FaultKind::PluginMissing
             | FaultKind::ReadOnly
             | FaultKind::Missing
             | FaultKind::Conflict
+            | FaultKind::Definer
             | FaultKind::Unmodifiable
             | FaultKind::Unreadable
             | FaultKind::Other => Reason::IdentityDenied,

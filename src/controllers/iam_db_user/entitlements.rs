@@ -14,6 +14,7 @@ use crate::api::{AttachmentState, IamDbUser, Reason};
 use crate::controllers::context::Context;
 use crate::controllers::problem::Problem;
 use crate::controllers::server::{self, Server};
+use crate::domain::access::Access;
 use crate::domain::arn::Principal;
 use crate::domain::names::Username;
 use crate::domain::policy::{
@@ -51,9 +52,9 @@ impl Entitlements {
         let former =
             before.homes.into_iter().chain(homes_in_status(object, context)).filter(|home| !wanted.contains(home));
         let former: HashSet<PolicyHome> = former.collect();
-        let mut attachments = Vec::new();
+        let (mut attachments, access) = (Vec::new(), &desired.access);
         for home in desired.homes.iter().chain(&former) {
-            let result = self.write(home, context).await;
+            let result = self.write(access, home, context).await;
             let result = result.map(|policies| policies.arn_of(home, &desired.resource));
             // A principal that is no longer listed matters only while taking it off fails.
             if wanted.contains(home) || result.is_err() {
@@ -67,14 +68,18 @@ impl Entitlements {
     pub(super) async fn withdraw(&self, object: &IamDbUser, context: &Context) -> Result<(), Problem> {
         let uid = object.uid().unwrap_or_default();
         let before = self.enter(&uid, Claim::default());
+        let Some((_, server)) = server_of(object, context) else {
+            return Ok(());
+        };
+        let access = server.access;
         // The status says it before anything is attached, so nothing else can be.
         let homes: HashSet<PolicyHome> = before.homes.into_iter().chain(homes_in_status(object, context)).collect();
         for home in &homes {
-            match self.write(home, context).await {
+            match self.write(&access, home, context).await {
                 Ok(_) => {}
                 // What others cannot be given is told to them; it keeps nobody from going.
                 Err(problem) if matches!(problem.reason, Reason::ForeignPolicy | Reason::PrincipalNotFound) => {
-                    self.take_away(home, context).await?;
+                    self.take_away(&access, home, context).await?;
                 }
                 Err(problem) => return Err(problem),
             }
@@ -104,28 +109,28 @@ impl Entitlements {
         turn.lock_owned().await
     }
 
-    async fn take_away(&self, home: &PolicyHome, context: &Context) -> Result<(), Problem> {
+    async fn take_away(&self, access: &Access, home: &PolicyHome, context: &Context) -> Result<(), Problem> {
         let _turn = self.turn(home).await;
-        let observed = context.policies.observe(home).await?;
+        let observed = context.policies.observe(access, home).await?;
         let wanted = self.wanted(home, &observed, context);
         for step in &plan_withdrawal(home, &wanted, &observed, MANAGED_POLICY_LIMIT) {
-            context.policies.apply(home, step).await?;
+            context.policies.apply(access, home, step).await?;
         }
         Ok(())
     }
 
-    async fn write(&self, home: &PolicyHome, context: &Context) -> Result<Written, Problem> {
+    async fn write(&self, access: &Access, home: &PolicyHome, context: &Context) -> Result<Written, Problem> {
         let _turn = self.turn(home).await;
-        let observed = context.policies.observe(home).await?;
+        let observed = context.policies.observe(access, home).await?;
         let wanted = self.wanted(home, &observed, context);
         let steps = plan(home, &wanted, &observed, MANAGED_POLICY_LIMIT)?;
         let attaches = steps.iter().any(|step| matches!(step, PolicyStep::Attach { .. }));
-        if attaches && !context.policies.exists(&home.principal).await? {
+        if attaches && !context.policies.exists(access, &home.principal).await? {
             let message = format!("IAM knows no principal {}", home.principal);
             return Err(Problem::standing(Reason::PrincipalNotFound, message));
         }
         for step in &steps {
-            context.policies.apply(home, step).await?;
+            context.policies.apply(access, home, step).await?;
         }
         if !steps.is_empty() {
             tracing::info!(principal = %home.principal, accounts = wanted.len(), steps = steps.len(), "policies changed");
