@@ -19,9 +19,7 @@ use tokio_util::sync::CancellationToken;
 use crate::adapters::aws::Aws;
 use crate::adapters::mysql::{AdminRights, Deadlines, MySqlDatabases, UnquotableName, admin_sql};
 use crate::api;
-use crate::controllers::{
-    Bundles, Context, Desks, Entitlements, Feeds, Looks, Refusals, Settings, Turnstile, run_all,
-};
+use crate::controllers::{Bundles, Context, Desks, Entitlements, Feeds, Looks, Refusals, Settings, Turnstile, run_all};
 use crate::domain::engine::Engine;
 use crate::domain::names::{DatabaseName, RoleName, Username};
 use crate::domain::privilege::Privilege;
@@ -104,22 +102,43 @@ impl Clock for WallClock {
 /// # Errors
 /// [`Failure`] says why it could not start, or had to stop.
 pub async fn run(config: Config, stop: CancellationToken) -> Result<(), Failure> {
+    let (metrics, probes) = (Metrics::new(), Probes::default());
+    // Before anything is asked of the apiserver: a replica that waits for it is alive.
+    let serving = http::serve(config.listen, metrics.clone(), probes.readiness.clone(), probes.pulse.clone());
+    let listen = config.listen;
+    tokio::select! {
+        served = serving => served.map_err(|error| Failure::Listen(listen, error)),
+        ended = operate(config, metrics, probes, stop) => ended,
+    }
+}
+
+/// What the operator tells of itself to whoever probes it.
+#[derive(Default)]
+struct Probes {
+    readiness: Readiness,
+    pulse: Pulse,
+}
+
+async fn operate(
+    config: Config,
+    metrics: Arc<Metrics>,
+    probes: Probes,
+    stop: CancellationToken,
+) -> Result<(), Failure> {
     let client = client(|_| ()).await?;
     let candidate = match config.election {
         Some(election) => Some(candidate(&config.namespace, election).await?),
         None => None,
     };
-    let cluster_id = cluster_id(&client, config.cluster_id).await?;
+    let cluster_id = tokio::select! {
+        cluster_id = cluster_id(&client, config.cluster_id) => cluster_id?,
+        () = stop.cancelled() => return Ok(()),
+    };
     tracing::info!(cluster_id, namespace = config.namespace, version = env!("CARGO_PKG_VERSION"), "starting");
     let settings = Settings { cluster_id, namespace: config.namespace, resync: config.resync };
-    let (readiness, pulse) = (Readiness::default(), Pulse::default());
-    let (context, watches, news) = compose(client, settings, config.allow_loopback_databases).await;
+    let (context, watches, news) = compose(client, settings, metrics, config.allow_loopback_databases).await;
     let watching = tokio::spawn(future::join_all(watches));
-    let serving = http::serve(config.listen, context.metrics.clone(), readiness.clone(), pulse.clone());
-    let outcome = tokio::select! {
-        served = serving => served.map_err(|error| Failure::Listen(config.listen, error)),
-        ended = work(context, news, readiness, pulse, candidate, stop) => ended,
-    };
+    let outcome = work(context, news, probes, candidate, stop).await;
     watching.abort();
     outcome
 }
@@ -131,12 +150,12 @@ type News = mpsc::UnboundedReceiver<String>;
 async fn compose(
     client: kube::Client,
     settings: Settings,
+    metrics: Arc<Metrics>,
     allow_loopback_databases: bool,
 ) -> (Arc<Context>, Vec<BoxFuture<'static, ()>>, News) {
     let (feeds, watches) = feeds(&client, &settings.namespace);
     let (news_in, news_out) = mpsc::unbounded_channel();
     let clock: Arc<dyn Clock> = Arc::new(WallClock);
-    let metrics = Metrics::new();
     let aws = Aws::load().await;
     let credentials = CredentialCache::new(client.clone(), Arc::new(aws.sessions()), clock.clone());
     let secrets = feeds.secrets.store().clone();
@@ -188,8 +207,7 @@ pub fn operator_login_sql(
 async fn work(
     context: Arc<Context>,
     news: News,
-    readiness: Readiness,
-    pulse: Pulse,
+    probes: Probes,
     candidate: Option<Candidate>,
     stop: CancellationToken,
 ) -> Result<(), Failure> {
@@ -203,12 +221,12 @@ async fn work(
         feeds.secrets.caught_up().boxed(),
     ]);
     tokio::select! {
-        _ = caught_up => readiness.ready(),
+        _ = caught_up => probes.readiness.ready(),
         () = stop.cancelled() => return Ok(()),
     }
     tracing::info!("watches have caught up");
     let Some(mut candidate) = candidate else {
-        act(context, news, Fence::open(), pulse, stop).await;
+        act(context, news, Fence::open(), probes.pulse, stop).await;
         return Ok(());
     };
     let fence = Fence::closed();
@@ -217,7 +235,7 @@ async fn work(
         () = stop.cancelled() => return Ok(()),
     }
     // A task of its own, so that no work delays a renewal.
-    let mut acting = tokio::spawn(act(context, news, fence.clone(), pulse, stop));
+    let mut acting = tokio::spawn(act(context, news, fence.clone(), probes.pulse, stop));
     let ended = tokio::select! {
         ended = &mut acting => ended,
         () = candidate.keep(&fence) => return Err(Failure::LeaseLost),
@@ -259,16 +277,27 @@ async fn client(adjust: impl FnOnce(&mut kube::Config)) -> Result<kube::Client, 
 }
 
 async fn cluster_id(client: &kube::Client, given: Option<String>) -> Result<String, Failure> {
-    let id = if let Some(id) = given {
-        id
-    } else {
-        let namespaces = Api::<Namespace>::all(client.clone());
-        let found = call("read namespace kube-system", namespaces.get("kube-system")).await;
-        found.map_err(Failure::ClusterId)?.uid().unwrap_or_default()
+    let id = match given {
+        Some(id) => id,
+        None => uid_of_kube_system(client).await?,
     };
     // It goes into policy names, paths and quoted SQL text.
     let ok = |b: u8| b.is_ascii_alphanumeric() || matches!(b, b'.' | b'_' | b'-');
     if (1..=64).contains(&id.len()) && id.bytes().all(ok) { Ok(id) } else { Err(Failure::BadClusterId) }
+}
+
+/// Waits for an apiserver that does not answer. Whoever lost its lease in an outage starts again in it: ending once more would only add the
+/// kubelet's back-off to the outage.
+async fn uid_of_kube_system(client: &kube::Client) -> Result<String, Failure> {
+    let namespaces = Api::<Namespace>::all(client.clone());
+    loop {
+        match call("read namespace kube-system", namespaces.get("kube-system")).await {
+            Ok(found) => return Ok(found.uid().unwrap_or_default()),
+            Err(error) if matches!(error.code(), Some(401 | 403 | 404)) => return Err(Failure::ClusterId(error)),
+            Err(error) => tracing::warn!(%error, "the apiserver does not answer, trying again"),
+        }
+        tokio::time::sleep(Duration::from_secs(2)).await;
+    }
 }
 
 /// All watches, slimmed to what is read of them.
