@@ -54,6 +54,8 @@ reasons! {
     UserRefNotFound,
     /// No tenancy rule of the DbServer admits the whole request; the message names the field.
     NotAllowed,
+    /// The IamDbUser is of another namespace and does not list this one in its `tokenConsumers`.
+    NoConsent,
     /// The username cannot be used for an IAM account.
     InvalidUsername,
     /// A privilege is outside the list that the operator may grant.
@@ -98,6 +100,12 @@ reasons! {
     RotationFailing,
     /// The published token has expired.
     Expired,
+    /// The token is too long for an option file of MariaDB's client, so there is no `my.cnf`.
+    MyCnfTooLongForMariaDb,
+    /// The database refused the login, and the policy that allows it may not have reached it yet.
+    IamPropagating,
+    /// The last certificate of the CA bundle expires within 90 days.
+    CaExpiresSoon,
     /// The object is suspended by its spec.
     Suspended,
     /// The IamDbUser of this token is being deleted.

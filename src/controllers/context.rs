@@ -14,7 +14,7 @@ use super::refusals::Refusals;
 use crate::api::{DbAuthToken, DbServer, IamDbUser};
 use crate::k8s::feed::Feed;
 use crate::ports::{
-    AccountQuotas, AdminSecrets, Clock, Databases, Deployments, OwnIdentity, Policies, Proxies, RdsServers,
+    AccountQuotas, AdminSecrets, Clock, Databases, Deployments, OwnIdentity, Policies, Proxies, RdsServers, TrustStores,
 };
 use crate::rotation::Engine;
 use crate::telemetry::metrics::Metrics;
@@ -26,6 +26,8 @@ pub struct Settings {
     pub cluster_id: String,
     /// Namespace of the operator, where ConfigMaps with CAs are.
     pub namespace: String,
+    /// Whether sessions are tagged with cluster and namespace.
+    pub session_tags: bool,
     /// How often everything is looked at again although nothing changed in Kubernetes.
     pub resync: Duration,
 }
@@ -78,6 +80,8 @@ pub struct Context {
     pub quotas: Arc<dyn AccountQuotas>,
     /// When DbServers are looked at.
     pub looks: Looks,
+    /// Where RDS publishes its CAs.
+    pub trust_stores: Arc<dyn TrustStores>,
     /// Since when objects are refused.
     pub refusals: Refusals,
     /// CA bundles that were read.

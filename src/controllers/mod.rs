@@ -14,6 +14,7 @@ mod refusals;
 mod report;
 mod run;
 mod server;
+mod trust;
 
 pub use bundles::Bundles;
 pub use context::{Context, Feeds, Settings};

@@ -17,7 +17,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::context::Context;
 use super::problem::{Problem, Retry};
-use super::{db_auth_token, db_server, iam_db_user};
+use super::{db_auth_token, db_server, iam_db_user, server, trust};
 use crate::api::{ConditionType, DbAuthToken, DbServer, GROUP, IamDbUser, Reason};
 use crate::k8s::backoff::Backoffs;
 use crate::k8s::conditions;
@@ -49,11 +49,12 @@ pub async fn run_all(
 ) {
     let feeds = &context.feeds;
     let (servers, users, tokens) = (server_wakes(&context), user_wakes(&context), token_wakes(&context, news));
-    future::join4(
+    future::join5(
         run::<DbServer, _>(&feeds.servers, servers, db_server::reconcile, CONCURRENCY, &context, &fence, &stop),
         run::<IamDbUser, _>(&feeds.users, users, iam_db_user::reconcile, UNLIMITED, &context, &fence, &stop),
         run::<DbAuthToken, _>(&feeds.tokens, tokens, db_auth_token::reconcile, CONCURRENCY, &context, &fence, &stop),
         db_auth_token::withdraw_deleted(&context, &stop),
+        fence.clone().hold(trust::keep(&context, &stop)),
     )
     .await;
 }
@@ -279,7 +280,9 @@ fn admission_state(user: &IamDbUser) -> u64 {
 }
 
 fn takes_ca_from(server: &DbServer, config_map: &ConfigMap) -> bool {
-    server.spec.ca.config_map.as_ref().is_some_and(|it| it.name == config_map.name_any())
+    let name = config_map.name_any();
+    let is_named = server.spec.ca.config_map.as_ref().is_some_and(|it| it.name == name);
+    is_named || server::trust_store(server).is_some_and(|place| place.keeper() == name)
 }
 
 fn servers_with_ca(servers: &Store<DbServer>, config_map: &ConfigMap) -> Vec<String> {
@@ -295,6 +298,8 @@ fn tokens_of(tokens: &Store<DbAuthToken>, users: &[ObjectRef<IamDbUser>]) -> Vec
     let wanted: HashSet<(Option<&str>, &str)> =
         users.iter().map(|user| (user.namespace.as_deref(), user.name.as_str())).collect();
     refs(&tokens.state_filter(|token| {
-        wanted.contains(&(token.metadata.namespace.as_deref(), token.spec.user_ref.name.as_str()))
+        let user = &token.spec.user_ref;
+        let home = user.namespace.as_deref().or(token.metadata.namespace.as_deref());
+        wanted.contains(&(home, user.name.as_str()))
     }))
 }
