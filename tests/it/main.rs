@@ -40,3 +40,6 @@ mod servers;
 mod takeover;
 mod tenancy;
 mod tokens;
+// And last the one that looks back at what all others made the operator ask for.
+#[path = "rights.rs"]
+mod z_rights;
