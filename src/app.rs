@@ -1,5 +1,6 @@
 //! The composition root: the only place that names adapters. Builds everything, starts it, and stops it in order.
 
+use std::collections::BTreeSet;
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
@@ -18,9 +19,11 @@ use tokio_util::sync::CancellationToken;
 use crate::adapters::aws::Aws;
 use crate::adapters::mysql::{AdminRights, Deadlines, MySqlDatabases, UnquotableName, admin_sql};
 use crate::api;
-use crate::controllers::{Bundles, Context, Entitlements, Feeds, Looks, Refusals, Settings, run_all};
+use crate::controllers::{
+    Bundles, Context, Desks, Entitlements, Feeds, Looks, Refusals, Settings, Turnstile, run_all,
+};
 use crate::domain::engine::Engine;
-use crate::domain::names::{DatabaseName, Username};
+use crate::domain::names::{DatabaseName, RoleName, Username};
 use crate::domain::privilege::Privilege;
 use crate::k8s::feed::Feed;
 use crate::k8s::fence::Fence;
@@ -159,6 +162,8 @@ async fn compose(
         refusals: Refusals::default(),
         bundles: Bundles::default(),
         entitlements: Entitlements::default(),
+        desks: Desks::default(),
+        turnstile: Turnstile::default(),
         engine,
     };
     (Arc::new(context), watches, news_out)
@@ -173,8 +178,9 @@ pub fn operator_login_sql(
     partial_revokes: bool,
     username: Username,
     ceiling: Vec<(DatabaseName, Vec<Privilege>)>,
+    roles: BTreeSet<RoleName>,
 ) -> Result<String, UnquotableName> {
-    admin_sql(&AdminRights { engine, partial_revokes, username, ceiling })
+    admin_sql(&AdminRights { engine, partial_revokes, username, ceiling, roles })
 }
 
 /// Waits for the watches to catch up and, in an election, for the lead; then acts until `stop` or until the lead is lost. A replica that does not

@@ -11,7 +11,7 @@ use async_trait::async_trait;
 use jiff::Timestamp;
 
 use crate::domain::access::Access;
-use crate::domain::account::{AccountStep, ObservedUser};
+use crate::domain::account::{AccountStep, Catalogue, Question};
 use crate::domain::arn::Principal;
 use crate::domain::endpoint::Endpoint;
 use crate::domain::engine::ServerFacts;
@@ -53,6 +53,8 @@ pub enum FaultKind {
     PluginMissing,
     /// The server takes no writes: a replica, or a writer that has just failed over (1290, 1836).
     ReadOnly,
+    /// Something in the database runs as the account (4006).
+    Definer,
     /// What was named does not exist.
     Missing,
     /// It exists already, or somebody else changed it meanwhile.
@@ -76,6 +78,7 @@ impl std::fmt::Display for FaultKind {
             Self::TlsVerification => "the certificate does not verify",
             Self::PluginMissing => "AWSAuthenticationPlugin is not loaded",
             Self::ReadOnly => "the server is read-only",
+            Self::Definer => "something runs as the account",
             Self::Missing => "it does not exist",
             Self::Conflict => "conflict",
             Self::Unmodifiable => "it cannot be modified",
@@ -138,8 +141,8 @@ pub trait Databases: Send + Sync {
 /// An administrator's session. Each call has a deadline; after a fault the session is of no more use.
 #[async_trait]
 pub trait AdminSession: Send {
-    /// Reads every account of a user name, with marks and grants, in one bulk read. What is not in the answer does not exist.
-    async fn observe(&mut self, username: &Username) -> Result<ObservedUser, Fault>;
+    /// Reads all that is asked for in one bulk read, of one user as of a thousand. What is not in the answer does not exist.
+    async fn observe(&mut self, question: &Question) -> Result<Catalogue, Fault>;
 
     /// Makes one change.
     async fn apply(&mut self, username: &Username, step: &AccountStep) -> Result<(), Fault>;

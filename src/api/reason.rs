@@ -58,7 +58,9 @@ reasons! {
     InvalidUsername,
     /// A privilege is outside the list that the operator may grant.
     InvalidPrivilege,
-    /// The database, table or routine of a grant does not exist.
+    /// A role cannot be granted: it opens more than a role of a tenant may, or the server cannot make it a default role.
+    InvalidRole,
+    /// The database, table, routine or role of a grant does not exist.
     ObjectMissing,
     /// The account is one that the operator never touches.
     Protected,
@@ -72,8 +74,14 @@ reasons! {
     Conflict,
     /// Another account would win the login for this user name.
     ShadowedAccount,
-    /// The account is the DEFINER of a view or routine.
+    /// Something in the database runs as the account: it is locked instead of dropped, and not made anew.
     ReferencedAsDefiner,
+    /// The account, its grants or its policies differ from the spec, and the DbServer's mode is Observe.
+    Drifted,
+    /// An account that was there before has been made an IAM account of ours.
+    Adopted,
+    /// Open sessions of an account that is locked or dropped could not be ended.
+    SessionsLeft,
     /// The IAM role, user or group does not exist.
     PrincipalNotFound,
     /// The principal is of another AWS account than the database.

@@ -8,7 +8,7 @@ use kube::core::PartialObjectMeta;
 use kube::runtime::events::Recorder;
 
 use super::bundles::Bundles;
-use super::iam_db_user::Entitlements;
+use super::iam_db_user::{Desks, Entitlements, Turnstile};
 use super::looks::Looks;
 use super::refusals::Refusals;
 use crate::api::{DbAuthToken, DbServer, IamDbUser};
@@ -84,6 +84,10 @@ pub struct Context {
     pub bundles: Bundles,
     /// Who may connect as whom, as far as this process has worked it out.
     pub entitlements: Entitlements,
+    /// The administrators' sessions, and what they have read.
+    pub desks: Desks,
+    /// How many IamDbUsers of a server and of a namespace are worked on at a time.
+    pub turnstile: Turnstile,
     /// The rotation engine.
     pub engine: Arc<Engine>,
 }

@@ -17,7 +17,7 @@ mod server;
 
 pub use bundles::Bundles;
 pub use context::{Context, Feeds, Settings};
-pub use iam_db_user::Entitlements;
+pub use iam_db_user::{Desks, Entitlements, Turnstile};
 pub use looks::Looks;
 pub use refusals::Refusals;
 pub use run::run_all;

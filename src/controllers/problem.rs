@@ -76,6 +76,7 @@ impl From<Fault> for Problem {
             FaultKind::PluginMissing => Reason::PluginMissing,
             FaultKind::Missing => Reason::NotFound,
             FaultKind::Conflict => Reason::Conflict,
+            FaultKind::Definer => Reason::ReferencedAsDefiner,
             FaultKind::Unmodifiable => Reason::PrincipalUnmodifiable,
             FaultKind::Unreadable | FaultKind::Other => Reason::UnexpectedError,
         };
@@ -98,11 +99,16 @@ impl From<tenancy::Refusal> for Problem {
 
 impl From<account::Refusal> for Problem {
     fn from(refusal: account::Refusal) -> Self {
+        use account::Refusal as R;
         let reason = match &refusal {
-            account::Refusal::Foreign { .. } => Reason::ForeignAccount,
-            account::Refusal::Privileged { .. } => Reason::Protected,
-            account::Refusal::Owned { .. } => Reason::Conflict,
-            account::Refusal::Shadowed { .. } => Reason::ShadowedAccount,
+            R::Foreign { .. } | R::TooMuch { .. } => Reason::ForeignAccount,
+            R::Privileged { .. } => Reason::Protected,
+            R::Owned { .. } => Reason::Conflict,
+            R::Shadowed { .. } | R::ShadowedByAnonymous { .. } => Reason::ShadowedAccount,
+            R::Definer { .. } => Reason::ReferencedAsDefiner,
+            R::RoleTooStrong { .. } | R::OneDefaultRole => Reason::InvalidRole,
+            // As with a table: somebody may be about to make it.
+            R::NoSuchRole { .. } => return Self::passing(Reason::ObjectMissing, refusal.to_string()),
         };
         Self::standing(reason, refusal.to_string())
     }

@@ -104,6 +104,25 @@ where
     Ok(())
 }
 
+/// Tells people of something that happened once and that no condition keeps.
+pub(super) async fn warn<K>(context: &Context, object: &K, reason: Reason, note: String)
+where
+    K: Resource<DynamicType = ()>,
+{
+    let name = object.meta().name.as_deref().unwrap_or_default();
+    tracing::warn!(kind = %K::kind(&()), namespace = object.meta().namespace, name, %reason, note, "told by an Event");
+    let event = Event {
+        type_: EventType::Warning,
+        reason: reason.as_str().to_owned(),
+        note: Some(note.chars().take(1_000).collect()),
+        action: "Reconcile".into(),
+        secondary: None,
+    };
+    if let Err(error) = status::call("publish Event", context.recorder.publish(&event, &object.object_ref(&()))).await {
+        tracing::warn!(name, %error, "event not published");
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -27,6 +27,9 @@ use crate::k8s::fence::Fence;
 /// Objects of a kind that are reconciled at the same time.
 const CONCURRENCY: u16 = 16;
 
+/// No limit: IamDbUsers wait at a turnstile of their own, so that those of a server that does not answer hold up nobody else.
+const UNLIMITED: u16 = 0;
+
 /// Changes that come together are looked at once.
 const DEBOUNCE: Duration = Duration::from_millis(50);
 
@@ -47,9 +50,9 @@ pub async fn run_all(
     let feeds = &context.feeds;
     let (servers, users, tokens) = (server_wakes(&context), user_wakes(&context), token_wakes(&context, news));
     future::join4(
-        run::<DbServer, _>(&feeds.servers, servers, db_server::reconcile, &context, &fence, &stop),
-        run::<IamDbUser, _>(&feeds.users, users, iam_db_user::reconcile, &context, &fence, &stop),
-        run::<DbAuthToken, _>(&feeds.tokens, tokens, db_auth_token::reconcile, &context, &fence, &stop),
+        run::<DbServer, _>(&feeds.servers, servers, db_server::reconcile, CONCURRENCY, &context, &fence, &stop),
+        run::<IamDbUser, _>(&feeds.users, users, iam_db_user::reconcile, UNLIMITED, &context, &fence, &stop),
+        run::<DbAuthToken, _>(&feeds.tokens, tokens, db_auth_token::reconcile, CONCURRENCY, &context, &fence, &stop),
         db_auth_token::withdraw_deleted(&context, &stop),
     )
     .await;
@@ -59,6 +62,7 @@ async fn run<K, F>(
     feed: &Feed<K>,
     wakes: impl Stream<Item = ObjectRef<K>> + Send + 'static,
     reconcile: fn(Arc<K>, Arc<Context>) -> F,
+    concurrency: u16,
     context: &Arc<Context>,
     fence: &Fence,
     stop: &CancellationToken,
@@ -105,7 +109,7 @@ async fn run<K, F>(
     };
     Controller::for_shared_stream(changed, feed.store().clone())
         .reconcile_on(wakes)
-        .with_config(Config::default().concurrency(CONCURRENCY).debounce(DEBOUNCE))
+        .with_config(Config::default().concurrency(concurrency).debounce(DEBOUNCE))
         .graceful_shutdown_on(stop.clone().cancelled_owned())
         .run(reconcile_one, error_policy, context.clone())
         .for_each(|_| future::ready(()))

@@ -122,6 +122,8 @@ fn translate(rule: &api::TenancyRule, namespace: &str, object: Option<&Namespace
         hosts: rule.hosts.clone(),
         principals: rule.principals.clone(),
         assume_roles: rule.assume_roles.clone(),
+        roles: rule.roles.clone(),
+        adopt: rule.adopt.clone(),
         allows_account_region: rule.allow_account_region_scope,
     }
 }

@@ -11,6 +11,7 @@ pub mod ca;
 pub mod endpoint;
 pub mod engine;
 pub mod glob;
+pub mod hosts;
 pub mod names;
 pub mod operator_rights;
 pub mod ownership;

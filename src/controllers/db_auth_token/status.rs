@@ -104,6 +104,7 @@ fn identity_reason(problem: &rotation::Problem) -> Reason {
             | FaultKind::ReadOnly
             | FaultKind::Missing
             | FaultKind::Conflict
+            | FaultKind::Definer
             | FaultKind::Unmodifiable
             | FaultKind::Unreadable
             | FaultKind::Other => Reason::IdentityDenied,

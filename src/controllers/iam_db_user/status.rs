@@ -15,6 +15,10 @@ use crate::controllers::report::{self, Verdict};
 use crate::domain::names::HostPattern;
 use crate::k8s::status::CallError;
 
+/// What the API allows of drift.
+const DRIFT_LINES: usize = 64;
+const DRIFT_LENGTH: usize = 512;
+
 /// What was found and done.
 pub(super) struct Findings {
     parts: [(ConditionType, Verdict); 3],
@@ -25,6 +29,7 @@ pub(super) struct Findings {
 #[derive(Default)]
 struct Made {
     accounts: Vec<AccountStatus>,
+    drift: Vec<String>,
     policies: Vec<PolicyStatus>,
     attachments: Vec<AttachmentStatus>,
 }
@@ -57,7 +62,7 @@ impl Findings {
             }
         }
         attachments.sort_by(|left, right| left.principal.cmp(&right.principal));
-        let made = Made { accounts: accounts(desired, AccountState::Pending), policies: Vec::new(), attachments };
+        let made = Made { accounts: accounts(desired, AccountState::Pending), attachments, ..Made::default() };
         Self { parts, made: Some(made) }
     }
 
@@ -83,7 +88,9 @@ impl Findings {
             || open("the account"),
             |grants| {
                 Verdict::of(grants, |maker| match maker {
-                    Maker::Operator => format!("{} grants", desired.user.grants.len()),
+                    Maker::Operator => {
+                        format!("{} grants, {} roles", desired.user.grants.len(), desired.user.roles.len())
+                    }
                     Maker::Other => "somebody else grants privileges (spec.management)".to_owned(),
                 })
             },
@@ -103,6 +110,12 @@ impl Findings {
         policies.sort_by(|left, right| left.arn.cmp(&right.arn));
         let made = Made {
             accounts: accounts(desired, state),
+            drift: account
+                .drift
+                .iter()
+                .map(|line| line.chars().take(DRIFT_LENGTH).collect())
+                .take(DRIFT_LINES)
+                .collect(),
             policies,
             attachments: attachments_status(desired, &attachments, kept),
         };
@@ -195,7 +208,7 @@ pub(super) async fn write(
         Some(made) => IamDbUserStatus {
             observed_generation: generation,
             accounts: made.accounts.clone(),
-            drift: Vec::new(),
+            drift: made.drift.clone(),
             policies: made.policies.clone(),
             attachments: made.attachments.clone(),
             conditions,

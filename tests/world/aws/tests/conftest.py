@@ -212,9 +212,7 @@ def _trust_store(folder: Path, address: str) -> dict[str, str]:
     )
     (folder / "ca.crt").write_bytes(certificate.public_bytes(serialization.Encoding.PEM))
     (folder / "ca.key").write_bytes(
-        key.private_bytes(
-            serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
-        )
+        key.private_bytes(serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption())
     )
     ca, key_file = str(folder / "ca.crt"), str(folder / "ca.key")
     return {"ca": ca, "listen": address, "certificate": ca, "key": key_file}

@@ -79,9 +79,8 @@ def test_endpoints_are_described_with_their_kinds(world: World) -> None:
 
 def test_custom_endpoints_come_and_go(world: World) -> None:
     rds = world.client("rds")
-    made = rds.create_db_cluster_endpoint(
-        DBClusterIdentifier="ledger", DBClusterEndpointIdentifier="audit", EndpointType="ANY", StaticMembers=["ledger-2"]
-    )
+    wanted = {"EndpointType": "ANY", "StaticMembers": ["ledger-2"]}
+    made = rds.create_db_cluster_endpoint(DBClusterIdentifier="ledger", DBClusterEndpointIdentifier="audit", **wanted)
     assert made["Endpoint"] == "audit.cluster-custom-cworld000001.us-east-1.rds.amazonaws.com"
     told = rds.describe_db_cluster_endpoints(DBClusterEndpointIdentifier="audit")["DBClusterEndpoints"]
     assert [(e["CustomEndpointType"], e["StaticMembers"]) for e in told] == [("ANY", ["ledger-2"])]

@@ -35,9 +35,7 @@ def test_what_has_not_changed_is_not_sent_again(world: World) -> None:
 
 def test_bundles_are_served_over_https_too(world: World) -> None:
     address = json.loads((world.folder / "aws.json").read_text())["trustStore"]["listen"]
-    answer = requests.get(
-        f"https://{address}/global/global-bundle.pem", verify=str(world.folder / "ca.crt"), timeout=5
-    )
+    answer = requests.get(f"https://{address}/global/global-bundle.pem", verify=str(world.folder / "ca.crt"), timeout=5)
     assert answer.content == (world.folder / "ca.crt").read_bytes()
 
 

@@ -82,39 +82,41 @@ class AuthFile:
 
     def _proxies(self) -> list[dict[str, Any]]:
         """Every name of a proxy, with what its role must be allowed to."""
-        there = (
-            (seed, self._rds.db_proxies[seed.name]) for seed in self._config.proxies if seed.name in self._rds.db_proxies
-        )
-        behind = ((seed, proxy, target_of(self._rds, proxy)) for seed, proxy in there)
-        return [
-            {
-                "endpoint": f"{name.host}:{target.port}",
-                "local": route.local,
-                "resourceId": proxy.unique_id,
-                "iam": bool(target.iam_database_authentication_enabled),
-                "proxy": {"role": proxy.role_arn, "target": resource_id(target)},
-            }
-            for seed, proxy, target in behind
-            if target is not None
-            for name in seed.endpoints
-            for route in name.routes
-        ]
+        told = []
+        for seed in self._config.proxies:
+            proxy = self._rds.db_proxies.get(seed.name)
+            target = target_of(self._rds, proxy) if proxy else None
+            if proxy is None or target is None:
+                continue
+            told += [
+                {
+                    "endpoint": f"{name.host}:{target.port}",
+                    "local": route.local,
+                    "resourceId": proxy.unique_id,
+                    "iam": bool(target.iam_database_authentication_enabled),
+                    "proxy": {"role": proxy.role_arn, "target": resource_id(target)},
+                }
+                for name in seed.endpoints
+                for route in name.routes
+            ]
+        return told
 
     def _clusters(self) -> list[dict[str, Any]]:
         """Every name of a cluster, once for each server that it can lead to."""
-        real = ((cluster, self._servers.cluster(cluster.db_cluster_identifier)) for cluster in self._rds.clusters.values())
-        return [
-            {
-                "endpoint": f"{name.host}:{cluster.port}",
-                "local": route.local,
-                "resourceId": cluster.db_cluster_resource_id,
-                "iam": cluster.iam_database_authentication_enabled,
-            }
-            for cluster, behind in real
-            if behind is not None
-            for name in behind.seed.endpoints
-            for route in name.routes
-        ]
+        told = []
+        for cluster in self._rds.clusters.values():
+            behind = self._servers.cluster(cluster.db_cluster_identifier)
+            told += [
+                {
+                    "endpoint": f"{name.host}:{cluster.port}",
+                    "local": route.local,
+                    "resourceId": cluster.db_cluster_resource_id,
+                    "iam": cluster.iam_database_authentication_enabled,
+                }
+                for name in (behind.seed.endpoints if behind else ())
+                for route in name.routes
+            ]
+        return told
 
     def _instances(self) -> list[dict[str, Any]]:
         """The instances that a login can reach."""

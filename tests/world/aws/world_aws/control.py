@@ -86,7 +86,6 @@ class Control:
             self._settle()
         return _json({"identifier": instance.db_instance_identifier, **change})
 
-
     def _fail_over(self, cluster: str, target: str | None = None) -> Response:
         """Let another member of a cluster write, as `FailoverDBCluster` does."""
         with self._lock:

@@ -64,7 +64,7 @@ def _keep_auth_scheme() -> None:
         if scheme == STANDARD and not self.params.get("Auth"):
             raise AwsError("InvalidParameterCombination", "Auth is required when DefaultAuthScheme is NONE")
         self.params.setdefault("Auth", [])
-        answer = original(self)
+        answer: ActionResult = original(self)
         set_auth_scheme(self.backend.db_proxies[self.params["DBProxyName"]], scheme)
         return answer
 

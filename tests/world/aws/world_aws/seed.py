@@ -109,7 +109,7 @@ def _writer(rds: RDSBackend, seed: ClusterSeed) -> None:
 
 
 def _proxies(config: Config, iam: IAMBackend, rds: RDSBackend, seed: ProxySeed) -> None:
-    """The proxy, and beside it one of the standard scheme that nothing stands behind: there are only descriptions of it."""
+    """The proxy, and beside it one of the standard scheme, which is described and nothing more."""
     subnets = [subnet.id for subnet in ec2_backends[config.account][config.region].describe_subnets()]
     role = iam.get_role(seed.role)
     secret = rds.databases[seed.target].master_user_secret.secret_arn

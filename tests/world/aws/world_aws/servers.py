@@ -61,7 +61,7 @@ class Server:
 
     @contextmanager
     def _writable(self) -> Iterator[None]:
-        """A replica takes no change of its plugins either; nobody but root gets in between, because `read_only` stays."""
+        """A replica takes no change of its plugins. Nobody but root gets in between, because `read_only` stays on."""
         if not self.read_only:
             yield
             return
@@ -146,8 +146,9 @@ class Cluster:
         """Rewrite the hosts file in place: processes have this very file mounted over theirs."""
         text = self.seed.hosts.read_text(encoding="utf-8")
         for endpoint in self.seed.endpoints:
+            now = self._address(endpoint)
             for route in endpoint.routes:
-                text = text.replace(f"{route.address} {endpoint.host}\n", f"{self._address(endpoint)} {endpoint.host}\n")
+                text = text.replace(f"{route.address} {endpoint.host}\n", f"{now} {endpoint.host}\n")
         with self.seed.hosts.open("r+", encoding="utf-8") as file:
             file.write(text)
             file.truncate()
