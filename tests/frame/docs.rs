@@ -5,7 +5,7 @@ use std::path::Path;
 
 use iamdb::api::Reason;
 use iamdb::domain::arn::PrincipalKind;
-use iamdb::domain::operator_rights::{Scope, document};
+use iamdb::domain::operator_rights::{RdsFeatures, Scope, document};
 
 use crate::{files, no_complaints, root, text};
 
@@ -158,6 +158,9 @@ fn own_actions() -> BTreeSet<String> {
         policy_path: "/iamdb/c1/".into(),
         principals: [PrincipalKind::Role, PrincipalKind::User, PrincipalKind::Group].map(|kind| (kind, every())).into(),
         assume_roles: vec![every()],
+        rds: RdsFeatures { clusters: true, proxies: true, enable_iam: true, blue_green: true },
+        admin_username: Some(every()),
+        database_roles: vec![every()],
         own_role: None,
     });
     let actions = policy["Statement"].as_array().unwrap().iter().flat_map(|it| it["Action"].as_array().unwrap());
@@ -170,7 +173,7 @@ fn every_right_in_aws_is_explained_and_no_other() {
     let words = text.lines().filter(|line| line.starts_with("| `")).flat_map(|line| line.split('`').skip(1).step_by(2));
     let is_action = |word: &&str| {
         let (service, action) = word.split_once(':').unwrap_or_default();
-        ["rds", "iam", "sts", "secretsmanager"].contains(&service) && action != "PolicyARN"
+        ["rds", "rds-db", "iam", "sts", "secretsmanager"].contains(&service) && action != "PolicyARN"
     };
     let explained: BTreeSet<_> = words.filter(is_action).map(str::to_owned).collect();
     assert_eq!(explained, own_actions());
