@@ -100,6 +100,10 @@ world-for-ci:
 
 ##@ Generated and checked
 
+.PHONY: reasons
+reasons: ## docs/reasons.md from the list of reasons.
+	$(call step,docs/reasons.md from the list,cargo run --locked --quiet -- reasons > docs/reasons.md,see above)
+
 .PHONY: crds
 crds: ## Writes the CustomResourceDefinitions from the types, into crds/ and the chart.
 	$(call step,crds from the types,cargo run --locked --quiet -- crds --dir crds,see above)

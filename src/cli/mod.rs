@@ -4,6 +4,7 @@ mod admin_sql;
 mod aws_policy;
 mod crds;
 mod policy;
+mod reasons;
 mod run;
 
 use std::io::Write;
@@ -31,6 +32,9 @@ enum Command {
     AwsPolicy(aws_policy::Args),
     /// Print the SQL that gives the operator a database login of its own, with no more rights than it uses.
     AdminSql(admin_sql::Args),
+    /// Print the page that explains every reason.
+    #[command(hide = true)]
+    Reasons(reasons::Args),
 }
 
 impl Cli {
@@ -42,6 +46,7 @@ impl Cli {
             Command::Policy(args) => args.run(),
             Command::AwsPolicy(args) => args.run(),
             Command::AdminSql(args) => args.run(),
+            Command::Reasons(args) => args.run(),
         };
         match outcome {
             Ok(()) => ExitCode::SUCCESS,

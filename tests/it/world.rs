@@ -71,7 +71,7 @@ impl Database {
         }
     }
 
-    const fn client(self) -> &'static str {
+    pub const fn client(self) -> &'static str {
         match self {
             Self::Orders => "mysql",
             Self::Billing => "mariadb",
