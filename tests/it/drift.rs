@@ -38,6 +38,8 @@ const CHANGES: &[Change] = &[
     ("GRANT PROCESS ON *.* TO {u}", &["REVOKE PROCESS ON *.* FROM {u}"]),
     ("GRANT SELECT, RELOAD ON *.* TO {u}", &["REVOKE SELECT, RELOAD ON *.* FROM {u}"]),
     ("GRANT USAGE ON *.* TO {u} WITH GRANT OPTION", &["REVOKE GRANT OPTION ON *.* FROM {u}"]),
+    ("GRANT CREATE USER ON *.* TO {u}", &["REVOKE CREATE USER ON *.* FROM {u}"]),
+    ("GRANT SHOW DATABASES ON *.* TO {u}", &["REVOKE SHOW DATABASES ON *.* FROM {u}"]),
     ("GRANT {o} TO {u}", &["REVOKE '{o}'"]),
     ("REVOKE {r} FROM {u}", &["GRANT '{r}'", "SET DEFAULT ROLE '{r}'"]),
 ];
@@ -63,22 +65,23 @@ const ON_MYSQL: &[Change] = &[
     ),
 ];
 
+/// Here a new password or plugin makes it somebody else's account: `an_account_made_again_by_somebody_else_is_foreign`.
 const ON_MARIADB: &[Change] = &[
-    (
-        "ALTER USER {u} IDENTIFIED BY 'a password'",
-        &[
-            "ALTER USER {u} IDENTIFIED WITH AWSAuthenticationPlugin AS 'RDS' REQUIRE SSL",
-            "UPDATE iamdb_operator.accounts",
-        ],
-    ),
-    (
-        "ALTER USER {u} IDENTIFIED WITH AWSAuthenticationPlugin AS 'RDS' OR mysql_native_password AS ''",
-        &[
-            "ALTER USER {u} IDENTIFIED WITH AWSAuthenticationPlugin AS 'RDS' REQUIRE SSL",
-            "UPDATE iamdb_operator.accounts",
-        ],
-    ),
     ("SET DEFAULT ROLE NONE FOR {u}", &["SET DEFAULT ROLE '{r}'"]),
+    (
+        "DROP USER {u}",
+        &[
+            "DELETE FROM iamdb_operator.accounts",
+            "INSERT INTO iamdb_operator.accounts",
+            "CREATE USER {u}",
+            "UPDATE iamdb_operator.accounts",
+            "GRANT SELECT, UPDATE ON `{p}`.*",
+            "GRANT INSERT ON TABLE",
+            "GRANT EXECUTE ON PROCEDURE",
+            "GRANT '{r}'",
+            "SET DEFAULT ROLE '{r}'",
+        ],
+    ),
 ];
 
 on_both!(changes_behind_its_back_are_undone_by_what_it_takes_and_no_more, what_is_only_observed_is_told_and_left_alone,);
@@ -167,7 +170,7 @@ impl Rich {
             .map(str::to_owned)
             .to_vec(),
             Database::Billing => [
-                "SELECT JSON_REMOVE(Priv, '$.password_last_changed', '$.version_id', '$.account_locked'), COALESCE(JSON_VALUE(Priv, '$.account_locked'), 0) FROM mysql.global_priv WHERE User = '{}'",
+                "SELECT JSON_VALUE(Priv, '$.access'), JSON_VALUE(Priv, '$.plugin'), JSON_VALUE(Priv, '$.ssl_type'), JSON_VALUE(Priv, '$.default_role'), COALESCE(JSON_VALUE(Priv, '$.account_locked'), 0), COALESCE(JSON_VALUE(Priv, '$.max_user_connections'), 0) FROM mysql.global_priv WHERE User = '{}'",
                 "SELECT Role, Admin_option FROM mysql.roles_mapping WHERE User = '{}' ORDER BY 1",
             ]
             .map(str::to_owned)

@@ -19,12 +19,12 @@ on_both!(
 );
 
 /// A client that has logged in and sleeps.
-struct Sleeper {
+pub struct Sleeper {
     child: Child,
 }
 
 impl Sleeper {
-    async fn new(tenant: &Tenant) -> Self {
+    pub async fn new(tenant: &Tenant) -> Self {
         let option_file = tenant.lay_out("app").await;
         let mut command = tenant.world.command(tenant.database.client());
         command.arg(format!("--defaults-extra-file={}", option_file.display()));
@@ -43,7 +43,7 @@ impl Drop for Sleeper {
 }
 
 /// How many sessions the user of a tenant has.
-fn sessions(tenant: &Tenant) -> String {
+pub fn sessions(tenant: &Tenant) -> String {
     let username = tenant.username("app");
     let sql = format!("SELECT COUNT(*) FROM information_schema.PROCESSLIST WHERE USER = '{username}'");
     tenant.world.root_sql(tenant.database, &sql)

@@ -34,6 +34,7 @@ mod drift;
 mod endings;
 mod grants;
 mod identities;
+mod injection;
 mod leaks;
 mod lifecycle;
 mod policies;
