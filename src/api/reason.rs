@@ -60,6 +60,8 @@ reasons! {
     UserRefNotFound => "Correct `spec.userRef`, or create it.",
     /// No tenancy rule of the DbServer admits the whole request; the message names the field.
     NotAllowed => "The platform team extends **one** rule, or the app team asks for less.",
+    /// The IamDbUser is of another namespace and does not list this one in its `tokenConsumers`.
+    NoConsent => "Its owners list the namespace in `spec.tokenConsumers` of the IamDbUser.",
     /// The username cannot be used for an IAM account.
     InvalidUsername => "1 to 32 letters, digits, `_`, `.`, `-`; not a name of the server, RDS or the operator.",
     /// A privilege is outside the list that the operator may grant.
@@ -97,19 +99,25 @@ reasons! {
     /// The identity that signs tokens could not be assumed.
     IdentityDenied => "Trust policy of the role: ServiceAccount and audience `sts.amazonaws.com`, or ExternalId `<cluster id>/<namespace>`.",
     /// The role allows only sessions that are too short to sign from.
-    SessionTooShort => "Reserved: this version publishes tokens that say how short they live.",
+    SessionTooShort => "Let the role have sessions of at least an hour (MaxSessionDuration), or do without a chain of roles.",
     /// This machine's clock differs too much from the apiserver's or AWS's.
-    ClockSkew => "Reserved: this version does not use it.",
+    ClockSkew => "Set the clock of the operator's node: NTP, chrony. Nothing is signed until it is right.",
     /// Rotation fails and the published token has little life left.
     RotationFailing => "The message says why. Logins fail when the token dies.",
     /// The published token has expired.
     Expired => "As for `RotationFailing`, now.",
+    /// The token is too long for an option file of MariaDB's client, so there is no `my.cnf`.
+    MyCnfTooLongForMariaDb => "Let the client read the token from `password`; or sign as a role whose sessions have shorter tokens.",
+    /// The database refused the login, and the policy that allows it may not have reached it yet.
+    IamPropagating => "Wait a minute: policies take a while to reach RDS.",
+    /// The last certificate of the CA bundle expires within 90 days.
+    CaExpiresSoon => "Renew the bundle in the ConfigMap, or use the Region's.",
     /// The object is suspended by its spec.
     Suspended => "Take `spec.suspend` back. A DbAuthToken's Secret goes when its token has run out.",
     /// The IamDbUser of this token is being deleted.
     UserGone => "Delete the DbAuthToken too.",
     /// The DB instance is a member of a cluster: the cluster must be named instead.
-    UseDbCluster => "Clusters are not supported yet.",
+    UseDbCluster => "Name the cluster: `spec.source.type: DbCluster`.",
     /// A standard RDS Proxy needs a database user with a password.
     ProxyNeedsPasswordUser => "Reserved: proxies are not supported yet.",
     /// The API knows this choice, this version of the operator does not.

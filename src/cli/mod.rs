@@ -6,6 +6,7 @@ mod crds;
 mod policy;
 mod reasons;
 mod run;
+mod token;
 
 use std::io::Write;
 use std::process::ExitCode;
@@ -28,6 +29,8 @@ enum Command {
     Crds(crds::Args),
     /// Print the rds-db:connect policy that lets a principal connect as given accounts. Asks nobody: works offline.
     Policy(policy::Args),
+    /// Print a token to connect with, like `aws rds generate-db-auth-token`, signed with the AWS credentials of whoever calls.
+    Token(token::Args),
     /// Print the IAM policy that the operator itself needs, and no more.
     AwsPolicy(aws_policy::Args),
     /// Print the SQL that gives the operator a database login of its own, with no more rights than it uses.
@@ -44,6 +47,7 @@ impl Cli {
             Command::Run(args) => args.run(),
             Command::Crds(args) => args.run(),
             Command::Policy(args) => args.run(),
+            Command::Token(args) => args.run(),
             Command::AwsPolicy(args) => args.run(),
             Command::AdminSql(args) => args.run(),
             Command::Reasons(args) => args.run(),

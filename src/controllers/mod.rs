@@ -8,14 +8,17 @@ mod context;
 mod db_auth_token;
 mod db_server;
 mod iam_db_user;
+mod looks;
 mod problem;
 mod refusals;
 mod report;
 mod run;
 mod server;
+mod trust;
 
 pub use bundles::Bundles;
 pub use context::{Context, Feeds, Settings};
 pub use iam_db_user::{Desks, Entitlements, Turnstile};
+pub use looks::Looks;
 pub use refusals::Refusals;
 pub use run::run_all;

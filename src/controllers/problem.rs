@@ -70,6 +70,7 @@ impl From<Fault> for Problem {
         let reason = match fault.kind {
             FaultKind::Unreachable | FaultKind::Throttled | FaultKind::ReadOnly => Reason::Unreachable,
             FaultKind::Denied => Reason::AccessDenied,
+            FaultKind::IdentityDenied => Reason::IdentityDenied,
             FaultKind::LacksPrivilege => Reason::AdminLacksPrivilege,
             FaultKind::TlsVerification => Reason::TlsVerificationFailed,
             FaultKind::PluginMissing => Reason::PluginMissing,

@@ -6,6 +6,7 @@
 pub mod access;
 pub mod account;
 pub mod arn;
+pub mod assume;
 pub mod binding;
 pub mod ca;
 pub mod endpoint;
@@ -17,7 +18,9 @@ pub mod operator_rights;
 pub mod ownership;
 pub mod policy;
 pub mod privilege;
+pub mod rds_state;
 pub mod schedule;
 pub mod secret;
+pub mod succession;
 pub mod tenancy;
 pub mod token;

@@ -8,17 +8,49 @@ use crate::api::{ADMIN_CREDENTIALS_LABEL, AdminType, DbServer, Reason, SecretLog
 use crate::controllers::context::Context;
 use crate::controllers::problem::Problem;
 use crate::controllers::server::{self, Server};
+use crate::domain::engine::ServerFacts;
 use crate::domain::secret::Secret;
 use crate::domain::token::{Connect, sign};
 use crate::k8s::status::call;
-use crate::ports::{AdminLogin, AdminTarget, FaultKind};
+use crate::ports::{AdminLogin, AdminSession, AdminTarget, FaultKind};
 
-/// The administrator's way into a server.
-pub(in crate::controllers) async fn target(
+/// An administrator's session, and what the server says of itself.
+type Opened = (ServerFacts, Box<dyn AdminSession>);
+
+/// Opens a session for a user's account. A server that cannot be got at, or takes no writes, is looked at anew: it may have moved.
+pub(in crate::controllers) async fn open(
     object: &DbServer,
     server: &Server,
     context: &Context,
-) -> Result<AdminTarget, Problem> {
+) -> Result<Opened, Problem> {
+    let opened = log_in(object, server, context).await;
+    let has_moved = match &opened {
+        Ok((facts, _)) => facts.read_only,
+        Err(problem) => problem.reason == Reason::Unreachable,
+    };
+    if has_moved {
+        context.looks.ask(&object.name_any(), context.clock.now());
+    }
+    opened
+}
+
+/// Logs in. Between reading the secret and using it somebody may rotate it, so a login that was refused is tried once more with what the
+/// secret says then, if that is something else.
+pub(super) async fn log_in(object: &DbServer, server: &Server, context: &Context) -> Result<Opened, Problem> {
+    let first = target(object, server, context).await?;
+    let refused = match context.databases.open(&first).await {
+        Err(fault) if fault.kind == FaultKind::Denied && !first.by_token => fault,
+        answer => return Ok(answer?),
+    };
+    let again = target(object, server, context).await?;
+    if again.login == first.login {
+        return Err(refused.into());
+    }
+    Ok(context.databases.open(&again).await?)
+}
+
+/// The administrator's way into a server.
+async fn target(object: &DbServer, server: &Server, context: &Context) -> Result<AdminTarget, Problem> {
     let ca = server::ca(context, object)?;
     let name = object.name_any();
     let admin = object.spec.admin.as_ref();
@@ -72,7 +104,7 @@ async fn in_secret(reference: &SecretLogin, context: &Context) -> Result<AdminLo
 }
 
 async fn by_token(server: &Server, username: &str, context: &Context) -> Result<AdminLogin, Problem> {
-    let credentials = context.own_identity.credentials().await?;
+    let credentials = context.own_identity.credentials_for(&server.access).await?;
     let connect =
         Connect { region: server.region.clone(), endpoint: server.writer.clone(), username: username.to_owned() };
     let token = sign(&credentials, &connect, context.clock.now());

@@ -15,7 +15,7 @@ use super::judgements::{Judgements, Need};
 use super::resolve;
 use crate::api::{DbServer, Reason};
 use crate::controllers::context::Context;
-use crate::controllers::db_server::admin_target;
+use crate::controllers::db_server;
 use crate::controllers::problem::Problem;
 use crate::controllers::server::Server;
 use crate::domain::account::{AccountStep, Catalogue, Definer, Question};
@@ -213,8 +213,7 @@ fn closed() -> Fault {
 }
 
 async fn open(definition: &DbServer, server: &Server, context: &Context) -> Result<Open, Problem> {
-    let target = admin_target(definition, server, context).await?;
-    let (facts, session) = context.databases.open(&target).await?;
+    let (facts, session) = db_server::open(definition, server, context).await?;
     let problem = if facts.read_only {
         Problem::passing(Reason::Unreachable, format!("{} takes no writes", server.writer))
     } else if facts.engine != server.engine {

@@ -131,7 +131,7 @@ impl Findings {
     pub(super) fn problem(&self) -> Option<&Problem> {
         self.parts.iter().find_map(|(_, verdict)| match verdict {
             Verdict::Bad(problem) => Some(problem),
-            Verdict::Good(_) | Verdict::Waiting(..) => None,
+            Verdict::Good(_) | Verdict::Notice(..) | Verdict::Waiting(..) => None,
         })
     }
 }
