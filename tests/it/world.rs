@@ -79,7 +79,7 @@ impl Database {
         }
     }
 
-    const fn client(self) -> &'static str {
+    pub const fn client(self) -> &'static str {
         match self {
             Self::Orders | Self::Ledger => "mysql",
             Self::Billing => "mariadb",

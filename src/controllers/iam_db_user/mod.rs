@@ -11,6 +11,7 @@ mod status;
 mod turnstile;
 
 use std::sync::Arc;
+use std::time::Instant;
 
 use kube::ResourceExt;
 use kube::api::Api;
@@ -57,7 +58,10 @@ async fn apply(api: &Api<IamDbUser>, object: &IamDbUser, context: &Context) -> O
             context.refusals.over(&uid);
             match problem {
                 Some(problem) if problem.retry != Retry::OnChange => Err(problem.clone()),
-                _ => Ok(Action::requeue(context.resync_after(&uid))),
+                _ => {
+                    let judgements = &context.desks.judgements;
+                    Ok(Action::requeue(judgements.wait(&uid, context.resync_after(&uid), Instant::now())))
+                }
             }
         }
     }
