@@ -68,6 +68,12 @@ reasons! {
     ForeignSecret,
     /// An IAM policy of the name that we would use exists and is not ours.
     ForeignPolicy,
+    /// A ConfigMap of the name that the policy would be rendered into exists and is not ours.
+    ForeignConfigMap,
+    /// A quota of AWS's is reached; the message names it.
+    QuotaExceeded,
+    /// Something differs from the spec and is left as it is, since the DbServer's mode is Observe.
+    Drifted,
     /// Another object, cluster or server owns the same thing; the message names it.
     Conflict,
     /// Another account would win the login for this user name.

@@ -8,7 +8,7 @@ use kube::core::PartialObjectMeta;
 use kube::runtime::events::Recorder;
 
 use super::bundles::Bundles;
-use super::iam_db_user::Entitlements;
+use super::policies::Entitlements;
 use super::refusals::Refusals;
 use crate::api::{DbAuthToken, DbServer, IamDbUser};
 use crate::k8s::feed::Feed;

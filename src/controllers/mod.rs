@@ -8,6 +8,7 @@ mod context;
 mod db_auth_token;
 mod db_server;
 mod iam_db_user;
+mod policies;
 mod problem;
 mod refusals;
 mod report;
@@ -16,6 +17,6 @@ mod server;
 
 pub use bundles::Bundles;
 pub use context::{Context, Feeds, Settings};
-pub use iam_db_user::Entitlements;
+pub use policies::Entitlements;
 pub use refusals::Refusals;
 pub use run::run_all;

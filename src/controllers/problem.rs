@@ -76,6 +76,8 @@ impl From<Fault> for Problem {
             FaultKind::Missing => Reason::NotFound,
             FaultKind::Conflict => Reason::Conflict,
             FaultKind::Unmodifiable => Reason::PrincipalUnmodifiable,
+            // Trying again changes nothing: somebody has to raise it, or to make room.
+            FaultKind::Quota => return Self::standing(Reason::QuotaExceeded, fault.to_string()),
             FaultKind::Unreadable | FaultKind::Other => Reason::UnexpectedError,
         };
         Self::passing(reason, fault.to_string())

@@ -105,6 +105,7 @@ fn kind(code: &str) -> Option<FaultKind> {
             FaultKind::Conflict
         }
         "UnmodifiableEntity" => FaultKind::Unmodifiable,
+        "LimitExceeded" => FaultKind::Quota,
         "InternalFailure"
         | "InternalError"
         | "InternalService"
@@ -142,7 +143,8 @@ mod tests {
             ("ConcurrentModification", FaultKind::Conflict),
             ("UnmodifiableEntity", FaultKind::Unmodifiable),
             ("ServiceUnavailable", FaultKind::Unreachable),
-            ("LimitExceeded", FaultKind::Other),
+            ("LimitExceeded", FaultKind::Quota),
+            ("LimitExceededException", FaultKind::Quota),
         ] {
             let fault = service("try", Some(code), 400);
             assert_eq!((fault.kind, fault.code.as_deref()), (expected, Some(code)));

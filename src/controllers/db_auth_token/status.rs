@@ -104,6 +104,7 @@ fn identity_reason(problem: &rotation::Problem) -> Reason {
             | FaultKind::Missing
             | FaultKind::Conflict
             | FaultKind::Unmodifiable
+            | FaultKind::Quota
             | FaultKind::Unreadable
             | FaultKind::Other => Reason::IdentityDenied,
         },

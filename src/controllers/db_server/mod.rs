@@ -14,6 +14,7 @@ use kube::{Resource, ResourceExt};
 pub(super) use admin::target as admin_target;
 
 use super::context::Context;
+use super::policies::{grant_full_access, withdraw_full_access};
 use super::problem::{Problem, Retry};
 use super::run::{Outcome, digest};
 use super::server::{self, Server};
@@ -37,10 +38,11 @@ async fn examine(api: &Api<DbServer>, object: &DbServer, context: &Context) -> O
         (Ok(_), Ok(server)) => Some(resolve::login(object, &server, context).await), // logs in to the database
         _ => None,
     };
-    let next = status::of(&known, &found, login.as_ref());
+    let full_access = grant_full_access(api, object, &known, context).await; // reads and writes IAM
+    let next = status::of(&known, &found, login.as_ref()).with(&full_access);
     status::write(api, object, next, context).await?;
     let iam = found.as_ref().ok().and_then(|found| resolve::iam_authentication(&known, found, login.as_ref()).err());
-    let problems = [found.err(), login.and_then(Result::err), iam];
+    let problems = [found.err(), login.and_then(Result::err), iam, full_access.problem()];
     match problems.into_iter().flatten().find(|problem| problem.retry != Retry::OnChange) {
         Some(problem) => Err(problem),
         None => Ok(Action::requeue(context.resync_after(&object.uid().unwrap_or_default()))),
@@ -52,6 +54,7 @@ async fn release(api: &Api<DbServer>, object: &DbServer, context: &Context) -> O
     let name = object.name_any();
     let users = context.feeds.users.store().state_filter(|user| user.spec.server_ref.name == name);
     if users.is_empty() {
+        withdraw_full_access(object, context).await?;
         return Ok(Action::await_change());
     }
     let problem = Problem::passing(Reason::Deleting, format!("in use by {}", listed(&users)));

@@ -5,6 +5,7 @@ use kube::api::Api;
 use super::resolve::{self, Found};
 use crate::api::{ConditionType, Conditions, DbServer, DbServerStatus, Endpoints, HostPort, Reason};
 use crate::controllers::context::Context;
+use crate::controllers::policies::FullAccess;
 use crate::controllers::problem::Problem;
 use crate::controllers::report::{self, Verdict};
 use crate::domain::endpoint::Endpoint;
@@ -16,6 +17,15 @@ use crate::k8s::status::CallError;
 pub(super) struct Next {
     fields: DbServerStatus,
     findings: Vec<Finding>,
+}
+
+impl Next {
+    /// The same with what became of full access, which stands beside the rest: a DbServer without it has no such part.
+    pub(super) fn with(mut self, full_access: &FullAccess) -> Self {
+        self.fields.attachments.clone_from(&full_access.attachments);
+        report::add(&mut self.findings, ConditionType::PolicyReady, full_access.verdict.as_ref());
+        self
+    }
 }
 
 /// The object with what was found in its status. Where nothing was, what was found last still stands: a describe call that fails must not stop
@@ -35,8 +45,11 @@ pub(super) fn with(object: &DbServer, found: Option<&Found>) -> DbServer {
         fields.master_username = found.master_username;
         fields.admin_secret_arn = found.master_secret_arn;
         fields.ca_identifier = found.ca_identifier;
-        fields.endpoints =
-            Some(Endpoints { writer: Some(host_port(found.writer)), reader: found.reader.map(host_port), ..Endpoints::default() });
+        fields.endpoints = Some(Endpoints {
+            writer: Some(host_port(found.writer)),
+            reader: found.reader.map(host_port),
+            ..Endpoints::default()
+        });
     }
     known
 }

@@ -2,7 +2,6 @@
 
 mod account;
 mod desired;
-mod entitlements;
 mod removal;
 mod resolve;
 mod status;
@@ -14,7 +13,6 @@ use kube::api::Api;
 use kube::runtime::controller::Action;
 use kube::runtime::finalizer::{Event, finalizer};
 
-pub use entitlements::Entitlements;
 pub(super) use resolve::role_of_service_account;
 
 use super::context::Context;
@@ -91,8 +89,10 @@ async fn work(api: &Api<IamDbUser>, object: &IamDbUser, context: &Context) -> Re
     };
     // An account that is not ours gets no policy: it would let the principals in as somebody else.
     let policy = match account.account {
-        Ok(_) if desired.management.policy => Some(context.entitlements.converge(object, &desired, context).await), // reads and writes IAM
+        Ok(_) if desired.management.policy => {
+            Some(context.entitlements.converge(object, &desired.policy, context).await)
+        } // reads and writes IAM
         Ok(_) | Err(_) => None,
     };
-    Ok(status::Findings::of(&desired, object, &account, policy))
+    Ok(status::Findings::of(&desired, object, &account, policy.as_ref()))
 }
