@@ -63,6 +63,8 @@ pub enum FaultKind {
     Conflict,
     /// AWS lets nobody change it.
     Unmodifiable,
+    /// A quota of the other side's is reached.
+    Quota,
     /// What was read makes no sense: a secret without a password, an answer without a field.
     Unreadable,
     /// Everything else; the code says what.
@@ -84,6 +86,7 @@ impl std::fmt::Display for FaultKind {
             Self::Missing => "it does not exist",
             Self::Conflict => "conflict",
             Self::Unmodifiable => "it cannot be modified",
+            Self::Quota => "a quota is reached",
             Self::Unreadable => "the answer cannot be read",
             Self::Other => "error",
         })

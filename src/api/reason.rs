@@ -78,6 +78,10 @@ reasons! {
     ForeignSecret => "Choose another `spec.secret.name`, or delete the Secret.",
     /// An IAM policy of the name that we would use exists and is not ours.
     ForeignPolicy => "Find out who made it; delete it or give the cluster another id.",
+    /// A ConfigMap of the name that the policy would be rendered into exists and is not ours.
+    ForeignConfigMap => "Delete or rename the ConfigMap that the message names.",
+    /// A quota of AWS's is reached; the message names it.
+    QuotaExceeded => "Have AWS raise the quota, or spread the accounts over more principals.",
     /// Another object, cluster or server owns the same thing; the message names it.
     Conflict => "Two objects for one account, two clusters with one id, or a restored snapshot (`spec.acceptRestored` of the DbServer): decide who keeps it.",
     /// Another account would win the login for this user name.

@@ -8,8 +8,9 @@ use kube::core::PartialObjectMeta;
 use kube::runtime::events::Recorder;
 
 use super::bundles::Bundles;
-use super::iam_db_user::{Desks, Entitlements, Turnstile};
+use super::iam_db_user::{Desks, Turnstile};
 use super::looks::Looks;
+use super::policies::Entitlements;
 use super::refusals::Refusals;
 use crate::api::{DbAuthToken, DbServer, IamDbUser};
 use crate::k8s::feed::Feed;

@@ -60,6 +60,17 @@ pub(super) fn findings(parts: &[(ConditionType, Verdict)], all_good: &str) -> Ve
     std::iter::once(ready).chain(parts.iter().map(|(kind, verdict)| verdict.finding(*kind))).collect()
 }
 
+/// Adds a part that only some objects of a kind have. `Ready` takes it in where nothing else is wrong.
+pub(super) fn add(findings: &mut Vec<Finding>, kind: ConditionType, verdict: Option<&Verdict>) {
+    let Some(verdict) = verdict else { return };
+    let finding = verdict.finding(kind);
+    let ready = findings.iter_mut().find(|it| it.kind == ConditionType::Ready.as_str());
+    if let Some(ready) = ready.filter(|ready| ready.truth == Truth::True && !verdict.is_good()) {
+        *ready = Finding { truth: Truth::False, ..verdict.finding(ConditionType::Ready) };
+    }
+    findings.push(finding);
+}
+
 /// Conditions of `current` brought up to `findings`.
 pub(super) fn conditions(
     context: &Context,

@@ -122,6 +122,7 @@ const fn login_reason(kind: FaultKind) -> Reason {
         FaultKind::PluginMissing => Reason::PluginMissing,
         FaultKind::Definer
         | FaultKind::Missing
+        | FaultKind::Quota
         | FaultKind::Conflict
         | FaultKind::Unmodifiable
         | FaultKind::Unreadable
@@ -190,6 +191,7 @@ fn identity_reason(problem: &rotation::Problem) -> Reason {
             | FaultKind::Conflict
             | FaultKind::Definer
             | FaultKind::Unmodifiable
+            | FaultKind::Quota
             | FaultKind::Unreadable
             | FaultKind::Other => Reason::IdentityDenied,
         },

@@ -3,7 +3,6 @@
 mod account;
 mod desired;
 mod desk;
-mod entitlements;
 mod judgements;
 mod removal;
 mod resolve;
@@ -20,7 +19,6 @@ use kube::runtime::finalizer::{Event, finalizer};
 use kube::runtime::reflector::ObjectRef;
 
 pub use desk::Desks;
-pub use entitlements::Entitlements;
 pub(super) use resolve::role_of_service_account;
 pub use turnstile::Turnstile;
 
@@ -107,8 +105,10 @@ async fn work(api: &Api<IamDbUser>, object: &IamDbUser, context: &Context) -> Re
     };
     // An account that is not ours gets no policy: it would let the principals in as somebody else.
     let policy = match account.account {
-        Ok(_) if desired.management.policy => Some(context.entitlements.converge(object, &desired, context).await), // reads and writes IAM
+        Ok(_) if desired.management.policy => {
+            Some(context.entitlements.converge(object, &desired.policy, context).await)
+        } // reads and writes IAM
         Ok(_) | Err(_) => None,
     };
-    Ok(status::Findings::of(&desired, object, &account, policy))
+    Ok(status::Findings::of(&desired, object, &account, policy.as_ref()))
 }
