@@ -27,6 +27,7 @@ fn resource_id(database: Database) -> &'static str {
     match database {
         Database::Orders => "db-ORDERS0000000000000000001",
         Database::Billing => "db-BILLING000000000000000001",
+        Database::Ledger => "cluster-LEDGER00000000000000000001",
     }
 }
 

@@ -36,23 +36,27 @@ impl Drop for Alone<'_> {
     }
 }
 
-/// One of the two databases.
+/// One of the databases.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Database {
     /// MySQL 8.0, DB instance `orders`.
     Orders,
     /// MariaDB 10.11, DB instance `billing`.
     Billing,
+    /// MySQL 8.0, the writer of DB cluster `ledger`: its endpoint, and the member that writes at the beginning.
+    Ledger,
 }
 
 impl Database {
+    /// The DB instances.
     pub const BOTH: [Self; 2] = [Self::Orders, Self::Billing];
 
-    /// Identifier of the DB instance, which is also the name of a database in it.
+    /// Identifier of the DB instance or cluster, which is also the name of a database in it.
     pub const fn identifier(self) -> &'static str {
         match self {
             Self::Orders => "orders",
             Self::Billing => "billing",
+            Self::Ledger => "ledger",
         }
     }
 
@@ -61,6 +65,7 @@ impl Database {
         match self {
             Self::Orders => "WORLD_ORDERS_LOG",
             Self::Billing => "WORLD_BILLING_LOG",
+            Self::Ledger => "WORLD_LEDGER_LOG",
         }
     }
 
@@ -68,12 +73,13 @@ impl Database {
         match self {
             Self::Orders => "ORDERS",
             Self::Billing => "BILLING",
+            Self::Ledger => "LEDGER",
         }
     }
 
     const fn client(self) -> &'static str {
         match self {
-            Self::Orders => "mysql",
+            Self::Orders | Self::Ledger => "mysql",
             Self::Billing => "mariadb",
         }
     }

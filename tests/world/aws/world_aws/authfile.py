@@ -11,7 +11,7 @@ from moto.rds.models import RDSBackend
 
 from .config import Config
 from .iam import statements
-from .rds import endpoint, local_address
+from .rds import endpoint, local_address, resource_id
 from .servers import Servers
 from .sessions import Sessions
 
@@ -49,13 +49,32 @@ class AuthFile:
         }
 
     def _endpoints(self) -> list[dict[str, Any]]:
+        return [*self._instances(), *self._clusters()]
+
+    def _clusters(self) -> list[dict[str, Any]]:
+        """Every name of a cluster, once for each server that it can lead to."""
+        real = ((cluster, self._servers.cluster(cluster.db_cluster_identifier)) for cluster in self._rds.clusters.values())
+        return [
+            {
+                "endpoint": f"{name.host}:{cluster.port}",
+                "local": route.local,
+                "resourceId": cluster.db_cluster_resource_id,
+                "iam": cluster.iam_database_authentication_enabled,
+            }
+            for cluster, behind in real
+            if behind is not None
+            for name in behind.seed.endpoints
+            for route in name.routes
+        ]
+
+    def _instances(self) -> list[dict[str, Any]]:
         """The instances that a login can reach."""
         reachable = ((instance, local_address(instance, self._servers)) for instance in self._rds.databases.values())
         return [
             {
                 "endpoint": endpoint(instance),
                 "local": local,
-                "resourceId": instance.dbi_resource_id,
+                "resourceId": resource_id(instance),
                 "iam": bool(instance.iam_database_authentication_enabled),
             }
             for instance, local in reachable

@@ -7,7 +7,7 @@ import threading
 from collections.abc import Callable
 from typing import Any
 
-from moto.rds.exceptions import DBInstanceNotFoundError
+from moto.rds.exceptions import DBClusterNotFoundError, DBInstanceNotFoundError
 from moto.rds.models import DBInstance, RDSBackend
 from werkzeug.wrappers import Request, Response
 
@@ -16,6 +16,7 @@ from .rds import HOST, LOCAL, apply_pending, find
 
 PREFIX = "/_world/"
 INSTANCES = PREFIX + "instances/"
+FAIL_OVER = PREFIX + "failover"
 
 
 class Control:
@@ -31,8 +32,10 @@ class Control:
         """Route one request; a request that makes no sense is told why."""
         try:
             return self._route(request)
-        except DBInstanceNotFoundError as error:
+        except (DBInstanceNotFoundError, DBClusterNotFoundError) as error:
             return _json({"error": error.message}, 404)
+        except RuntimeError as error:
+            return _json({"error": str(error)}, 500)
         except (ValueError, TypeError, KeyError) as error:
             return _json({"error": str(error)}, 400)
 
@@ -47,6 +50,8 @@ class Control:
                 return _json(self._faults.clear())
             if method == "POST":
                 return _json(self._faults.arm(_object(request)), 201)
+        if path == FAIL_OVER and method == "POST":
+            return self._fail_over(**_object(request))
         if path.startswith(INSTANCES) and method == "POST":
             return self._alter(path.removeprefix(INSTANCES), _object(request))
         return _json({"error": f"no {method} {path}"}, 404)
@@ -62,6 +67,14 @@ class Control:
                 ALTER[name](instance, value)
             self._settle()
         return _json({"identifier": instance.db_instance_identifier, **change})
+
+
+    def _fail_over(self, cluster: str, target: str | None = None) -> Response:
+        """Let another member of a cluster write, as `FailoverDBCluster` does."""
+        with self._lock:
+            failed_over = self._rds.failover_db_cluster(cluster, target)
+            writer = failed_over.writer
+            return _json({"cluster": cluster, "writer": writer.db_instance_identifier if writer else None})
 
 
 ALTER: dict[str, Callable[[DBInstance, Any], None]] = {

@@ -16,7 +16,7 @@ from moto.moto_server.werkzeug_app import (
 from moto.rds.models import rds_backends
 from werkzeug.serving import BaseWSGIServer, make_server
 
-from . import iam, rds, sts
+from . import iam, rds, rdsclusters, sts
 from .authfile import AuthFile
 from .callers import Callers
 from .config import Config
@@ -58,9 +58,10 @@ def _gateway(config: Config, faults: Faults) -> Gateway:
     os.environ["MOTO_ACCOUNT_ID"] = config.account
     iam_backend = iam_backends[config.account][config.partition]
     rds_backend = rds_backends[config.account][config.region]
-    sessions, servers = Sessions(), Servers(config.instances)
+    sessions, servers = Sessions(), Servers(config.instances, config.clusters)
     iam.install()
     rds.install(servers)
+    rdsclusters.install(servers)
     sts.install(sts.Sts(config, iam_backend, sessions), config.account)
     seed(config, iam_backend, rds_backend)
     return Gateway(

@@ -60,20 +60,33 @@ func (w World) ForwardControl() string { return w.at(forwardControlPort) }
 // Operator serves its metrics and probes here.
 func (w World) Operator() string { return w.at(operatorPort) }
 
-// EndpointHost is what the instance's endpoint name resolves to: the forwarder before the server.
-func (w World) EndpointHost(i Instance) string { return fmt.Sprintf("127.%d.1.%d", w.Slot, i.host) }
+// ForwarderHost is what an endpoint's name resolves to while it leads there: the forwarder before the server.
+func (w World) ForwarderHost(r Route) string { return fmt.Sprintf("127.%d.1.%d", w.Slot, r.host) }
 
-// EndpointAddress is the forwarder before the server.
-func (w World) EndpointAddress(i Instance) string {
-	return fmt.Sprintf("%s:%d", w.EndpointHost(i), DatabasePort)
+// ForwarderAddress is the forwarder before the server.
+func (w World) ForwarderAddress(r Route) string {
+	return fmt.Sprintf("%s:%d", w.ForwarderHost(r), DatabasePort)
 }
 
-// ServerHost is the address that the database server itself binds.
-func (w World) ServerHost(i Instance) string { return fmt.Sprintf("127.%d.2.%d", w.Slot, i.host) }
+// ServerHost is the address that the server itself binds for the endpoint.
+func (w World) ServerHost(r Route) string { return fmt.Sprintf("127.%d.2.%d", w.Slot, r.host) }
 
-// ServerAddress is the database server itself.
-func (w World) ServerAddress(i Instance) string {
-	return fmt.Sprintf("%s:%d", w.ServerHost(i), DatabasePort)
+// ServerAddress is the server itself.
+func (w World) ServerAddress(r Route) string {
+	return fmt.Sprintf("%s:%d", w.ServerHost(r), DatabasePort)
+}
+
+// ServerHosts are all addresses that an instance's server binds, that of its own endpoint first.
+func (w World) ServerHosts(i Instance) []string {
+	var hosts []string
+	for _, e := range Endpoints() {
+		for _, r := range e.Routes {
+			if r.Instance == i {
+				hosts = append(hosts, w.ServerHost(r))
+			}
+		}
+	}
+	return hosts
 }
 
 // Addresses lists everything that a world listens on: a slot is free when all of these are.
@@ -82,8 +95,10 @@ func (w World) Addresses() []string {
 		w.Etcd(), w.EtcdPeer(), w.APIServer(), w.APIServerForward(), w.ControllerManager(),
 		w.AWS(), w.AWSForward(), w.ForwardControl(), w.Operator(),
 	}
-	for _, i := range Instances() {
-		all = append(all, w.EndpointAddress(i), w.ServerAddress(i))
+	for _, e := range Endpoints() {
+		for _, r := range e.Routes {
+			all = append(all, w.ForwarderAddress(r), w.ServerAddress(r))
+		}
 	}
 	return all
 }
@@ -131,6 +146,9 @@ func (w World) OperatorKubeconfig() string { return w.Path("operator.kubeconfig"
 
 // Hosts is the hosts file that Exec mounts.
 func (w World) Hosts() string { return w.Path("hosts") }
+
+// Writer is the file that says which member of the cluster is its writer.
+func (w World) Writer(c Cluster) string { return w.Path(c.Identifier + ".writer") }
 
 // Exec runs a command where the endpoint names resolve.
 func (w World) Exec() string { return w.Path("exec") }
