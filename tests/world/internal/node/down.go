@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"net"
 	"os"
 	"path/filepath"
 	"slices"
@@ -115,6 +116,8 @@ func unescape(path string) string {
 	return strings.NewReplacer(`\040`, " ", `\011`, "\t", `\012`, "\n", `\134`, `\`).Replace(path)
 }
 
+const deviceSocket = "/var/lib/kubelet/device-plugins/kubelet.sock"
+
 // removeTraces removes what containerd, the kubelet and the network plugins leave in places that cannot be chosen: links to logs of
 // pods, records of addresses, sockets of shims.
 func removeTraces(w layout.World) error {
@@ -125,13 +128,21 @@ func removeTraces(w layout.World) error {
 			traces = append(traces, link)
 		}
 	}
-	records, _ := filepath.Glob("/var/lib/cni/results/" + w.Cgroup() + "-*")
-	traces = append(traces, records...)
+	records, _ := filepath.Glob("/var/lib/cni/results/*")
+	for _, record := range records {
+		if text, err := os.ReadFile(record); err == nil && strings.Contains(string(text), w.Node()+"/") {
+			traces = append(traces, record)
+		}
+	}
 	addresses, _ := filepath.Glob(w.Node("state", "io.containerd.runtime.v2.task", "*", "*", "address"))
 	for _, file := range addresses {
 		if text, err := os.ReadFile(file); err == nil {
 			traces = append(traces, strings.TrimPrefix(strings.TrimSpace(string(text)), "unix://"))
 		}
+	}
+	// Every kubelet of the machine takes this place.
+	if _, err := net.Dial("unix", deviceSocket); errors.Is(err, syscall.ECONNREFUSED) {
+		traces = append(traces, deviceSocket)
 	}
 	for _, trace := range traces {
 		if err := os.Remove(trace); err != nil && !errors.Is(err, os.ErrNotExist) {
@@ -139,7 +150,9 @@ func removeTraces(w layout.World) error {
 		}
 	}
 	// Only where nobody else uses them.
-	for _, folder := range []string{"/run/containerd/s", "/run/containerd", "/var/log/containers", "/var/lib/cni/results", "/var/lib/cni"} {
+	for _, folder := range []string{
+		"/run/containerd/s", "/run/containerd", "/var/log/containers", "/var/lib/cni/results", "/var/lib/cni", filepath.Dir(deviceSocket), "/var/lib/kubelet",
+	} {
 		_ = os.Remove(folder)
 	}
 	return nil

@@ -2,11 +2,13 @@ package node
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"strings"
 
 	"iamdb.dev/world/internal/controlplane"
 	"iamdb.dev/world/internal/layout"
+	"iamdb.dev/world/internal/process"
 )
 
 const clusterDomain = "cluster.local"
@@ -54,5 +56,8 @@ func (n Node) startKubelet(ctx context.Context) error {
 	return n.ensure(ctx, layout.Kubelet, []string{
 		n.Programs.Kubelet, "--config=" + config, "--kubeconfig=" + w.PKI("kubelet.kubeconfig"), "--hostname-override=" + layout.NodeName,
 		"--node-ip=" + w.NodeHost(), "--root-dir=" + w.Node("kubelet"), "--cert-dir=" + w.Node("kubelet-pki"),
-	}, client.NodeReady)
+	}, func(ctx context.Context) error {
+		// What the apiserver knows may be of an earlier kubelet.
+		return errors.Join(process.HTTPReady("http://" + w.KubeletHealth() + "/healthz")(ctx), client.NodeReady(ctx))
+	})
 }
