@@ -23,11 +23,14 @@ use crate::domain::engine::Engine;
 use crate::domain::names::{DatabaseName, Username};
 use crate::domain::privilege::Privilege;
 use crate::k8s::feed::Feed;
+use crate::k8s::fence::Fence;
+use crate::k8s::lease::Candidate;
 use crate::k8s::status::{CallError, FIELD_MANAGER, call};
 use crate::ports::Clock;
 use crate::rotation::{self, CredentialCache, Marks};
 use crate::telemetry::http::{self, Readiness};
 use crate::telemetry::metrics::Metrics;
+use crate::telemetry::pulse::Pulse;
 
 /// What the command line decides.
 #[derive(Clone, Debug)]
@@ -36,12 +39,23 @@ pub struct Config {
     pub cluster_id: Option<String>,
     /// Namespace of the operator.
     pub namespace: String,
+    /// How replicas agree on which one acts; without it this one acts, and must be the only one.
+    pub election: Option<Election>,
     /// Where metrics and probes are served.
     pub listen: SocketAddr,
     /// How often everything is looked at again.
     pub resync: Duration,
     /// Whether databases may be on this machine. For tests.
     pub allow_loopback_databases: bool,
+}
+
+/// A replica's part in the election of the one that acts.
+#[derive(Clone, Debug)]
+pub struct Election {
+    /// Name of the Lease in the operator's namespace.
+    pub lease: String,
+    /// Who this replica is there. No two that run at the same time may share it.
+    pub identity: String,
 }
 
 /// Why the operator could not start, or had to stop.
@@ -64,6 +78,12 @@ pub enum Failure {
     /// The address for metrics and probes cannot be used.
     #[error("cannot listen on {0} for metrics and probes")]
     Listen(SocketAddr, #[source] std::io::Error),
+    /// The lease could not be renewed in time, or another replica has it.
+    #[error("the lease was lost: another replica acts, or will")]
+    LeaseLost,
+    /// A bug.
+    #[error("the operator panicked")]
+    Panicked(#[source] tokio::task::JoinError),
 }
 
 /// The wall clock.
@@ -76,22 +96,26 @@ impl Clock for WallClock {
     }
 }
 
-/// Runs the operator until `stop`; what is under way is finished.
+/// Runs the operator until `stop`; what is under way is finished. When it ends because the lease is lost, the process must end too.
 ///
 /// # Errors
-/// [`Failure`] says why it could not start.
+/// [`Failure`] says why it could not start, or had to stop.
 pub async fn run(config: Config, stop: CancellationToken) -> Result<(), Failure> {
-    let client = client().await?;
+    let client = client(|_| ()).await?;
+    let candidate = match config.election {
+        Some(election) => Some(candidate(&config.namespace, election).await?),
+        None => None,
+    };
     let cluster_id = cluster_id(&client, config.cluster_id).await?;
     tracing::info!(cluster_id, namespace = config.namespace, version = env!("CARGO_PKG_VERSION"), "starting");
     let settings = Settings { cluster_id, namespace: config.namespace, resync: config.resync };
-    let readiness = Readiness::default();
+    let (readiness, pulse) = (Readiness::default(), Pulse::default());
     let (context, watches, news) = compose(client, settings, config.allow_loopback_databases).await;
     let watching = tokio::spawn(future::join_all(watches));
-    let serving = http::serve(config.listen, context.metrics.clone(), readiness.clone());
+    let serving = http::serve(config.listen, context.metrics.clone(), readiness.clone(), pulse.clone());
     let outcome = tokio::select! {
         served = serving => served.map_err(|error| Failure::Listen(config.listen, error)),
-        () = work(context, news, readiness, stop) => Ok(()),
+        ended = work(context, news, readiness, pulse, candidate, stop) => ended,
     };
     watching.abort();
     outcome
@@ -149,8 +173,16 @@ pub fn operator_login_sql(
     admin_sql(&AdminRights { engine, partial_revokes, username, ceiling })
 }
 
-/// Waits for the watches to catch up, then works until `stop`.
-async fn work(context: Arc<Context>, news: News, readiness: Readiness, stop: CancellationToken) {
+/// Waits for the watches to catch up and, in an election, for the lead; then acts until `stop` or until the lead is lost. A replica that does not
+/// lead keeps its watches, so it can act at once.
+async fn work(
+    context: Arc<Context>,
+    news: News,
+    readiness: Readiness,
+    pulse: Pulse,
+    candidate: Option<Candidate>,
+    stop: CancellationToken,
+) -> Result<(), Failure> {
     let feeds = &context.feeds;
     let caught_up = future::join_all([
         feeds.servers.caught_up().boxed(),
@@ -162,12 +194,35 @@ async fn work(context: Arc<Context>, news: News, readiness: Readiness, stop: Can
     ]);
     tokio::select! {
         _ = caught_up => readiness.ready(),
-        () = stop.cancelled() => return,
+        () = stop.cancelled() => return Ok(()),
     }
     tracing::info!("watches have caught up");
-    let rotation = context.engine.clone().run(feeds.secrets.subscribe(), stop.clone());
+    let Some(mut candidate) = candidate else {
+        act(context, news, Fence::open(), pulse, stop).await;
+        return Ok(());
+    };
+    let fence = Fence::closed();
+    tokio::select! {
+        () = candidate.win(&fence) => tracing::info!("leading"),
+        () = stop.cancelled() => return Ok(()),
+    }
+    // A task of its own, so that no work delays a renewal.
+    let mut acting = tokio::spawn(act(context, news, fence.clone(), pulse, stop));
+    let ended = tokio::select! {
+        ended = &mut acting => ended,
+        () = candidate.keep(&fence) => return Err(Failure::LeaseLost),
+    };
+    candidate.release(&fence).await;
+    ended.map_err(Failure::Panicked)
+}
+
+/// Acts until `stop`; what is under way is finished, as long as the fence is open. Everything that has effects outside starts here.
+async fn act(context: Arc<Context>, news: News, fence: Fence, pulse: Pulse, stop: CancellationToken) {
+    context.metrics.leads();
+    let secrets = context.feeds.secrets.subscribe();
+    let rotation = context.engine.clone().run(secrets, fence.clone(), pulse, stop.clone());
     let news = stream::unfold(news, |mut news| async move { news.recv().await.map(|uid| (uid, news)) });
-    future::join(rotation, run_all(context.clone(), news.boxed(), stop)).await;
+    future::join(rotation, run_all(context.clone(), news.boxed(), fence, stop)).await;
     tracing::info!("stopped");
 }
 
@@ -180,8 +235,16 @@ const MARKS: Marks = Marks {
     inputs: api::INPUTS_ANNOTATION,
 };
 
-async fn client() -> Result<kube::Client, Failure> {
-    let config = kube::Config::infer().await.map_err(|error| Failure::Kubeconfig(Box::new(error)))?;
+/// The election has a client of its own: no other request stands in its way, and a retry would outlive the lease.
+async fn candidate(namespace: &str, election: Election) -> Result<Candidate, Failure> {
+    let client = client(|config| config.default_retry = false).await?;
+    let Election { lease, identity } = election;
+    Ok(Candidate::new(client, namespace, lease, identity, || WallClock.now()))
+}
+
+async fn client(adjust: impl FnOnce(&mut kube::Config)) -> Result<kube::Client, Failure> {
+    let mut config = kube::Config::infer().await.map_err(|error| Failure::Kubeconfig(Box::new(error)))?;
+    adjust(&mut config);
     kube::Client::try_from(config).map_err(|error| Failure::NoCluster(Box::new(error)))
 }
 

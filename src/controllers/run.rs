@@ -22,6 +22,7 @@ use crate::api::{ConditionType, DbAuthToken, DbServer, GROUP, IamDbUser, Reason}
 use crate::k8s::backoff::Backoffs;
 use crate::k8s::conditions;
 use crate::k8s::feed::{Change, Feed};
+use crate::k8s::fence::Fence;
 
 /// Objects of a kind that are reconciled at the same time.
 const CONCURRENCY: u16 = 16;
@@ -36,16 +37,19 @@ const LONGEST_WAIT: Duration = Duration::from_secs(30);
 pub(super) type Outcome = Result<Action, Problem>;
 
 /// Runs all controllers until `stop`; what is under way is finished. `news` are the uids of tokens whose rotation has something to tell.
+/// Reconciliations go on only while the fence is open.
 pub async fn run_all(
     context: Arc<Context>,
     news: impl Stream<Item = String> + Send + 'static,
+    fence: Fence,
     stop: CancellationToken,
 ) {
     let feeds = &context.feeds;
+    let (servers, users, tokens) = (server_wakes(&context), user_wakes(&context), token_wakes(&context, news));
     future::join4(
-        run::<DbServer, _>(&feeds.servers, server_wakes(&context), db_server::reconcile, &context, &stop),
-        run::<IamDbUser, _>(&feeds.users, user_wakes(&context), iam_db_user::reconcile, &context, &stop),
-        run::<DbAuthToken, _>(&feeds.tokens, token_wakes(&context, news), db_auth_token::reconcile, &context, &stop),
+        run::<DbServer, _>(&feeds.servers, servers, db_server::reconcile, &context, &fence, &stop),
+        run::<IamDbUser, _>(&feeds.users, users, iam_db_user::reconcile, &context, &fence, &stop),
+        run::<DbAuthToken, _>(&feeds.tokens, tokens, db_auth_token::reconcile, &context, &fence, &stop),
         db_auth_token::withdraw_deleted(&context, &stop),
     )
     .await;
@@ -56,6 +60,7 @@ async fn run<K, F>(
     wakes: impl Stream<Item = ObjectRef<K>> + Send + 'static,
     reconcile: fn(Arc<K>, Arc<Context>) -> F,
     context: &Arc<Context>,
+    fence: &Fence,
     stop: &CancellationToken,
 ) where
     K: Resource<DynamicType = ()> + Clone + Debug + DeserializeOwned + Send + Sync + 'static,
@@ -65,13 +70,13 @@ async fn run<K, F>(
     let backoffs = Arc::new(Backoffs::<ObjectRef<K>>::new(Duration::from_secs(2), LONGEST_WAIT));
     let changed = changes(feed, own_state).filter_map(|change| future::ready(applied(change)));
     let reconcile_one = {
-        let backoffs = backoffs.clone();
+        let (backoffs, fence) = (backoffs.clone(), fence.clone());
         move |object: Arc<K>, context: Arc<Context>| {
-            let backoffs = backoffs.clone();
+            let (backoffs, fence) = (backoffs.clone(), fence.clone());
             async move {
                 let started = Instant::now();
                 let key = ObjectRef::from_obj(object.as_ref());
-                let outcome = reconcile(object.clone(), context.clone()).await;
+                let outcome = fence.hold(reconcile(object.clone(), context.clone())).await;
                 context.metrics.reconciled(kind, started.elapsed());
                 match outcome {
                     Ok(action) => {

@@ -20,8 +20,10 @@ use super::order::{Order, Problem, Progress, SecretRef, TokenKey};
 use super::write::{self, Marks};
 use crate::domain::{schedule, token};
 use crate::k8s::feed::Change;
+use crate::k8s::fence::Fence;
 use crate::ports::Clock;
 use crate::telemetry::metrics::Metrics;
+use crate::telemetry::pulse::Pulse;
 
 /// Secrets that are written at the same time. The raw limit of an apiserver is reached at about this many; more only adds latency.
 const WRITERS: usize = 32;
@@ -87,10 +89,12 @@ impl Engine {
         self.with(|book| book.progress(uid))
     }
 
-    /// Runs until `stop`, then finishes the turns that are under way.
+    /// Runs until `stop`, then finishes the turns that are under way. They go on only while the fence is open.
     pub async fn run(
         self: Arc<Self>,
         changes: impl Stream<Item = Change<PartialObjectMeta<Secret>>> + Send,
+        fence: Fence,
+        pulse: Pulse,
         stop: CancellationToken,
     ) {
         let turns = TaskTracker::new();
@@ -99,7 +103,10 @@ impl Engine {
             while let Ok(permit) = self.turns.clone().try_acquire_owned()
                 && let Some(turn) = self.next_turn()
             {
-                turns.spawn(self.clone().take(turn, permit));
+                turns.spawn(fence.clone().hold(self.clone().take(turn, permit)));
+            }
+            if self.turns.available_permits() > 0 {
+                pulse.beat(); // else every turn hangs until one of them ends
             }
             tokio::select! {
                 () = stop.cancelled() => break,

@@ -35,6 +35,7 @@ pub struct Metrics {
     rotations: Counter,
     rotation_failures: Family<Failure, Counter>,
     tokens: Gauge,
+    leading: Gauge,
 }
 
 impl Metrics {
@@ -50,13 +51,15 @@ impl Metrics {
         let rotations = Counter::default();
         let rotation_failures = Family::<Failure, Counter>::default();
         let tokens = Gauge::default();
+        let leading = Gauge::default();
         registry.register("reconciliations", "Reconciliations by kind", reconciliations.clone());
         registry.register("reconcile_failures", "Failed reconciliations by kind and reason", failures.clone());
         registry.register("reconcile_duration_seconds", "Duration of reconciliations", duration.clone());
         registry.register("rotations", "Token Secrets written", rotations.clone());
         registry.register("rotation_failures", "Failed rotations by reason", rotation_failures.clone());
         registry.register("tokens", "Token Secrets under rotation", tokens.clone());
-        Arc::new(Self { registry, reconciliations, failures, duration, rotations, rotation_failures, tokens })
+        registry.register("leading", "Whether this replica acts: 1 or 0", leading.clone());
+        Arc::new(Self { registry, reconciliations, failures, duration, rotations, rotation_failures, tokens, leading })
     }
 
     /// Counts a reconciliation that took `duration`.
@@ -84,6 +87,11 @@ impl Metrics {
     /// Tells how many Secrets are under rotation.
     pub fn tokens(&self, count: usize) {
         self.tokens.set(i64::try_from(count).unwrap_or(i64::MAX));
+    }
+
+    /// Tells that this replica acts.
+    pub fn leads(&self) {
+        self.leading.set(1);
     }
 
     /// The metrics as OpenMetrics text.

@@ -140,11 +140,22 @@ impl World {
 
     /// The apiserver, as administrator. Each test has a runtime of its own, so each has a client of its own.
     pub async fn kube(&self) -> kube::Client {
+        kube::Client::try_from(self.kubeconfig().await).expect("client")
+    }
+
+    /// The apiserver, as somebody else: with their rights, and judged by the admission policies as they are.
+    pub async fn kube_as(&self, user: &str) -> kube::Client {
+        let mut config = self.kubeconfig().await;
+        config.auth_info.impersonate = Some(user.to_owned());
+        config.auth_info.impersonate_groups = Some(vec!["system:authenticated".to_owned()]);
+        kube::Client::try_from(config).expect("client")
+    }
+
+    async fn kubeconfig(&self) -> kube::Config {
         let _ = rustls::crypto::aws_lc_rs::default_provider().install_default();
         let kubeconfig = kube::config::Kubeconfig::read_from(self.var("KUBECONFIG")).expect("kubeconfig");
         let options = kube::config::KubeConfigOptions::default();
-        let config = kube::Config::from_custom_kubeconfig(kubeconfig, &options).await.expect("kubeconfig");
-        kube::Client::try_from(config).expect("client")
+        kube::Config::from_custom_kubeconfig(kubeconfig, &options).await.expect("kubeconfig")
     }
 
     /// AWS, as `world-admin`.
