@@ -63,9 +63,9 @@ impl Server {
 pub(super) fn access(object: &DbServer) -> Result<Access, Problem> {
     let said = object.spec.aws.clone().unwrap_or_default();
     let role = said.role_arn.map(|arn| {
-        let role: Principal = arn.parse().map_err(|error| {
-            Problem::of_spec(Reason::IdentityDenied, format!("spec.aws.roleArn: {arn} is {error}"))
-        })?;
+        let role: Principal = arn
+            .parse()
+            .map_err(|error| Problem::of_spec(Reason::IdentityDenied, format!("spec.aws.roleArn: {arn} is {error}")))?;
         Ok::<_, Problem>(AccountRole { role, external_id: said.external_id })
     });
     Ok(Access { region: object.spec.region.clone(), role: role.transpose()? })

@@ -35,8 +35,11 @@ pub(super) fn with(object: &DbServer, found: Option<&Found>) -> DbServer {
         fields.master_username = found.master_username;
         fields.admin_secret_arn = found.master_secret_arn;
         fields.ca_identifier = found.ca_identifier;
-        fields.endpoints =
-            Some(Endpoints { writer: Some(host_port(found.writer)), reader: found.reader.map(host_port), ..Endpoints::default() });
+        fields.endpoints = Some(Endpoints {
+            writer: Some(host_port(found.writer)),
+            reader: found.reader.map(host_port),
+            ..Endpoints::default()
+        });
     }
     known
 }

@@ -14,8 +14,11 @@ const (
 // NodeParts lists them.
 func NodeParts() []string { return []string{Kubelet, Scheduler, NodeControllers, Containerd, Gateway} }
 
-// NodeName is the name of the Node object.
-const NodeName = "world"
+// NodeName is the name of the Node object, AWSName the host under which pods know AWS.
+const (
+	NodeName = "world"
+	AWSName  = "aws.world"
+)
 
 const (
 	kubeletHealthPort      = 10248

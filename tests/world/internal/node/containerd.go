@@ -148,6 +148,15 @@ func ownImages(ctx context.Context, w layout.World) (pause, client image.Image, 
 		image.File{Path: "/usr/bin/mysql", Link: "/opt/mysql/bin/mysql"},
 		image.File{Path: "/etc/passwd", Text: "root:x:0:0::/:/bin/sh\napp:x:1000:1000::/:/bin/sh\n", Mode: 0o644},
 	)
+	// MariaDB's client loads what sends a token, from a folder that is built into it.
+	plugins, err := filepath.Glob("/usr/lib/*/libmariadb3/plugin/mysql_clear_password.so")
+	if err == nil && len(plugins) != 1 {
+		err = fmt.Errorf("its plugin mysql_clear_password is at %d places", len(plugins))
+	}
+	if err != nil {
+		return pause, client, fmt.Errorf("pack MariaDB's client: %w", err)
+	}
+	client.Files = append(client.Files, image.File{Path: plugins[0], Source: plugins[0]})
 	for _, name := range applets {
 		client.Files = append(client.Files, image.File{Path: "/bin/" + name, Link: "busybox"})
 	}

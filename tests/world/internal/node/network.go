@@ -63,6 +63,7 @@ func gatewayOf(w layout.World) gateway.Config {
 			Listen: w.PodNames(), Hosts: w.Hosts(), Seen: map[string]string{},
 			Fixed: map[string]string{
 				"kubernetes.default.svc." + clusterDomain: w.ServiceFirst(), "kubernetes.default.svc": w.ServiceFirst(),
+				layout.AWSName: w.NodeHost(),
 			},
 		},
 	}
