@@ -15,6 +15,7 @@ mod world;
 
 use std::time::{Duration, Instant};
 
+use futures::future::join_all;
 use iamdb::api::{DbAuthToken, DbServer, IamDbUser};
 use k8s_openapi::api::core::v1::Secret;
 use kube::api::{Api, Patch, PatchParams};
@@ -64,9 +65,7 @@ async fn pods_log_in_whatever_happens_to_the_operator() {
         let renewed = json!({"spec": {"rotation": {"renewBefore": RENEW_BEFORE}}});
         merge(&test.tokens(), database.identifier(), renewed).await;
     }
-    for database in Database::BOTH {
-        test.rotated_by_itself(&clients, database).await;
-    }
+    join_all(Database::BOTH.map(|database| test.rotated_by_itself(&clients, database))).await;
 
     release.upgrade();
     test.acts_again("after an upgrade of the release").await;

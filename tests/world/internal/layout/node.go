@@ -43,6 +43,10 @@ func (w World) ContainerdSocket() string { return w.Node("containerd.sock") }
 // Bridge is the network interface that the pods hang on. Everything below leads to it.
 func (w World) Bridge() string { return fmt.Sprintf("iamdb%d", w.Slot) }
 
+// BridgeMAC is the bridge's own address on the link. Without one of its own a bridge takes that of a port, and changes it when pods come
+// and go: what the others remember of it would be wrong for a minute.
+func (w World) BridgeMAC() string { return fmt.Sprintf("0a:58:0a:f1:%02x:01", w.Slot) }
+
 // Cgroup is the control group that all pods are in.
 func (w World) Cgroup() string { return fmt.Sprintf("iamdb-world-%d", w.Slot) }
 

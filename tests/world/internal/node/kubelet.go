@@ -58,6 +58,6 @@ func (n Node) startKubelet(ctx context.Context) error {
 		"--node-ip=" + w.NodeHost(), "--root-dir=" + w.Node("kubelet"), "--cert-dir=" + w.Node("kubelet-pki"),
 	}, func(ctx context.Context) error {
 		// What the apiserver knows may be of an earlier kubelet.
-		return errors.Join(process.HTTPReady("http://" + w.KubeletHealth() + "/healthz")(ctx), client.NodeReady(ctx))
+		return errors.Join(process.HTTPReady("http://"+w.KubeletHealth()+"/healthz")(ctx), client.NodeReady(ctx))
 	})
 }

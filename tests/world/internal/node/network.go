@@ -21,7 +21,7 @@ func makeBridge(ctx context.Context, w layout.World) error {
 	if _, err := net.InterfaceByName(bridge); err == nil {
 		return nil
 	}
-	commands := []string{"link add " + bridge + " type bridge", "addr add " + w.NodeHost() + "/24 dev " + bridge}
+	commands := []string{"link add " + bridge + " address " + w.BridgeMAC() + " type bridge", "addr add " + w.NodeHost() + "/24 dev " + bridge}
 	for _, address := range addresses(w) {
 		commands = append(commands, "addr add "+address+"/32 dev "+bridge)
 	}
