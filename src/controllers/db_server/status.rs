@@ -55,15 +55,7 @@ pub(super) fn with(object: &DbServer, found: Option<&Found>, now: Timestamp) -> 
         fields.master_username = found.master_username;
         fields.admin_secret_arn = found.master_secret_arn;
         fields.ca_identifier = found.ca_identifier;
-<<<<<<< HEAD
         fields.endpoints = Some(found.endpoints);
-=======
-        fields.endpoints = Some(Endpoints {
-            writer: Some(host_port(found.writer)),
-            reader: found.reader.map(host_port),
-            ..Endpoints::default()
-        });
->>>>>>> node
     }
     known
 }
