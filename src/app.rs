@@ -19,9 +19,7 @@ use tokio_util::sync::CancellationToken;
 use crate::adapters::aws::Aws;
 use crate::adapters::mysql::{AdminRights, Deadlines, MySqlDatabases, UnquotableName, admin_sql};
 use crate::api;
-use crate::controllers::{
-    Bundles, Context, Desks, Entitlements, Feeds, Looks, Refusals, Settings, Turnstile, run_all,
-};
+use crate::controllers::{Bundles, Context, Desks, Entitlements, Feeds, Looks, Refusals, Settings, Turnstile, run_all};
 use crate::domain::engine::Engine;
 use crate::domain::names::{DatabaseName, RoleName, Username};
 use crate::domain::privilege::Privilege;

@@ -37,6 +37,7 @@ mod lifecycle;
 mod policies;
 mod quiet;
 mod servers;
+mod sources;
 mod takeover;
 mod tenancy;
 mod tokens;
