@@ -13,8 +13,10 @@ use jiff::Timestamp;
 use crate::domain::access::Access;
 use crate::domain::account::{AccountStep, Catalogue, Question};
 use crate::domain::arn::Principal;
+use crate::domain::assume::Assume;
+use crate::domain::ca::TrustStore;
 use crate::domain::endpoint::Endpoint;
-use crate::domain::engine::ServerFacts;
+use crate::domain::engine::{Engine, ServerFacts};
 use crate::domain::names::Username;
 use crate::domain::policy::{ObservedPolicies, PolicyHome, PolicyStep};
 use crate::domain::secret::Secret;
@@ -61,6 +63,8 @@ pub enum FaultKind {
     Conflict,
     /// AWS lets nobody change it.
     Unmodifiable,
+    /// A quota of the other side's is reached.
+    Quota,
     /// What was read makes no sense: a secret without a password, an answer without a field.
     Unreadable,
     /// Everything else; the code says what.
@@ -82,6 +86,7 @@ impl std::fmt::Display for FaultKind {
             Self::Missing => "it does not exist",
             Self::Conflict => "conflict",
             Self::Unmodifiable => "it cannot be modified",
+            Self::Quota => "a quota is reached",
             Self::Unreadable => "the answer cannot be read",
             Self::Other => "error",
         })
@@ -136,6 +141,22 @@ pub struct AdminTarget {
 pub trait Databases: Send + Sync {
     /// Logs in over verified TLS and asks the server about itself. At most one session a server is open at a time; others wait here.
     async fn open(&self, target: &AdminTarget) -> Result<(ServerFacts, Box<dyn AdminSession>), Fault>;
+}
+
+/// What a server says of a login.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Login {
+    /// The account that it was taken for, as `user@host`.
+    pub current_user: String,
+    /// The cipher of its TLS, by OpenSSL's name; none for one that is not known.
+    pub cipher: Option<&'static str>,
+}
+
+/// Logins that only prove that they are possible.
+#[async_trait]
+pub trait LoginProbe: Send + Sync {
+    /// Logs in over verified TLS, asks who it is, and leaves.
+    async fn log_in(&self, target: &AdminTarget, engine: Engine) -> Result<Login, Fault>;
 }
 
 /// An administrator's session. Each call has a deadline; after a fault the session is of no more use.
@@ -204,14 +225,35 @@ pub trait Sessions: Send + Sync {
         life: Duration,
     ) -> Result<Credentials, Fault>;
 
-    /// Assumes a role with the operator's own credentials.
+    /// Assumes a role, with these credentials or with the operator's own.
     async fn by_role(
         &self,
         region: &str,
-        role: &Principal,
-        external_id: &str,
+        assume: &Assume,
+        with: Option<&Credentials>,
         life: Duration,
     ) -> Result<Credentials, Fault>;
+}
+
+/// What a trust store answered.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Fetched {
+    /// The bundle is the one that the caller has.
+    Unchanged,
+    /// A bundle, and the tag by which to ask for it next time.
+    New {
+        /// The text as it came; nobody has looked at it yet.
+        text: String,
+        /// Its entity tag.
+        etag: Option<String>,
+    },
+}
+
+/// Where CA bundles are published.
+#[async_trait]
+pub trait TrustStores: Send + Sync {
+    /// Gets a bundle, unless it is still the one with this entity tag.
+    async fn fetch(&self, place: &TrustStore, etag: Option<&str>) -> Result<Fetched, Fault>;
 }
 
 /// What time it is. Read once a decision; an argument everywhere below.

@@ -33,6 +33,9 @@ pub(super) struct Args {
     /// Groups that policies are attached to, by name with path.
     #[arg(long)]
     group: Vec<String>,
+    /// Policies are written into the principals themselves, where DbServers set spec.policy.attach to Inline. IAM cannot limit what is written.
+    #[arg(long)]
+    inline: bool,
     /// ARN of a secret with an administrator's login (spec.admin.type SecretsManager).
     #[arg(long)]
     admin_secret: Vec<String>,
@@ -87,6 +90,7 @@ impl Args {
                 .chain(of(PrincipalKind::User, self.user))
                 .chain(of(PrincipalKind::Group, self.group))
                 .collect(),
+            inline_policies: self.inline,
             admin_secrets: self.admin_secret,
             assume_roles: self.assume_role,
             admin_username: self.admin_username,

@@ -78,6 +78,8 @@ impl From<Fault> for Problem {
             FaultKind::Conflict => Reason::Conflict,
             FaultKind::Definer => Reason::ReferencedAsDefiner,
             FaultKind::Unmodifiable => Reason::PrincipalUnmodifiable,
+            // Trying again changes nothing: somebody has to raise it, or to make room.
+            FaultKind::Quota => return Self::standing(Reason::QuotaExceeded, fault.to_string()),
             FaultKind::Unreadable | FaultKind::Other => Reason::UnexpectedError,
         };
         Self::passing(reason, fault.to_string())

@@ -6,6 +6,7 @@
 pub mod access;
 pub mod account;
 pub mod arn;
+pub mod assume;
 pub mod binding;
 pub mod ca;
 pub mod endpoint;

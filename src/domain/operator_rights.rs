@@ -33,6 +33,8 @@ pub struct Scope {
     pub policy_path: String,
     /// Names (with path) of the principals that policies are attached to; `*` for any run of characters.
     pub principals: Vec<(PrincipalKind, String)>,
+    /// Whether policies are written into principals (`spec.policy.attach: Inline`).
+    pub inline_policies: bool,
     /// ARNs of secrets with administrators' logins, beside those that RDS manages.
     pub admin_secrets: Vec<String>,
     /// Names (with path) of the roles that the operator assumes to sign.
@@ -125,11 +127,13 @@ fn own_policies(scope: &Scope) -> Value {
         "iam:GetPolicyVersion",
         "iam:ListPolicyVersions",
         "iam:TagPolicy",
+        "iam:UntagPolicy",
     ];
     statement("OwnPolicies", "Allow", &actions, &[own_policy_arn(scope)])
 }
 
-/// For each kind of principal: looking at it is free, attaching and detaching holds for policies under our path alone.
+/// For each kind of principal: looking at it is free, attaching and detaching holds for policies under our path alone. What is written into a
+/// principal IAM cannot limit, so the right to that is given only where it is asked for.
 fn attachments(scope: &Scope) -> Vec<Value> {
     let mut statements = Vec::new();
     for (kind, word) in [(PrincipalKind::Role, "Role"), (PrincipalKind::User, "User"), (PrincipalKind::Group, "Group")]
@@ -145,6 +149,15 @@ fn attachments(scope: &Scope) -> Vec<Value> {
         let mut attach = statement(&format!("Attach{word}s"), "Allow", &attach, &arns);
         attach["Condition"] = json!({"ArnLike": {"iam:PolicyARN": own_policy_arn(scope)}});
         statements.push(attach);
+        if scope.inline_policies {
+            let inline = [
+                format!("iam:List{word}Policies"),
+                format!("iam:Get{word}Policy"),
+                format!("iam:Put{word}Policy"),
+                format!("iam:Delete{word}Policy"),
+            ];
+            statements.push(statement(&format!("WriteInto{word}s"), "Allow", &inline, &arns));
+        }
     }
     statements
 }
@@ -175,6 +188,7 @@ mod tests {
             rds: RdsFeatures::default(),
             policy_path: "/iamdb/c1/".into(),
             principals: vec![(PrincipalKind::Role, "shop-*".into())],
+            inline_policies: false,
             admin_secrets: vec![],
             assume_roles: vec![],
             admin_username: None,
@@ -251,6 +265,15 @@ mod tests {
         assert!(!document(&Scope { rds, ..scope() }).to_string().contains("rds:Modify"));
         let rds = RdsFeatures { enable_iam: true, ..RdsFeatures::default() };
         assert!(!document(&Scope { rds, ..scope() }).to_string().contains("DBCluster"));
+    }
+
+    #[test]
+    fn writing_into_principals_is_allowed_only_where_it_is_asked_for() {
+        assert!(!document(&scope()).to_string().contains("iam:PutRolePolicy\",\"iam:Delete"));
+        let inline = document(&Scope { inline_policies: true, ..scope() });
+        assert!(sids(&inline).contains(&"WriteIntoRoles") && !sids(&inline).contains(&"WriteIntoUsers"));
+        let own = inline["Statement"].as_array().unwrap().iter().find(|it| it["Sid"] == "NeverOneself").unwrap();
+        assert!(own["Action"].to_string().contains("iam:PutRolePolicy"));
     }
 
     #[test]

@@ -29,6 +29,8 @@ pub struct Rule {
     pub roles: Vec<String>,
     /// Existing accounts that may be adopted, by their exact names.
     pub adopt: Vec<String>,
+    /// Globs over the usernames that the operator may sign for as itself, `${namespace}` already replaced.
+    pub operator_usernames: Vec<String>,
     /// Whether policies may reach every server of the account and Region.
     pub allows_account_region: bool,
 }
@@ -50,6 +52,8 @@ pub struct Request<'a> {
     pub principals: Vec<&'a Principal>,
     /// A role to assume for signing.
     pub assume_role: Option<&'a Principal>,
+    /// Whether the operator shall sign as itself.
+    pub operator_identity: bool,
     /// Whether the policy shall reach every server of the account and Region.
     pub account_region: bool,
 }
@@ -73,8 +77,10 @@ pub enum Field {
     Adopt,
     /// `spec.principals`, and the ARN.
     Principal(String),
-    /// `spec.identity.assumeRole.roleArn`
+    /// `spec.identity`, and the role.
     AssumeRole(String),
+    /// `spec.identity.type`
+    OperatorIdentity,
     /// `spec.scope`
     Scope,
 }
@@ -90,7 +96,8 @@ impl fmt::Display for Field {
             Self::Role(role) => write!(f, "spec.roles: {role}"),
             Self::Adopt => f.write_str("spec.existingUser: Adopt"),
             Self::Principal(arn) => write!(f, "spec.principals: {arn}"),
-            Self::AssumeRole(arn) => write!(f, "spec.identity.assumeRole.roleArn: {arn}"),
+            Self::AssumeRole(arn) => write!(f, "spec.identity: {arn}"),
+            Self::OperatorIdentity => f.write_str("spec.identity.type: Operator"),
             Self::Scope => f.write_str("spec.scope: AccountRegion"),
         }
     }
@@ -148,7 +155,8 @@ const fn rank(field: &Field) -> u8 {
         Field::Adopt => 6,
         Field::Principal(_) => 7,
         Field::AssumeRole(_) => 8,
-        Field::Scope => 9,
+        Field::OperatorIdentity => 9,
+        Field::Scope => 10,
     }
 }
 
@@ -187,7 +195,13 @@ fn first_refused(rule: &Rule, request: &Request<'_>) -> Option<Field> {
         .assume_role
         .filter(|role| !any_segment(&rule.assume_roles, role.arn().as_str()))
         .map(|role| Field::AssumeRole(role.to_string()));
-    refused_role.or_else(|| (request.account_region && !rule.allows_account_region).then_some(Field::Scope))
+    if refused_role.is_some() {
+        return refused_role;
+    }
+    if request.operator_identity && !any(&rule.operator_usernames, request.username) {
+        return Some(Field::OperatorIdentity);
+    }
+    (request.account_region && !rule.allows_account_region).then_some(Field::Scope)
 }
 
 #[cfg(test)]
@@ -206,6 +220,7 @@ mod tests {
             assume_roles: vec!["arn:aws:iam::123456789012:role/sign-*".into()],
             roles: vec!["reader".into(), "read*".into()],
             adopt: vec!["app_old".into(), "app_*".into()],
+            operator_usernames: vec!["app_batch".into()],
             allows_account_region: false,
         }
     }
@@ -251,10 +266,8 @@ mod tests {
             (Request { roles: vec!["Reader"], ..request() }, "spec.roles: Reader"),
             (Request { adopts: true, ..request() }, "spec.existingUser: Adopt"),
             (Request { account_region: true, ..request() }, "spec.scope: AccountRegion"),
-            (
-                Request { assume_role: Some(&other), ..request() },
-                "spec.identity.assumeRole.roleArn: arn:aws:iam::123456789012:role/other",
-            ),
+            (Request { assume_role: Some(&other), ..request() }, "spec.identity: arn:aws:iam::123456789012:role/other"),
+            (Request { operator_identity: true, ..request() }, "spec.identity.type: Operator"),
         ];
         for (request, field) in cases {
             let refusal = admit(&[rule("shop")], &request).unwrap_err();
@@ -263,6 +276,8 @@ mod tests {
         }
         let elsewhere = Rule { is_for_namespace: false, ..rule("shop") };
         assert_eq!(admit(&[elsewhere], &request()).unwrap_err().field, Field::Namespace);
+        let batch = Request { username: "app_batch", operator_identity: true, ..request() };
+        assert!(admit(&[rule("shop")], &batch).is_ok());
     }
 
     #[test]

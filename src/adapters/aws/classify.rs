@@ -124,6 +124,7 @@ fn kind(code: &str) -> Option<FaultKind> {
         | "InvalidDBInstanceState"
         | "InvalidDBClusterState" => FaultKind::Conflict,
         "UnmodifiableEntity" => FaultKind::Unmodifiable,
+        "LimitExceeded" => FaultKind::Quota,
         "InternalFailure"
         | "InternalError"
         | "InternalService"
@@ -163,7 +164,8 @@ mod tests {
             ("ConcurrentModification", FaultKind::Conflict),
             ("UnmodifiableEntity", FaultKind::Unmodifiable),
             ("ServiceUnavailable", FaultKind::Unreachable),
-            ("LimitExceeded", FaultKind::Other),
+            ("LimitExceeded", FaultKind::Quota),
+            ("LimitExceededException", FaultKind::Quota),
         ] {
             let fault = service("try", Some(code), 400);
             assert_eq!((fault.kind, fault.code.as_deref()), (expected, Some(code)));

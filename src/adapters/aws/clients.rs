@@ -26,8 +26,9 @@ pub struct Aws {
 
 impl Aws {
     /// Finds out who the operator is, by the SDK's default chain: environment, web identity, container, instance profile. A
-    /// Region of its own the operator needs only for that; a server's comes with the server.
-    pub async fn load() -> Self {
+    /// Region of its own the operator needs only for that; a server's comes with the server. `profile` is one of the AWS
+    /// configuration, instead of its default.
+    pub async fn load(profile: Option<String>) -> Self {
         let timeouts = TimeoutConfig::builder()
             .connect_timeout(Duration::from_secs(3))
             .operation_attempt_timeout(Duration::from_secs(10))
@@ -39,13 +40,20 @@ impl Aws {
             .tls_provider(tls::Provider::Rustls(CryptoMode::AwsLc))
             .pool_idle_timeout(Duration::from_secs(30))
             .build_https();
-        let sdk = aws_config::defaults(BehaviorVersion::latest())
+        let mut loader = aws_config::defaults(BehaviorVersion::latest())
             .http_client(http)
             .timeout_config(timeouts)
-            .retry_config(RetryConfig::standard().with_max_attempts(ATTEMPTS))
-            .load()
-            .await;
-        Self { identities: Identities::new(sdk) }
+            .retry_config(RetryConfig::standard().with_max_attempts(ATTEMPTS));
+        if let Some(profile) = profile {
+            loader = loader.profile_name(profile);
+        }
+        Self { identities: Identities::new(loader.load().await) }
+    }
+
+    /// The Region of the AWS configuration.
+    #[must_use]
+    pub fn region(&self) -> Option<String> {
+        self.identities.sdk.region().map(ToString::to_string)
     }
 
     /// DB instances and clusters.

@@ -1,6 +1,7 @@
-//! Managed policies and what they are attached to.
+//! Managed policies and what they are attached to, and policies in principals themselves.
 
 mod apply;
+mod inline;
 mod observe;
 
 use async_trait::async_trait;
@@ -9,11 +10,8 @@ use aws_sdk_iam::Client;
 use super::clients::{Identities, Regional};
 use crate::domain::access::Access;
 use crate::domain::arn::Principal;
-use crate::domain::policy::{ObservedPolicies, PolicyHome, PolicyStep};
+use crate::domain::policy::{ObservedPolicies, Place, PolicyHome, PolicyStep};
 use crate::ports::{Fault, Policies};
-
-/// Tag that says whose a policy is: the id of the cluster.
-const CLUSTER_TAG: &str = "iamdb.dev/cluster";
 
 /// IAM of every partition.
 #[derive(Debug)]
@@ -45,7 +43,11 @@ pub(super) fn home_region(partition: &str) -> &'static str {
 #[async_trait]
 impl Policies for IamPolicies {
     async fn observe(&self, access: &Access, home: &PolicyHome) -> Result<ObservedPolicies, Fault> {
-        observe::policies(&self.client(access, &home.principal), home).await
+        let client = self.client(access, &home.principal);
+        match home.place {
+            Place::Path(_) => observe::policies(&client, home).await,
+            Place::Inline => inline::policies(&client, home).await,
+        }
     }
 
     async fn exists(&self, access: &Access, principal: &Principal) -> Result<bool, Fault> {

@@ -4,13 +4,14 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use aws_sdk_sts::Client;
-use aws_sdk_sts::types::Credentials as StsCredentials;
+use aws_sdk_sts::types::{Credentials as StsCredentials, Tag};
 use jiff::Timestamp;
 
 use super::classify;
 use super::clients::{Identities, Regional};
 use crate::domain::access::Access;
 use crate::domain::arn::Principal;
+use crate::domain::assume::Assume;
 use crate::domain::secret::Secret;
 use crate::domain::token::Credentials;
 use crate::ports::{Fault, FaultKind, Sessions};
@@ -60,23 +61,40 @@ impl Sessions for StsSessions {
     async fn by_role(
         &self,
         region: &str,
-        role: &Principal,
-        external_id: &str,
+        assume: &Assume,
+        with: Option<&Credentials>,
         life: Duration,
     ) -> Result<Credentials, Fault> {
-        let answer = self
+        let tags = assume.tags.iter().filter_map(|(key, value)| Tag::builder().key(key).value(value).build().ok());
+        let call = self
             .clients
             .client(&Access::own(region))
             .assume_role()
-            .role_arn(role.arn().as_str())
+            .role_arn(assume.role.arn().as_str())
             .role_session_name(SESSION_NAME)
-            .external_id(external_id)
-            .duration_seconds(seconds(life))
-            .send()
-            .await
-            .map_err(|error| classify::fault(BY_ROLE, &error))?;
-        read(BY_ROLE, answer.credentials)
+            .external_id(&assume.external_id)
+            .set_tags(Some(tags.collect()).filter(|tags: &Vec<Tag>| !tags.is_empty()))
+            .duration_seconds(seconds(life));
+        let answer = match with {
+            Some(credentials) => {
+                let config = aws_sdk_sts::Config::builder().credentials_provider(provider(credentials));
+                call.customize().config_override(config).send().await
+            }
+            None => call.send().await,
+        };
+        read(BY_ROLE, answer.map_err(|error| classify::fault(BY_ROLE, &error))?.credentials)
     }
+}
+
+/// Credentials as the SDK takes them.
+fn provider(credentials: &Credentials) -> aws_credential_types::Credentials {
+    aws_credential_types::Credentials::new(
+        &credentials.access_key_id,
+        credentials.secret_access_key.expose(),
+        credentials.session_token.as_ref().map(|token| token.expose().to_owned()),
+        credentials.expires_at.map(Into::into),
+        "session",
+    )
 }
 
 pub(super) fn seconds(life: Duration) -> i32 {

@@ -268,7 +268,7 @@ impl Link {
 ///
 /// Prepared statements stay until the session ends. sqlx sends the end of one without waiting for an answer, there is none,
 /// and the next statement then waits 40 ms for the server's delayed acknowledgement of it.
-fn query(statement: Statement) -> sqlx::query::Query<'static, sqlx::MySql, sqlx::mysql::MySqlArguments> {
+pub(super) fn query(statement: Statement) -> sqlx::query::Query<'static, sqlx::MySql, sqlx::mysql::MySqlArguments> {
     let query = sqlx::query(AssertSqlSafe(statement.text)).persistent(true);
     statement.values.into_iter().fold(query, sqlx::query::Query::bind)
 }

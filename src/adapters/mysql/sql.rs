@@ -4,6 +4,7 @@
 //! they pass through [`string`]; schema names through [`identifier`]. Both are right in every `sql_mode`, and the types of the
 //! arguments let nothing through that would need quoting: two locks on the same door.
 
+mod login;
 pub(super) mod read;
 
 use std::collections::BTreeSet;
@@ -16,6 +17,8 @@ use crate::domain::engine::Engine;
 use crate::domain::names::{HostPattern, RoleName, Username};
 use crate::domain::ownership::Owner;
 use crate::domain::privilege::{Privilege, Right};
+
+pub(super) use login::who_am_i;
 
 /// Schema and table of the operator's own ledger.
 const LEDGER_SCHEMA: &str = "iamdb_operator";

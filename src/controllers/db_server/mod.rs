@@ -18,6 +18,7 @@ use kube::{Resource, ResourceExt};
 pub(super) use admin::open;
 
 use super::context::Context;
+use super::policies::{grant_full_access, withdraw_full_access};
 use super::problem::{Problem, Retry};
 use super::run::{Outcome, digest};
 use super::server::Server;
@@ -54,10 +55,11 @@ async fn examine(api: &Api<DbServer>, object: &DbServer, context: &Context) -> O
         None => None,
     };
     let iam = iam.and_then(|()| iam::in_server(login.as_ref()));
-    let next = status::of(&known, &look, &iam, login.as_ref());
+    let full_access = grant_full_access(api, object, &known, context).await; // reads and writes IAM
+    let next = status::of(&known, &look, &iam, login.as_ref()).with(&full_access);
     status::write(api, object, next, context).await?;
     let problems = look.problems().cloned().chain(iam.err()).chain(login.and_then(Result::err));
-    match problems.into_iter().find(|problem| problem.retry != Retry::OnChange) {
+    match problems.chain(full_access.problem()).find(|problem| problem.retry != Retry::OnChange) {
         Some(problem) => Err(problem),
         None => Ok(Action::requeue(next_look(&known, context))),
     }
@@ -139,6 +141,7 @@ async fn release(api: &Api<DbServer>, object: &DbServer, context: &Context) -> O
     let name = object.name_any();
     let users = context.feeds.users.store().state_filter(|user| user.spec.server_ref.name == name);
     if users.is_empty() {
+        withdraw_full_access(object, context).await?;
         context.looks.forget(&object.uid().unwrap_or_default(), &name);
         return Ok(Action::await_change());
     }

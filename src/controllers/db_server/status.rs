@@ -9,6 +9,7 @@ use crate::api::{
     Capabilities, ConditionType, Conditions, DbServer, DbServerStatus, PreviousResourceId, Reason, SourceType,
 };
 use crate::controllers::context::Context;
+use crate::controllers::policies::FullAccess;
 use crate::controllers::problem::Problem;
 use crate::controllers::report::{self, Verdict};
 use crate::domain::engine::ServerFacts;
@@ -20,6 +21,15 @@ use crate::k8s::status::CallError;
 pub(super) struct Next {
     fields: DbServerStatus,
     findings: Vec<Finding>,
+}
+
+impl Next {
+    /// The same with what became of full access, which stands beside the rest: a DbServer without it has no such part.
+    pub(super) fn with(mut self, full_access: &FullAccess) -> Self {
+        self.fields.attachments.clone_from(&full_access.attachments);
+        report::add(&mut self.findings, ConditionType::PolicyReady, full_access.verdict.as_ref());
+        self
+    }
 }
 
 /// The object with what was found in its status. Where nothing was, what was found last still stands: a describe call that fails must not stop

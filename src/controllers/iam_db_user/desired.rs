@@ -5,36 +5,22 @@ use std::collections::{BTreeMap, BTreeSet};
 use kube::ResourceExt;
 
 use super::resolve::Inputs;
-use crate::api::{
-    self, DeletionPolicy, ExistingUser, GrantPolicy, IamDbUser, Manager, ObjectType, PolicyAttach, PolicyMode, Reason,
-    Scope,
-};
+use crate::api::{self, DeletionPolicy, ExistingUser, GrantPolicy, IamDbUser, Manager, ObjectType, Reason, Scope};
+use crate::controllers::policies::{self, Wants};
 use crate::controllers::problem::Problem;
 use crate::controllers::server::{self, Server};
-use crate::domain::access::Access;
 use crate::domain::account::{DesiredUser, Target};
 use crate::domain::arn::Principal;
 use crate::domain::names::{DatabaseName, HostPattern, NotAUsername, ObjectName, RoleName, Username};
 use crate::domain::ownership::{Claimant, Owner};
-use crate::domain::policy::{ConnectArn, PolicyHome};
 use crate::domain::privilege::Privilege;
 use crate::domain::tenancy::{Request, admit};
 
 /// The account and the policies as they shall be.
 pub(super) struct Desired {
     pub(super) user: DesiredUser,
-    pub(super) resource: ConnectArn,
-    pub(super) homes: Vec<PolicyHome>,
-    /// The way into the account that the policies are in.
-    pub(super) access: Access,
+    pub(super) policy: Wants,
     pub(super) management: Managed,
-}
-
-impl Desired {
-    /// Where policies are written: nowhere, if somebody else writes them.
-    pub(super) fn written_homes(&self) -> impl Iterator<Item = &PolicyHome> {
-        self.homes.iter().filter(|_| self.management.policy)
-    }
 }
 
 /// What the operator makes itself.
@@ -98,9 +84,9 @@ pub(super) fn user(object: &IamDbUser, inputs: &Inputs, cluster_id: &str) -> Res
     if let Some(problem) = &inputs.unresolved {
         return Err(problem.clone());
     }
-    let homes =
-        inputs.principals.iter().map(|principal| home(principal, inputs, cluster_id)).collect::<Result<_, _>>()?;
-    let resource = resource(object.spec.scope, &inputs.server, &username)?;
+    let management = management(object)?;
+    let on = (inputs.object.as_ref(), &inputs.server);
+    let policy = policies::of_user(object, &username, management.account, &inputs.principals, on, cluster_id)?;
     let drop_surplus = deletion_policy(object, &inputs.object) == DeletionPolicy::Drop;
     let revoke_surplus = match object.spec.grant_policy {
         GrantPolicy::Authoritative => true,
@@ -124,7 +110,7 @@ pub(super) fn user(object: &IamDbUser, inputs: &Inputs, cluster_id: &str) -> Res
         is_locked: object.spec.locked,
         ends_sessions: object.spec.end_sessions,
     };
-    Ok(Desired { user, resource, homes, access: inputs.server.access.clone(), management: management(object)? })
+    Ok(Desired { user, policy, management })
 }
 
 /// The mark of an IamDbUser on a server, and which others it may take for its own.
@@ -153,16 +139,6 @@ pub(super) fn drops_adopted(object: &IamDbUser) -> bool {
 pub(super) fn deletion_policy(object: &IamDbUser, server: &api::DbServer) -> DeletionPolicy {
     let default = server.spec.defaults.as_ref().and_then(|defaults| defaults.deletion_policy);
     object.spec.deletion_policy.or(default).unwrap_or(DeletionPolicy::Drop)
-}
-
-/// What the policy allows: this account on this server, or on every server.
-pub(super) fn resource(scope: Scope, server: &Server, username: &Username) -> Result<ConnectArn, Problem> {
-    let Server { partition, region, account_id, resource_id, .. } = server;
-    match scope {
-        Scope::Server => Ok(ConnectArn::new(partition, region, account_id, resource_id, username)),
-        Scope::AccountRegion => Ok(ConnectArn::of_scope(partition, region, account_id, None, Some(username))),
-        Scope::Unknown => Err(Problem::of_spec(Reason::NotSupportedYet, "spec.scope is not known to this version")),
-    }
 }
 
 fn username(object: &IamDbUser, server: &Server, own_login: Option<&str>) -> Result<Username, Problem> {
@@ -246,35 +222,4 @@ fn target(grant: &api::Grant) -> Result<Target, Problem> {
             return Err(Problem::of_spec(Reason::NotSupportedYet, message));
         }
     })
-}
-
-fn home(principal: &Principal, inputs: &Inputs, cluster_id: &str) -> Result<PolicyHome, Problem> {
-    let policy = inputs.object.spec.policy.clone().unwrap_or_default();
-    if policy.mode != PolicyMode::Manage || policy.attach != PolicyAttach::ManagedPolicy {
-        let message = "DbServer spec.policy: this version knows mode Manage and attach ManagedPolicy only";
-        return Err(Problem::of_spec(Reason::NotSupportedYet, message));
-    }
-    let account = &inputs.server.account_id;
-    if principal.arn().account() != account {
-        let message = format!(
-            "spec.principals: {principal} is not of account {account}, which owns the database; \
-             let the workload assume a role there"
-        );
-        return Err(Problem::of_spec(Reason::PrincipalAccountMismatch, message));
-    }
-    if principal.is_reserved() {
-        let message = format!("spec.principals: AWS lets nobody attach policies to {principal}");
-        return Err(Problem::of_spec(Reason::PrincipalUnmodifiable, message));
-    }
-    Ok(policy_home(principal, &inputs.object, cluster_id))
-}
-
-/// Where the policies of a principal live.
-pub(super) fn policy_home(principal: &Principal, server: &api::DbServer, cluster_id: &str) -> PolicyHome {
-    let path = server.spec.policy.as_ref().and_then(|policy| policy.path.clone());
-    PolicyHome {
-        principal: principal.clone(),
-        path: path.unwrap_or_else(|| format!("/iamdb/{cluster_id}/")),
-        cluster: cluster_id.to_owned(),
-    }
 }

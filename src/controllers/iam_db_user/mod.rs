@@ -3,7 +3,6 @@
 mod account;
 mod desired;
 mod desk;
-mod entitlements;
 mod judgements;
 mod removal;
 mod resolve;
@@ -11,6 +10,7 @@ mod status;
 mod turnstile;
 
 use std::sync::Arc;
+use std::time::Instant;
 
 use kube::ResourceExt;
 use kube::api::Api;
@@ -19,8 +19,7 @@ use kube::runtime::finalizer::{Event, finalizer};
 use kube::runtime::reflector::ObjectRef;
 
 pub use desk::Desks;
-pub use entitlements::Entitlements;
-pub(super) use resolve::role_of_service_account;
+pub(super) use resolve::{names_service_account, role_of_service_account};
 pub use turnstile::Turnstile;
 
 use super::context::Context;
@@ -57,7 +56,10 @@ async fn apply(api: &Api<IamDbUser>, object: &IamDbUser, context: &Context) -> O
             context.refusals.over(&uid);
             match problem {
                 Some(problem) if problem.retry != Retry::OnChange => Err(problem.clone()),
-                _ => Ok(Action::requeue(context.resync_after(&uid))),
+                _ => {
+                    let judgements = &context.desks.judgements;
+                    Ok(Action::requeue(judgements.wait(&uid, context.resync_after(&uid), Instant::now())))
+                }
             }
         }
     }
@@ -103,8 +105,10 @@ async fn work(api: &Api<IamDbUser>, object: &IamDbUser, context: &Context) -> Re
     };
     // An account that is not ours gets no policy: it would let the principals in as somebody else.
     let policy = match account.account {
-        Ok(_) if desired.management.policy => Some(context.entitlements.converge(object, &desired, context).await), // reads and writes IAM
+        Ok(_) if desired.management.policy => {
+            Some(context.entitlements.converge(object, &desired.policy, context).await)
+        } // reads and writes IAM
         Ok(_) | Err(_) => None,
     };
-    Ok(status::Findings::of(&desired, object, &account, policy))
+    Ok(status::Findings::of(&desired, object, &account, policy.as_ref()))
 }

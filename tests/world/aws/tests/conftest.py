@@ -254,6 +254,7 @@ def _configuration(folder: Path, address: str) -> dict[str, Any]:
         ],
         "clusters": [_cluster(folder)],
         "proxies": [_proxy()],
+        "replicas": [_endpoint("orders-replica", "replica", "orders-replica.", orders=3)],
         "users": [
             {"name": name, "accessKeyId": key, "secretAccessKey": secret}
             for name, (key, secret) in {"world-admin": ADMIN, "iamdb-operator": OPERATOR}.items()

@@ -115,6 +115,25 @@ def test_created_clusters_rule_their_members(world: World) -> None:
     assert not any("books" in entry["endpoint"] for entry in world.auth()["endpoints"])
 
 
+def test_a_green_cluster_has_an_id_of_its_own(world: World) -> None:
+    rds = world.client("rds")
+    blue = rds.create_db_cluster(
+        DBClusterIdentifier="blues",
+        Engine="aurora-mysql",
+        MasterUsername="admin",
+        MasterUserPassword="a-long-password",
+        EnableIAMDatabaseAuthentication=True,
+    )["DBCluster"]
+    made = rds.create_blue_green_deployment(BlueGreenDeploymentName="blues", Source=blue["DBClusterArn"])
+    green = describe(world, made["BlueGreenDeployment"]["Target"].rpartition(":")[2])
+    assert green["DbClusterResourceId"] != blue["DbClusterResourceId"]
+    assert green["IAMDatabaseAuthenticationEnabled"] is True
+    rds.switchover_blue_green_deployment(
+        BlueGreenDeploymentIdentifier=made["BlueGreenDeployment"]["BlueGreenDeploymentIdentifier"]
+    )
+    assert describe(world, "blues")["DbClusterResourceId"] == green["DbClusterResourceId"]
+
+
 def test_missing_clusters_are_not_found(world: World) -> None:
     rds = world.client("rds")
     for call in (rds.describe_db_clusters, rds.modify_db_cluster):

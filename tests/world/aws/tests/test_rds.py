@@ -255,6 +255,17 @@ def test_replicas_are_instances_of_their_own(world: World) -> None:
     assert RESOURCE_ID.fullmatch(replica["DbiResourceId"])
     assert replica["Endpoint"]["Address"].startswith("orders-replica.cworld000001.")
     assert "MasterUserSecret" not in replica
+    assert endpoints(world)["orders-replica"] == {
+        "endpoint": "orders-replica.cworld000001.us-east-1.rds.amazonaws.com:3306",
+        "local": "127.10.2.3:3306",
+        "resourceId": replica["DbiResourceId"],
+        "iam": True,
+    }
+    before = world.sql("orders")
+    change = {"DBInstanceIdentifier": "orders-replica", "ApplyImmediately": True}
+    rds.modify_db_instance(EnableIAMDatabaseAuthentication=False, **change)
+    assert (endpoints(world)["orders"]["iam"], endpoints(world)["orders-replica"]["iam"]) == (True, False)
+    assert world.sql("orders") == before
     assert describe(world, "orders-replica")["ReadReplicaSourceDBInstanceIdentifier"] == "orders"
     assert describe(world, "orders")["ReadReplicaDBInstanceIdentifiers"] == ["orders-replica"]
     rds.delete_db_instance(DBInstanceIdentifier="orders-replica", SkipFinalSnapshot=True)

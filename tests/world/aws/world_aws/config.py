@@ -142,6 +142,7 @@ class Config:
     instances: tuple[InstanceSeed, ...]
     clusters: tuple[ClusterSeed, ...]
     proxies: tuple[ProxySeed, ...]
+    replicas: tuple[EndpointSeed, ...]
     users: tuple[UserSeed, ...]
     roles: tuple[RoleSeed, ...]
 
@@ -168,6 +169,7 @@ def load(path: Path) -> Config:
             )
             for entry in raw.get("proxies", [])
         ),
+        replicas=tuple(map(_endpoint, raw.get("replicas", []))),
         users=tuple(
             UserSeed(entry["name"], entry["accessKeyId"], entry["secretAccessKey"]) for entry in raw.get("users", [])
         ),

@@ -73,7 +73,7 @@ def _gateway(config: Config, faults: Faults, trust_store: TrustStore) -> Gateway
     os.environ["MOTO_ACCOUNT_ID"] = config.account
     iam_backend = iam_backends[config.account][config.partition]
     rds_backend = rds_backends[config.account][config.region]
-    sessions, servers = Sessions(), Servers(config.instances, config.clusters)
+    sessions, servers = Sessions(), Servers(config.instances, config.clusters, config.replicas)
     spread = propagation.Propagation()
     iam.install()
     propagation.install(spread)

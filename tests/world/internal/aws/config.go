@@ -42,6 +42,7 @@ type config struct {
 	Instances  []instance `json:"instances"`
 	Clusters   []cluster  `json:"clusters"`
 	Proxies    []proxy    `json:"proxies"`
+	Replicas   []endpoint `json:"replicas"`
 	Users      []User     `json:"users"`
 	Roles      []role     `json:"roles"`
 }
@@ -138,7 +139,7 @@ func WriteConfig(w layout.World, path string, databases []Database, users []User
 			{Name: "shop-app", Path: "/", Trust: webIdentityTrust("shop", "app")},
 			{Name: layout.OrdersProxy.Role, Path: "/", Trust: serviceTrust("rds.amazonaws.com")},
 		},
-		Proxies: []proxy{proxyOf(w, layout.OrdersProxy)},
+		Proxies: []proxy{proxyOf(w, layout.OrdersProxy)}, Replicas: endpoints(w, layout.OfReplica),
 	}
 	ledger := clusterOf(w, layout.Ledger)
 	for _, d := range databases {
