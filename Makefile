@@ -13,6 +13,13 @@ TARGET := $(or $(CARGO_TARGET_DIR),target)
 CARGO_DENY_VERSION := 0.20.2
 CARGO_DENY := $(CACHE)/tools/cargo-deny-$(CARGO_DENY_VERSION)/bin/cargo-deny
 
+HELM3_VERSION := v3.22.0
+HELM4_VERSION := v4.3.1
+KUBECONFORM_VERSION := v0.8.0
+HELM3 := $(CACHE)/tools/helm-$(HELM3_VERSION)/helm
+HELM4 := $(CACHE)/tools/helm-$(HELM4_VERSION)/helm
+KUBECONFORM := $(CACHE)/tools/kubeconform-$(KUBECONFORM_VERSION)/kubeconform
+
 # The AWS launcher's tests have a Python environment of their own, renewed when the requirements change.
 PYTHON_ENV := $(CACHE)/tools/python-$(shell cat tests/world/aws/requirements*.txt | sha256sum | cut -c1-12)
 PYTHON := $(PYTHON_ENV)/bin/python
@@ -100,10 +107,37 @@ world-for-ci:
 
 ##@ Generated and checked
 
+.PHONY: reasons
+reasons: ## docs/reasons.md from the list of reasons.
+	$(call step,docs/reasons.md from the list,cargo run --locked --quiet -- reasons > docs/reasons.md,see above)
+
+.PHONY: chart
+chart: $(HELM3) $(HELM4) $(KUBECONFORM) ## The chart by helm 3 and 4: linted, rendered, checked against the test world's apiserver, installed there.
+	@$(MAKE) world
+	$(call step,chart,. $(WORLD_ENV) && tests/chart/check $(HELM3) $(HELM4) $(KUBECONFORM),see above)
+
+$(HELM3):
+	$(call step,helm $(HELM3_VERSION) into the cache (minutes once),GOBIN=$(@D) go install helm.sh/helm/v3/cmd/helm@$(HELM3_VERSION),go must reach its module proxy)
+$(HELM4):
+	$(call step,helm $(HELM4_VERSION) into the cache (minutes once),GOBIN=$(@D) go install helm.sh/helm/v4/cmd/helm@$(HELM4_VERSION),go must reach its module proxy)
+$(KUBECONFORM):
+	$(call step,kubeconform $(KUBECONFORM_VERSION) into the cache,GOBIN=$(@D) go install github.com/yannh/kubeconform/cmd/kubeconform@$(KUBECONFORM_VERSION),go must reach its module proxy)
+
 .PHONY: crds
 crds: ## Writes the CustomResourceDefinitions from the types, into crds/ and the chart.
 	$(call step,crds from the types,cargo run --locked --quiet -- crds --dir crds,see above)
 	$(call step,crds into the chart,mkdir -p charts/iamdb-operator/files/crds && cp crds/*.yaml charts/iamdb-operator/files/crds/,see above)
+
+# The time of everything in the image: that of the last commit.
+IMAGE := ghcr.io/iamdb/iamdb-operator:$(shell sed -n 's/^appVersion: //p' charts/iamdb-operator/Chart.yaml)
+IMAGE_TARGET := $(abspath target/image)
+
+.PHONY: image
+image: ## The container image as an OCI archive, target/image.tar, without an engine. On Debian 12; a release build takes minutes.
+	$(call step,release build,image/build $(IMAGE_TARGET),see above)
+	$(call step,root file system,image/rootfs $(IMAGE_TARGET)/release/iamdb target/rootfs,see above)
+	$(call step,OCI archive,SOURCE_DATE_EPOCH=$$(git log -1 --format=%ct) image/pack target/rootfs target/image.tar $(IMAGE),see above)
+	$(call step,what is in it,tests/image/check target/image.tar,see above)
 
 .PHONY: deny
 deny: $(CARGO_DENY) ## Licences, banned crates and sources of all dependencies.
@@ -120,12 +154,10 @@ $(CARGO_DENY):
 
 ##@ Later
 
-.PHONY: bench e2e soak image
+.PHONY: bench e2e soak
 bench: ## Rotation at scale.
 	@echo 'make bench: there is no benchmark yet; it comes later' >&2; exit 1
 e2e: ## The chart on a cluster with a node, and real clients in pods.
 	@echo 'make e2e: there are no end-to-end tests yet; they come later' >&2; exit 1
 soak: ## Hours of faults.
 	@echo 'make soak: there is no soak test yet; it comes later' >&2; exit 1
-image: ## The container image.
-	@echo 'make image: no image is built or published yet; the Dockerfile is a start' >&2; exit 1

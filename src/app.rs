@@ -1,5 +1,6 @@
 //! The composition root: the only place that names adapters. Builds everything, starts it, and stops it in order.
 
+use std::collections::BTreeSet;
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
@@ -8,6 +9,7 @@ use futures::future::BoxFuture;
 use futures::{FutureExt, StreamExt, future, stream};
 use jiff::Timestamp;
 use k8s_openapi::api::core::v1::{ConfigMap, Namespace, Secret};
+use kube::client::ClientBuilder;
 use kube::core::PartialObjectMeta;
 use kube::runtime::events::{Recorder, Reporter};
 use kube::runtime::watcher;
@@ -17,17 +19,24 @@ use tokio_util::sync::CancellationToken;
 
 use crate::adapters::aws::Aws;
 use crate::adapters::mysql::{AdminRights, Deadlines, MySqlDatabases, UnquotableName, admin_sql};
+use crate::adapters::trust_store::{HttpsTrustStores, NoRoots};
 use crate::api;
-use crate::controllers::{Bundles, Context, Entitlements, Feeds, Refusals, Settings, run_all};
+use crate::controllers::{Bundles, Context, Desks, Entitlements, Feeds, Looks, Refusals, Settings, Turnstile, run_all};
+use crate::domain::endpoint::Endpoint;
 use crate::domain::engine::Engine;
-use crate::domain::names::{DatabaseName, Username};
+use crate::domain::names::{DatabaseName, RoleName, Username};
 use crate::domain::privilege::Privilege;
+use crate::domain::token::{self, Connect, Token};
+use crate::k8s::dates::{DateLayer, ServerDate};
 use crate::k8s::feed::Feed;
+use crate::k8s::fence::Fence;
+use crate::k8s::lease::Candidate;
 use crate::k8s::status::{CallError, FIELD_MANAGER, call};
-use crate::ports::Clock;
-use crate::rotation::{self, CredentialCache, Marks};
+use crate::ports::{Clock, Fault, OwnIdentity as _};
+use crate::rotation::{self, CredentialCache, Logins, Marks};
 use crate::telemetry::http::{self, Readiness};
 use crate::telemetry::metrics::Metrics;
+use crate::telemetry::pulse::Pulse;
 
 /// What the command line decides.
 #[derive(Clone, Debug)]
@@ -36,12 +45,27 @@ pub struct Config {
     pub cluster_id: Option<String>,
     /// Namespace of the operator.
     pub namespace: String,
+    /// How replicas agree on which one acts; without it this one acts, and must be the only one.
+    pub election: Option<Election>,
     /// Where metrics and probes are served.
     pub listen: SocketAddr,
     /// How often everything is looked at again.
     pub resync: Duration,
     /// Whether databases may be on this machine. For tests.
     pub allow_loopback_databases: bool,
+    /// Whether sessions are tagged with cluster and namespace.
+    pub session_tags: bool,
+    /// Where CA bundles are published instead of at AWS. For tests.
+    pub trust_store_url: Option<String>,
+}
+
+/// A replica's part in the election of the one that acts.
+#[derive(Clone, Debug)]
+pub struct Election {
+    /// Name of the Lease in the operator's namespace.
+    pub lease: String,
+    /// Who this replica is there. No two that run at the same time may share it.
+    pub identity: String,
 }
 
 /// Why the operator could not start, or had to stop.
@@ -53,6 +77,9 @@ pub enum Failure {
     /// The kubeconfig cannot be read.
     #[error("the Kubernetes configuration cannot be read")]
     Kubeconfig(#[source] Box<kube::config::InferConfigError>),
+    /// No CA bundle could be fetched.
+    #[error("CA bundles cannot be fetched")]
+    TrustStores(#[from] NoRoots),
     /// The cluster id could not be found out.
     #[error(
         "the namespace kube-system cannot be read, whose uid is the cluster id; give --cluster-id or the right to get it"
@@ -64,6 +91,12 @@ pub enum Failure {
     /// The address for metrics and probes cannot be used.
     #[error("cannot listen on {0} for metrics and probes")]
     Listen(SocketAddr, #[source] std::io::Error),
+    /// The lease could not be renewed in time, or another replica has it.
+    #[error("the lease was lost: another replica acts, or will")]
+    LeaseLost,
+    /// A bug.
+    #[error("the operator panicked")]
+    Panicked(#[source] tokio::task::JoinError),
 }
 
 /// The wall clock.
@@ -76,23 +109,50 @@ impl Clock for WallClock {
     }
 }
 
-/// Runs the operator until `stop`; what is under way is finished.
+/// Runs the operator until `stop`; what is under way is finished. When it ends because the lease is lost, the process must end too.
 ///
 /// # Errors
-/// [`Failure`] says why it could not start.
+/// [`Failure`] says why it could not start, or had to stop.
 pub async fn run(config: Config, stop: CancellationToken) -> Result<(), Failure> {
-    let client = client().await?;
-    let cluster_id = cluster_id(&client, config.cluster_id).await?;
-    tracing::info!(cluster_id, namespace = config.namespace, version = env!("CARGO_PKG_VERSION"), "starting");
-    let settings = Settings { cluster_id, namespace: config.namespace, resync: config.resync };
-    let readiness = Readiness::default();
-    let (context, watches, news) = compose(client, settings, config.allow_loopback_databases).await;
-    let watching = tokio::spawn(future::join_all(watches));
-    let serving = http::serve(config.listen, context.metrics.clone(), readiness.clone());
-    let outcome = tokio::select! {
-        served = serving => served.map_err(|error| Failure::Listen(config.listen, error)),
-        () = work(context, news, readiness, stop) => Ok(()),
+    let (metrics, probes) = (Metrics::new(), Probes::default());
+    // Before anything is asked of the apiserver: a replica that waits for it is alive.
+    let serving = http::serve(config.listen, metrics.clone(), probes.readiness.clone(), probes.pulse.clone());
+    let listen = config.listen;
+    tokio::select! {
+        served = serving => served.map_err(|error| Failure::Listen(listen, error)),
+        ended = operate(config, metrics, probes, stop) => ended,
+    }
+}
+
+/// What the operator tells of itself to whoever probes it.
+#[derive(Default)]
+struct Probes {
+    readiness: Readiness,
+    pulse: Pulse,
+}
+
+async fn operate(
+    config: Config,
+    metrics: Arc<Metrics>,
+    probes: Probes,
+    stop: CancellationToken,
+) -> Result<(), Failure> {
+    let server_date = Arc::new(ServerDate::default());
+    let client = client(Some(server_date.clone()), |_| ()).await?;
+    let candidate = match &config.election {
+        Some(election) => Some(candidate(&config.namespace, election.clone()).await?),
+        None => None,
     };
+    let cluster_id = tokio::select! {
+        cluster_id = cluster_id(&client, config.cluster_id.clone()) => cluster_id?,
+        () = stop.cancelled() => return Ok(()),
+    };
+    tracing::info!(cluster_id, namespace = config.namespace, version = env!("CARGO_PKG_VERSION"), "starting");
+    let (namespace, resync, session_tags) = (config.namespace.clone(), config.resync, config.session_tags);
+    let settings = Settings { cluster_id, namespace, session_tags, resync };
+    let (context, watches, news) = compose(client, server_date, settings, metrics, &config).await?;
+    let watching = tokio::spawn(future::join_all(watches));
+    let outcome = work(context, news, probes, candidate, stop).await;
     watching.abort();
     outcome
 }
@@ -103,18 +163,29 @@ type News = mpsc::UnboundedReceiver<String>;
 /// Everything that works, put together; nothing of it has started.
 async fn compose(
     client: kube::Client,
+    server_date: Arc<ServerDate>,
     settings: Settings,
-    allow_loopback_databases: bool,
-) -> (Arc<Context>, Vec<BoxFuture<'static, ()>>, News) {
+    metrics: Arc<Metrics>,
+    config: &Config,
+) -> Result<(Arc<Context>, Vec<BoxFuture<'static, ()>>, News), Failure> {
     let (feeds, watches) = feeds(&client, &settings.namespace);
     let (news_in, news_out) = mpsc::unbounded_channel();
     let clock: Arc<dyn Clock> = Arc::new(WallClock);
-    let metrics = Metrics::new();
-    let aws = Aws::load().await;
-    let credentials = CredentialCache::new(client.clone(), Arc::new(aws.sessions()), clock.clone());
-    let secrets = feeds.secrets.store().clone();
-    let engine =
-        rotation::Engine::new(client.clone(), MARKS, secrets, credentials, clock.clone(), metrics.clone(), news_in);
+    let aws = Aws::load(None).await;
+    let own_identity = Arc::new(aws.own_identity());
+    let databases = Arc::new(MySqlDatabases::new(Deadlines::default(), config.allow_loopback_databases));
+    let sessions = Arc::new(aws.sessions());
+    let engine = rotation::Engine::new(rotation::Parts {
+        client: client.clone(),
+        marks: MARKS,
+        secrets: feeds.secrets.store().clone(),
+        credentials: CredentialCache::new(client.clone(), sessions, own_identity.clone(), clock.clone()),
+        logins: Logins::new(databases.clone(), clock.clone()),
+        server_date,
+        clock: clock.clone(),
+        metrics: metrics.clone(),
+        news: news_in,
+    });
     let reporter = Reporter { controller: FIELD_MANAGER.into(), instance: None };
     let context = Context {
         recorder: Recorder::new(client.clone(), reporter),
@@ -123,17 +194,24 @@ async fn compose(
         feeds,
         clock,
         metrics,
-        instances: Arc::new(aws.instances()),
+        rds: Arc::new(aws.rds()),
+        proxies: Arc::new(aws.proxies()),
+        deployments: Arc::new(aws.deployments()),
         admin_secrets: Arc::new(aws.admin_secrets()),
-        own_identity: Arc::new(aws.own_identity()),
-        databases: Arc::new(MySqlDatabases::new(Deadlines::default(), allow_loopback_databases)),
+        own_identity,
+        databases,
         policies: Arc::new(aws.policies()),
+        quotas: Arc::new(aws.quotas()),
+        looks: Looks::default(),
+        trust_stores: Arc::new(HttpsTrustStores::new(config.trust_store_url.clone())?),
         refusals: Refusals::default(),
         bundles: Bundles::default(),
         entitlements: Entitlements::default(),
+        desks: Desks::default(),
+        turnstile: Turnstile::default(),
         engine,
     };
-    (Arc::new(context), watches, news_out)
+    Ok((Arc::new(context), watches, news_out))
 }
 
 /// The SQL that gives the operator a login with no more rights than it uses.
@@ -145,12 +223,65 @@ pub fn operator_login_sql(
     partial_revokes: bool,
     username: Username,
     ceiling: Vec<(DatabaseName, Vec<Privilege>)>,
+    roles: BTreeSet<RoleName>,
 ) -> Result<String, UnquotableName> {
-    admin_sql(&AdminRights { engine, partial_revokes, username, ceiling })
+    admin_sql(&AdminRights { engine, partial_revokes, username, ceiling, roles })
 }
 
-/// Waits for the watches to catch up, then works until `stop`.
-async fn work(context: Arc<Context>, news: News, readiness: Readiness, stop: CancellationToken) {
+/// A token to sign with the AWS credentials of whoever runs the program.
+#[derive(Clone, Debug)]
+pub struct Signing {
+    /// Host name of the endpoint.
+    pub hostname: String,
+    /// Its port.
+    pub port: u16,
+    /// The account.
+    pub username: String,
+    /// Region of the database; by default the one of the AWS configuration.
+    pub region: Option<String>,
+    /// Profile of the AWS configuration.
+    pub profile: Option<String>,
+}
+
+/// Why there is no token.
+#[derive(Debug, thiserror::Error)]
+pub enum CannotSign {
+    /// No database would take it.
+    #[error(
+        "{0} is not an endpoint of RDS: a token must be signed for the name under rds.amazonaws.com, whatever name is dialled"
+    )]
+    NoEndpoint(String),
+    /// Neither the command line nor the AWS configuration names a Region.
+    #[error("no Region: give --region, the Region of the database")]
+    NoRegion,
+    /// There are no credentials.
+    #[error(transparent)]
+    NoCredentials(#[from] Fault),
+}
+
+/// Signs a token.
+///
+/// # Errors
+/// [`CannotSign`] says why there is none.
+pub async fn sign(signing: Signing) -> Result<Token, CannotSign> {
+    let endpoint = Endpoint::new(&signing.hostname, signing.port);
+    let endpoint = endpoint.map_err(|_| CannotSign::NoEndpoint(signing.hostname))?;
+    let aws = Aws::load(signing.profile).await;
+    let region = signing.region.or_else(|| aws.region()).ok_or(CannotSign::NoRegion)?;
+    let credentials = aws.own_identity().credentials().await?;
+    let connect = Connect { region, endpoint, username: signing.username };
+    Ok(token::sign(&credentials, &connect, WallClock.now()))
+}
+
+/// Waits for the watches to catch up and, in an election, for the lead; then acts until `stop` or until the lead is lost. A replica that does not
+/// lead keeps its watches, so it can act at once.
+async fn work(
+    context: Arc<Context>,
+    news: News,
+    probes: Probes,
+    candidate: Option<Candidate>,
+    stop: CancellationToken,
+) -> Result<(), Failure> {
     let feeds = &context.feeds;
     let caught_up = future::join_all([
         feeds.servers.caught_up().boxed(),
@@ -161,41 +292,90 @@ async fn work(context: Arc<Context>, news: News, readiness: Readiness, stop: Can
         feeds.secrets.caught_up().boxed(),
     ]);
     tokio::select! {
-        _ = caught_up => readiness.ready(),
-        () = stop.cancelled() => return,
+        _ = caught_up => probes.readiness.ready(),
+        () = stop.cancelled() => return Ok(()),
     }
     tracing::info!("watches have caught up");
-    let rotation = context.engine.clone().run(feeds.secrets.subscribe(), stop.clone());
+    let Some(mut candidate) = candidate else {
+        act(context, news, Fence::open(), probes.pulse, stop).await;
+        return Ok(());
+    };
+    let fence = Fence::closed();
+    tokio::select! {
+        () = candidate.win(&fence) => tracing::info!("leading"),
+        () = stop.cancelled() => return Ok(()),
+    }
+    // A task of its own, so that no work delays a renewal.
+    let mut acting = tokio::spawn(act(context, news, fence.clone(), probes.pulse, stop));
+    let ended = tokio::select! {
+        ended = &mut acting => ended,
+        () = candidate.keep(&fence) => return Err(Failure::LeaseLost),
+    };
+    candidate.release(&fence).await;
+    ended.map_err(Failure::Panicked)
+}
+
+/// Acts until `stop`; what is under way is finished, as long as the fence is open. Everything that has effects outside starts here.
+async fn act(context: Arc<Context>, news: News, fence: Fence, pulse: Pulse, stop: CancellationToken) {
+    context.metrics.leads();
+    let secrets = context.feeds.secrets.subscribe();
+    let rotation = context.engine.clone().run(secrets, fence.clone(), pulse, stop.clone());
     let news = stream::unfold(news, |mut news| async move { news.recv().await.map(|uid| (uid, news)) });
-    future::join(rotation, run_all(context.clone(), news.boxed(), stop)).await;
+    future::join(rotation, run_all(context.clone(), news.boxed(), fence, stop)).await;
     tracing::info!("stopped");
 }
 
 const MARKS: Marks = Marks {
     secret_type: api::SECRET_TYPE,
+    managed_by: (api::MANAGED_BY_LABEL, api::MANAGED_BY),
     owner_uid: api::OWNER_UID_LABEL,
     expires_at_label: api::EXPIRES_AT_LABEL,
     expires_at: api::EXPIRES_AT_ANNOTATION,
     issued_at: api::ISSUED_AT_ANNOTATION,
     inputs: api::INPUTS_ANNOTATION,
+    applied: api::APPLIED_ANNOTATION,
 };
 
-async fn client() -> Result<kube::Client, Failure> {
-    let config = kube::Config::infer().await.map_err(|error| Failure::Kubeconfig(Box::new(error)))?;
-    kube::Client::try_from(config).map_err(|error| Failure::NoCluster(Box::new(error)))
+/// The election has a client of its own: no other request stands in its way, and a retry would outlive the lease.
+async fn candidate(namespace: &str, election: Election) -> Result<Candidate, Failure> {
+    let client = client(None, |config| config.default_retry = false).await?;
+    let Election { lease, identity } = election;
+    Ok(Candidate::new(client, namespace, lease, identity, || WallClock.now()))
+}
+
+/// The way to the apiserver. The dates of its answers are entered into `server_date`.
+async fn client(
+    server_date: Option<Arc<ServerDate>>,
+    adjust: impl FnOnce(&mut kube::Config),
+) -> Result<kube::Client, Failure> {
+    let mut config = kube::Config::infer().await.map_err(|error| Failure::Kubeconfig(Box::new(error)))?;
+    adjust(&mut config);
+    let builder = ClientBuilder::try_from(config).map_err(|error| Failure::NoCluster(Box::new(error)))?;
+    Ok(builder.with_layer(&DateLayer::new(server_date.unwrap_or_default())).build())
 }
 
 async fn cluster_id(client: &kube::Client, given: Option<String>) -> Result<String, Failure> {
-    let id = if let Some(id) = given {
-        id
-    } else {
-        let namespaces = Api::<Namespace>::all(client.clone());
-        let found = call("read namespace kube-system", namespaces.get("kube-system")).await;
-        found.map_err(Failure::ClusterId)?.uid().unwrap_or_default()
+    let id = match given {
+        Some(id) => id,
+        None => uid_of_kube_system(client).await?,
     };
     // It goes into policy names, paths and quoted SQL text.
     let ok = |b: u8| b.is_ascii_alphanumeric() || matches!(b, b'.' | b'_' | b'-');
     if (1..=64).contains(&id.len()) && id.bytes().all(ok) { Ok(id) } else { Err(Failure::BadClusterId) }
+}
+
+/// Waits for an apiserver that does not answer. Whoever lost its lease in an outage starts again in it: ending once more would only add the
+/// kubelet's back-off to the outage.
+async fn uid_of_kube_system(client: &kube::Client) -> Result<String, Failure> {
+    let namespaces = Api::<Namespace>::all(client.clone());
+    loop {
+        match call("read namespace kube-system", namespaces.get("kube-system")).await {
+            Ok(found) => return Ok(found.uid().unwrap_or_default()),
+            Err(error) if matches!(error.code(), Some(401 | 403 | 404)) => return Err(Failure::ClusterId(error)),
+            Err(error) => tracing::warn!(%error, "the apiserver does not answer, trying again"),
+        }
+        tokio::time::sleep(Duration::from_secs(2)).await;
+    }
 }
 
 /// All watches, slimmed to what is read of them.

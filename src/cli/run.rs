@@ -7,7 +7,7 @@ use tokio_util::sync::CancellationToken;
 use tracing_subscriber::filter::LevelFilter;
 
 use crate::api::Duration;
-use crate::app::{self, Config};
+use crate::app::{self, Config, Election};
 use crate::telemetry::logs::{self, LogFormat};
 
 #[derive(Debug, clap::Args)]
@@ -18,6 +18,15 @@ pub(super) struct Args {
     /// Namespace of the operator, where ConfigMaps with CA bundles are.
     #[arg(long, env = "POD_NAMESPACE", default_value = "iamdb-system")]
     operator_namespace: String,
+    /// Whether replicas elect the one that acts. Without it this one acts, and nobody else may.
+    #[arg(long, env = "IAMDB_LEADER_ELECTION", default_value_t = true, action = clap::ArgAction::Set)]
+    leader_election: bool,
+    /// Name of the Lease that replicas elect by, in the operator's namespace.
+    #[arg(long, env = "IAMDB_LEASE", default_value = "iamdb-operator")]
+    lease: String,
+    /// Who this replica is in the election; under the same name it goes on with its term after a restart [default: a random name].
+    #[arg(long, env = "POD_NAME")]
+    identity: Option<String>,
     /// Address for /metrics, /healthz and /readyz.
     #[arg(long, env = "IAMDB_LISTEN", default_value = "0.0.0.0:8080")]
     listen: SocketAddr,
@@ -30,24 +39,34 @@ pub(super) struct Args {
     /// How log lines look.
     #[arg(long, env = "IAMDB_LOG_FORMAT", value_enum, default_value = "text")]
     log_format: LogFormat,
+    /// Tag the sessions of roles with iamdb-cluster and iamdb-namespace. Their trust policies must then allow sts:TagSession.
+    #[arg(long, env = "IAMDB_SESSION_TAGS")]
+    session_tags: bool,
     /// Let databases have loopback and link-local addresses. For tests only: it opens the way to the machine's own services.
     #[arg(long, hide_short_help = true)]
     allow_loopback_databases: bool,
+    /// Fetch CA bundles from here instead of from RDS's trust stores, without HTTPS too. For tests only.
+    #[arg(long, env = "IAMDB_TRUST_STORE_URL", hide_short_help = true)]
+    trust_store_url: Option<String>,
 }
 
 impl Args {
     pub(super) fn run(self) -> Result<(), String> {
         logs::start(self.log, self.log_format).map_err(|error| super::chain(&error))?;
+        let election = Election { lease: self.lease, identity: self.identity.unwrap_or_else(random_name) };
         let config = Config {
             cluster_id: self.cluster_id,
             namespace: self.operator_namespace,
+            election: self.leader_election.then_some(election),
             listen: self.listen,
             resync: self.resync.value(),
             allow_loopback_databases: self.allow_loopback_databases,
+            session_tags: self.session_tags,
+            trust_store_url: self.trust_store_url,
         };
         let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build();
         let runtime = runtime.map_err(|error| format!("cannot start: {error}"))?;
-        runtime.block_on(async {
+        let outcome = runtime.block_on(async {
             let stop = CancellationToken::new();
             let mut terminate = signal(SignalKind::terminate()).map_err(|error| error.to_string())?;
             let stopped = stop.clone();
@@ -60,6 +79,15 @@ impl Args {
                 stopped.cancel();
             });
             app::run(config, stop).await.map_err(|error| super::chain(&error))
-        })
+        });
+        // Whatever is still under way is not waited for: a replica that lost its lease has no time.
+        runtime.shutdown_background();
+        outcome
     }
+}
+
+/// A name that no other process has. The standard library's hash keys are random.
+fn random_name() -> String {
+    use std::hash::{BuildHasher, Hasher, RandomState};
+    format!("iamdb-{:016x}", RandomState::new().build_hasher().finish())
 }

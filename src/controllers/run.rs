@@ -17,14 +17,18 @@ use tokio_util::sync::CancellationToken;
 
 use super::context::Context;
 use super::problem::{Problem, Retry};
-use super::{db_auth_token, db_server, iam_db_user};
+use super::{db_auth_token, db_server, iam_db_user, server, trust};
 use crate::api::{ConditionType, DbAuthToken, DbServer, GROUP, IamDbUser, Reason};
 use crate::k8s::backoff::Backoffs;
 use crate::k8s::conditions;
 use crate::k8s::feed::{Change, Feed};
+use crate::k8s::fence::Fence;
 
 /// Objects of a kind that are reconciled at the same time.
 const CONCURRENCY: u16 = 16;
+
+/// No limit: IamDbUsers wait at a turnstile of their own, so that those of a server that does not answer hold up nobody else.
+const UNLIMITED: u16 = 0;
 
 /// Changes that come together are looked at once.
 const DEBOUNCE: Duration = Duration::from_millis(50);
@@ -36,17 +40,21 @@ const LONGEST_WAIT: Duration = Duration::from_secs(30);
 pub(super) type Outcome = Result<Action, Problem>;
 
 /// Runs all controllers until `stop`; what is under way is finished. `news` are the uids of tokens whose rotation has something to tell.
+/// Reconciliations go on only while the fence is open.
 pub async fn run_all(
     context: Arc<Context>,
     news: impl Stream<Item = String> + Send + 'static,
+    fence: Fence,
     stop: CancellationToken,
 ) {
     let feeds = &context.feeds;
-    future::join4(
-        run::<DbServer, _>(&feeds.servers, server_wakes(&context), db_server::reconcile, &context, &stop),
-        run::<IamDbUser, _>(&feeds.users, user_wakes(&context), iam_db_user::reconcile, &context, &stop),
-        run::<DbAuthToken, _>(&feeds.tokens, token_wakes(&context, news), db_auth_token::reconcile, &context, &stop),
+    let (servers, users, tokens) = (server_wakes(&context), user_wakes(&context), token_wakes(&context, news));
+    future::join5(
+        run::<DbServer, _>(&feeds.servers, servers, db_server::reconcile, CONCURRENCY, &context, &fence, &stop),
+        run::<IamDbUser, _>(&feeds.users, users, iam_db_user::reconcile, UNLIMITED, &context, &fence, &stop),
+        run::<DbAuthToken, _>(&feeds.tokens, tokens, db_auth_token::reconcile, CONCURRENCY, &context, &fence, &stop),
         db_auth_token::withdraw_deleted(&context, &stop),
+        fence.clone().hold(trust::keep(&context, &stop)),
     )
     .await;
 }
@@ -55,7 +63,9 @@ async fn run<K, F>(
     feed: &Feed<K>,
     wakes: impl Stream<Item = ObjectRef<K>> + Send + 'static,
     reconcile: fn(Arc<K>, Arc<Context>) -> F,
+    concurrency: u16,
     context: &Arc<Context>,
+    fence: &Fence,
     stop: &CancellationToken,
 ) where
     K: Resource<DynamicType = ()> + Clone + Debug + DeserializeOwned + Send + Sync + 'static,
@@ -65,13 +75,13 @@ async fn run<K, F>(
     let backoffs = Arc::new(Backoffs::<ObjectRef<K>>::new(Duration::from_secs(2), LONGEST_WAIT));
     let changed = changes(feed, own_state).filter_map(|change| future::ready(applied(change)));
     let reconcile_one = {
-        let backoffs = backoffs.clone();
+        let (backoffs, fence) = (backoffs.clone(), fence.clone());
         move |object: Arc<K>, context: Arc<Context>| {
-            let backoffs = backoffs.clone();
+            let (backoffs, fence) = (backoffs.clone(), fence.clone());
             async move {
                 let started = Instant::now();
                 let key = ObjectRef::from_obj(object.as_ref());
-                let outcome = reconcile(object.clone(), context.clone()).await;
+                let outcome = fence.hold(reconcile(object.clone(), context.clone())).await;
                 context.metrics.reconciled(kind, started.elapsed());
                 match outcome {
                     Ok(action) => {
@@ -100,7 +110,7 @@ async fn run<K, F>(
     };
     Controller::for_shared_stream(changed, feed.store().clone())
         .reconcile_on(wakes)
-        .with_config(Config::default().concurrency(CONCURRENCY).debounce(DEBOUNCE))
+        .with_config(Config::default().concurrency(concurrency).debounce(DEBOUNCE))
         .graceful_shutdown_on(stop.clone().cancelled_owned())
         .run(reconcile_one, error_policy, context.clone())
         .for_each(|_| future::ready(()))
@@ -185,7 +195,7 @@ fn refs<K: Resource<DynamicType = ()>>(objects: &[Arc<K>]) -> Vec<ObjectRef<K>> 
     objects.iter().map(|object| ObjectRef::from_obj(object.as_ref())).collect()
 }
 
-/// A DbServer looks at its CA, and, while it is to go, at its users.
+/// A DbServer looks at its CA, at its users while it is to go, and at the server itself when one of them cannot get at it.
 fn server_wakes(context: &Context) -> impl Stream<Item = ObjectRef<DbServer>> + Send + 'static {
     let (feeds, servers) = (&context.feeds, context.feeds.servers.store().clone());
     let of_users = related(&feeds.users, own_state, {
@@ -199,7 +209,8 @@ fn server_wakes(context: &Context) -> impl Stream<Item = ObjectRef<DbServer>> + 
     let of_config_maps = related(&feeds.config_maps, content, move |config_map| {
         refs(&servers.state_filter(|server| takes_ca_from(server, config_map)))
     });
-    stream::select(of_users, of_config_maps)
+    let of_failures = context.looks.wanted().map(|name| ObjectRef::new(&name));
+    stream::select_all([of_users.boxed(), of_config_maps.boxed(), of_failures.boxed()])
 }
 
 /// An IamDbUser looks at its DbServer and that one's CA, and at the labels of its namespace.
@@ -269,7 +280,9 @@ fn admission_state(user: &IamDbUser) -> u64 {
 }
 
 fn takes_ca_from(server: &DbServer, config_map: &ConfigMap) -> bool {
-    server.spec.ca.config_map.as_ref().is_some_and(|it| it.name == config_map.name_any())
+    let name = config_map.name_any();
+    let is_named = server.spec.ca.config_map.as_ref().is_some_and(|it| it.name == name);
+    is_named || server::trust_store(server).is_some_and(|place| place.keeper() == name)
 }
 
 fn servers_with_ca(servers: &Store<DbServer>, config_map: &ConfigMap) -> Vec<String> {
@@ -285,6 +298,8 @@ fn tokens_of(tokens: &Store<DbAuthToken>, users: &[ObjectRef<IamDbUser>]) -> Vec
     let wanted: HashSet<(Option<&str>, &str)> =
         users.iter().map(|user| (user.namespace.as_deref(), user.name.as_str())).collect();
     refs(&tokens.state_filter(|token| {
-        wanted.contains(&(token.metadata.namespace.as_deref(), token.spec.user_ref.name.as_str()))
+        let user = &token.spec.user_ref;
+        let home = user.namespace.as_deref().or(token.metadata.namespace.as_deref());
+        wanted.contains(&(home, user.name.as_str()))
     }))
 }

@@ -1,6 +1,9 @@
-//! Kubernetes plumbing that knows none of our kinds: watches, conditions, status, back-off.
+//! Kubernetes plumbing that knows none of our kinds: watches, conditions, status, back-off, leader election.
 
 pub mod backoff;
 pub mod conditions;
+pub mod dates;
 pub mod feed;
+pub mod fence;
+pub mod lease;
 pub mod status;

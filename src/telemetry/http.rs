@@ -1,9 +1,10 @@
-//! The HTTP endpoint: `/metrics`, `/healthz` (the process answers) and `/readyz` (its watches have caught up).
+//! The HTTP endpoint: `/metrics`, `/healthz` (the rotation moves) and `/readyz` (the watches have caught up).
 
 use std::io;
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Instant;
 
 use axum::Router;
 use axum::http::{StatusCode, header};
@@ -12,6 +13,7 @@ use axum::routing::get;
 use tokio::net::TcpListener;
 
 use super::metrics::Metrics;
+use super::pulse::Pulse;
 
 /// Says when the operator is ready. Whoever may say so holds one.
 #[derive(Clone, Debug, Default)]
@@ -32,7 +34,7 @@ impl Readiness {
 ///
 /// # Errors
 /// When the address cannot be listened on.
-pub async fn serve(listen: SocketAddr, metrics: Arc<Metrics>, readiness: Readiness) -> io::Result<()> {
+pub async fn serve(listen: SocketAddr, metrics: Arc<Metrics>, readiness: Readiness, pulse: Pulse) -> io::Result<()> {
     let listener = TcpListener::bind(listen).await?;
     let metrics_text = move || async move {
         ([(header::CONTENT_TYPE, "application/openmetrics-text; version=1.0.0; charset=utf-8")], metrics.text())
@@ -44,9 +46,14 @@ pub async fn serve(listen: SocketAddr, metrics: Arc<Metrics>, readiness: Readine
             (StatusCode::SERVICE_UNAVAILABLE, "watches have not caught up yet").into_response()
         }
     };
-    let routes = Router::new()
-        .route("/metrics", get(metrics_text))
-        .route("/healthz", get(|| async { "alive" }))
-        .route("/readyz", get(ready));
+    let alive = move || async move {
+        if pulse.is_alive(Instant::now()) {
+            (StatusCode::OK, "alive").into_response()
+        } else {
+            (StatusCode::SERVICE_UNAVAILABLE, "the rotation stands still").into_response()
+        }
+    };
+    let routes =
+        Router::new().route("/metrics", get(metrics_text)).route("/healthz", get(alive)).route("/readyz", get(ready));
     axum::serve(listener, routes).await
 }

@@ -3,3 +3,4 @@
 pub mod http;
 pub mod logs;
 pub mod metrics;
+pub mod pulse;

@@ -28,9 +28,14 @@ mod a_rotation;
 mod accounts;
 mod admins;
 mod admission;
+mod claims;
 mod crash;
+mod drift;
+mod endings;
 mod grants;
 mod identities;
+mod injection;
+mod leadership;
 mod leaks;
 mod lifecycle;
 mod policies;
@@ -38,7 +43,13 @@ mod policy_drift;
 mod policy_forms;
 mod policy_scale;
 mod quiet;
+mod roles;
+mod scale;
 mod servers;
 mod shapes;
+mod takeover;
 mod tenancy;
 mod tokens;
+// And last the one that looks back at what all others made the operator ask for.
+#[path = "rights.rs"]
+mod z_rights;

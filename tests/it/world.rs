@@ -19,6 +19,8 @@ pub struct World {
     turn: RwLock<()>,
     /// When tests were alone; the last one is without end while it runs.
     alone: Mutex<Vec<(Instant, Option<Instant>)>>,
+    /// Where the audit log ended when the tests began.
+    audit: u64,
 }
 
 /// The turn of a test that runs alone.
@@ -36,23 +38,27 @@ impl Drop for Alone<'_> {
     }
 }
 
-/// One of the two databases.
+/// One of the databases.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Database {
     /// MySQL 8.0, DB instance `orders`.
     Orders,
     /// MariaDB 10.11, DB instance `billing`.
     Billing,
+    /// MySQL 8.0, the writer of DB cluster `ledger`: its endpoint, and the member that writes at the beginning.
+    Ledger,
 }
 
 impl Database {
+    /// The DB instances.
     pub const BOTH: [Self; 2] = [Self::Orders, Self::Billing];
 
-    /// Identifier of the DB instance, which is also the name of a database in it.
+    /// Identifier of the DB instance or cluster, which is also the name of a database in it.
     pub const fn identifier(self) -> &'static str {
         match self {
             Self::Orders => "orders",
             Self::Billing => "billing",
+            Self::Ledger => "ledger",
         }
     }
 
@@ -61,6 +67,7 @@ impl Database {
         match self {
             Self::Orders => "WORLD_ORDERS_LOG",
             Self::Billing => "WORLD_BILLING_LOG",
+            Self::Ledger => "WORLD_LEDGER_LOG",
         }
     }
 
@@ -68,12 +75,13 @@ impl Database {
         match self {
             Self::Orders => "ORDERS",
             Self::Billing => "BILLING",
+            Self::Ledger => "LEDGER",
         }
     }
 
-    const fn client(self) -> &'static str {
+    pub const fn client(self) -> &'static str {
         match self {
-            Self::Orders => "mysql",
+            Self::Orders | Self::Ledger => "mysql",
             Self::Billing => "mariadb",
         }
     }
@@ -92,8 +100,9 @@ impl World {
             assert!(output.status.success(), "{} cannot be sourced", file.display());
             let env = String::from_utf8(output.stdout).expect("the environment is text");
             let env = env.split('\0').filter_map(|pair| pair.split_once('='));
-            let env = env.map(|(key, value)| (key.to_owned(), value.to_owned())).collect();
-            Self { env, root, turn: RwLock::new(()), alone: Mutex::default() }
+            let env: HashMap<_, _> = env.map(|(key, value)| (key.to_owned(), value.to_owned())).collect();
+            let audit = std::fs::metadata(&env["WORLD_AUDIT_LOG"]).map_or(0, |file| file.len());
+            Self { env, root, turn: RwLock::new(()), alone: Mutex::default(), audit }
         })
     }
 
@@ -134,11 +143,22 @@ impl World {
 
     /// The apiserver, as administrator. Each test has a runtime of its own, so each has a client of its own.
     pub async fn kube(&self) -> kube::Client {
+        kube::Client::try_from(self.kubeconfig().await).expect("client")
+    }
+
+    /// The apiserver, as somebody else: with their rights, and judged by the admission policies as they are.
+    pub async fn kube_as(&self, user: &str) -> kube::Client {
+        let mut config = self.kubeconfig().await;
+        config.auth_info.impersonate = Some(user.to_owned());
+        config.auth_info.impersonate_groups = Some(vec!["system:authenticated".to_owned()]);
+        kube::Client::try_from(config).expect("client")
+    }
+
+    async fn kubeconfig(&self) -> kube::Config {
         let _ = rustls::crypto::aws_lc_rs::default_provider().install_default();
         let kubeconfig = kube::config::Kubeconfig::read_from(self.var("KUBECONFIG")).expect("kubeconfig");
         let options = kube::config::KubeConfigOptions::default();
-        let config = kube::Config::from_custom_kubeconfig(kubeconfig, &options).await.expect("kubeconfig");
-        kube::Client::try_from(config).expect("client")
+        kube::Config::from_custom_kubeconfig(kubeconfig, &options).await.expect("kubeconfig")
     }
 
     /// AWS, as `world-admin`.
@@ -223,6 +243,11 @@ impl World {
         let lines = text[from..end].split(|&byte| byte == b'\n').filter(|line| !line.is_empty());
         let lines = lines.map(|line| serde_json::from_slice(line).expect("a JSON line")).collect();
         (lines, end as u64)
+    }
+
+    /// Where the audit log ended when the tests began.
+    pub const fn beginning(&self) -> u64 {
+        self.audit
     }
 
     /// Where a log ends now.

@@ -28,3 +28,12 @@ helm.sh/chart: {{ printf "%s-%s" .Chart.Name .Chart.Version | replace "+" "_" }}
 {{ .Values.image.repository }}:{{ .Values.image.tag | default .Chart.AppVersion }}
 {{- end -}}
 {{- end -}}
+
+{{- define "iamdb-operator.serviceAccount" -}}
+{{- .Values.serviceAccount.name | default (include "iamdb-operator.name" .) -}}
+{{- end -}}
+
+{{/* Who the operator is to the apiserver. */}}
+{{- define "iamdb-operator.username" -}}
+system:serviceaccount:{{ .Release.Namespace }}:{{ include "iamdb-operator.serviceAccount" . }}
+{{- end -}}

@@ -5,10 +5,9 @@ mod inline;
 mod observe;
 
 use async_trait::async_trait;
-use aws_config::SdkConfig;
 use aws_sdk_iam::Client;
 
-use super::clients::Regional;
+use super::clients::{Identities, Regional};
 use crate::domain::access::Access;
 use crate::domain::arn::Principal;
 use crate::domain::policy::{ObservedPolicies, Place, PolicyHome, PolicyStep};
@@ -21,17 +20,17 @@ pub struct IamPolicies {
 }
 
 impl IamPolicies {
-    pub(super) fn new(sdk: &SdkConfig) -> Self {
-        Self { clients: Regional::new(sdk, Client::new) }
+    pub(super) fn new(identities: &Identities) -> Self {
+        Self { clients: Regional::new(identities, Client::new) }
     }
 
-    fn client(&self, _access: &Access, principal: &Principal) -> Client {
-        self.clients.client(home_region(principal.arn().partition()))
+    fn client(&self, access: &Access, principal: &Principal) -> Client {
+        self.clients.client(&access.in_region(home_region(principal.arn().partition())))
     }
 }
 
 /// IAM has one endpoint a partition; this is the Region that its calls are signed for.
-fn home_region(partition: &str) -> &'static str {
+pub(super) fn home_region(partition: &str) -> &'static str {
     match partition {
         "aws-cn" => "cn-north-1",
         "aws-us-gov" => "us-gov-west-1",

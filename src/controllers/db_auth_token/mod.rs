@@ -1,6 +1,7 @@
 //! `DbAuthToken`: says what stands in a Secret and places the order; the rotation engine keeps it alive.
 
 mod desired;
+mod endpoint;
 mod resolve;
 mod secret;
 mod status;
@@ -48,8 +49,13 @@ pub(super) async fn reconcile(object: Arc<DbAuthToken>, context: Arc<Context>) -
                 return Ok(Action::await_change());
             }
             let progress = steady(&object, context.engine.progress(&uid).unwrap_or_default());
-            status::write(&api, &object, &status::Findings::of(&order, &progress, context.clock.now()), &context)
-                .await?;
+            status::write(
+                &api,
+                &object,
+                &status::Findings::of(&object, &order, &progress, context.clock.now()),
+                &context,
+            )
+            .await?;
             Ok(next_look(&object, &progress, &context))
         }
         Err(problem) => withhold(&api, &object, problem, &context).await,
@@ -86,8 +92,10 @@ fn next_look(object: &DbAuthToken, progress: &Progress, context: &Context) -> Ac
 /// No token is to be had. The engine stops where somebody decided so; for what may pass it goes on with the order that it has.
 async fn withhold(api: &Api<DbAuthToken>, object: &DbAuthToken, problem: Problem, context: &Context) -> Outcome {
     let uid = object.uid().unwrap_or_default();
-    let is_decided =
-        matches!(problem.reason, Reason::UserGone | Reason::NotAllowed | Reason::UserRefNotFound | Reason::Suspended);
+    let is_decided = matches!(
+        problem.reason,
+        Reason::UserGone | Reason::NotAllowed | Reason::NoConsent | Reason::UserRefNotFound | Reason::Suspended
+    );
     let outcome = match refused_for(object, &problem, context) {
         Withdrawal::Nothing(wait) => Ok(Action::requeue(wait)),
         Withdrawal::Signing(_) | Withdrawal::Connecting if is_decided => {

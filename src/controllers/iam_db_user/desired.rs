@@ -10,8 +10,9 @@ use crate::controllers::policies::{self, Wants};
 use crate::controllers::problem::Problem;
 use crate::controllers::server::{self, Server};
 use crate::domain::account::{DesiredUser, Target};
-use crate::domain::names::{DatabaseName, HostPattern, NotAUsername, ObjectName, Username};
-use crate::domain::ownership::Owner;
+use crate::domain::arn::Principal;
+use crate::domain::names::{DatabaseName, HostPattern, NotAUsername, ObjectName, RoleName, Username};
+use crate::domain::ownership::{Claimant, Owner};
 use crate::domain::privilege::Privilege;
 use crate::domain::tenancy::{Request, admit};
 
@@ -45,18 +46,24 @@ pub(super) fn management(object: &IamDbUser) -> Result<Managed, Problem> {
 
 /// Whether one tenancy rule admits all that the object asks for, as it is written and as far as its principals are known.
 pub(super) fn admitted(object: &IamDbUser, inputs: &Inputs) -> Result<(), Problem> {
+    admit(&inputs.rules, &request(object, &inputs.principals))?;
+    Ok(())
+}
+
+/// What an object asks the rules for.
+pub(super) fn request<'a>(object: &'a IamDbUser, principals: &'a [Principal]) -> Request<'a> {
     let spec = &object.spec;
     let known = |grant: &api::Grant| grant.privileges.iter().copied().filter_map(server::privilege).collect();
-    let request = Request {
+    Request {
         username: &spec.username,
         hosts: spec.hosts.iter().map(String::as_str).collect(),
         grants: spec.grants.iter().map(|grant| (grant.database.as_str(), known(grant))).collect(),
-        principals: inputs.principals.iter().collect(),
+        roles: spec.roles.iter().map(String::as_str).collect(),
+        adopts: spec.existing_user == ExistingUser::Adopt,
+        principals: principals.iter().collect(),
         account_region: spec.scope == Scope::AccountRegion,
         ..Request::default()
-    };
-    admit(&inputs.rules, &request)?;
-    Ok(())
+    }
 }
 
 /// What an admitted object shall be.
@@ -66,9 +73,14 @@ pub(super) fn user(object: &IamDbUser, inputs: &Inputs, cluster_id: &str) -> Res
     let username = username(object, &inputs.server, own_login)?;
     let hosts = hosts(object)?;
     let grants = grants(&object.spec.grants)?;
-    if object.spec.existing_user != ExistingUser::Fail {
-        return Err(Problem::of_spec(Reason::NotSupportedYet, "spec.existingUser: this version knows Fail only"));
-    }
+    let roles = roles(&object.spec.roles)?;
+    let adopts = match object.spec.existing_user {
+        ExistingUser::Fail => false,
+        ExistingUser::Adopt => true,
+        ExistingUser::Unknown => {
+            return Err(Problem::of_spec(Reason::NotSupportedYet, "spec.existingUser is not known to this version"));
+        }
+    };
     if let Some(problem) = &inputs.unresolved {
         return Err(problem.clone());
     }
@@ -76,7 +88,6 @@ pub(super) fn user(object: &IamDbUser, inputs: &Inputs, cluster_id: &str) -> Res
     let on = (inputs.object.as_ref(), &inputs.server);
     let policy = policies::of_user(object, &username, management.account, &inputs.principals, on, cluster_id)?;
     let drop_surplus = deletion_policy(object, &inputs.object) == DeletionPolicy::Drop;
-    let owner = owner(object, &inputs.server, cluster_id);
     let revoke_surplus = match object.spec.grant_policy {
         GrantPolicy::Authoritative => true,
         GrantPolicy::Additive => false,
@@ -88,24 +99,40 @@ pub(super) fn user(object: &IamDbUser, inputs: &Inputs, cluster_id: &str) -> Res
         username,
         hosts,
         grants,
-        owner,
+        roles,
+        claimant: claimant(object, &inputs.object, &inputs.server, cluster_id),
+        elder: inputs.elder.clone(),
+        adopts,
         drop_surplus,
+        drops_adopted: drops_adopted(object),
         revoke_surplus,
         max_user_connections: object.spec.limits.as_ref().map_or(0, |limits| limits.max_user_connections),
         is_locked: object.spec.locked,
+        ends_sessions: object.spec.end_sessions,
     };
     Ok(Desired { user, policy, management })
 }
 
-/// The mark of an IamDbUser on a server.
-pub(super) fn owner(object: &IamDbUser, server: &Server, cluster_id: &str) -> Owner {
-    Owner {
+/// The mark of an IamDbUser on a server, and which others it may take for its own.
+pub(super) fn claimant(object: &IamDbUser, definition: &api::DbServer, server: &Server, cluster_id: &str) -> Claimant {
+    let owner = Owner {
         cluster: cluster_id.to_owned(),
         server: server.resource_id.clone(),
         namespace: object.namespace().unwrap_or_default(),
         name: object.name_any(),
         uid: object.uid().unwrap_or_default(),
+        adopted: false,
+    };
+    Claimant {
+        owner,
+        further_servers: server.further_resource_ids.clone(),
+        accepts_restored: definition.spec.accept_restored,
     }
+}
+
+/// Whether even an adopted account is dropped: only where the object itself says so.
+pub(super) fn drops_adopted(object: &IamDbUser) -> bool {
+    object.spec.deletion_policy == Some(DeletionPolicy::Drop)
 }
 
 /// What becomes of the account when its object goes: the object's word, else the server's, else it is dropped.
@@ -138,6 +165,19 @@ fn hosts(object: &IamDbUser) -> Result<BTreeSet<HostPattern>, Problem> {
             .map_err(|error| Problem::of_spec(Reason::NotAllowed, format!("spec.hosts: {text} {error}")))
     };
     object.spec.hosts.iter().map(parse).collect()
+}
+
+fn roles(names: &[String]) -> Result<BTreeSet<RoleName>, Problem> {
+    let parse = |name: &String| {
+        RoleName::parse(name).map_err(|error| {
+            let reason = match error {
+                NotAUsername::Malformed => Reason::InvalidRole,
+                NotAUsername::Protected => Reason::Protected,
+            };
+            Problem::of_spec(reason, format!("spec.roles: {name} {error}"))
+        })
+    };
+    names.iter().map(parse).collect()
 }
 
 fn grants(grants: &[api::Grant]) -> Result<BTreeMap<Target, BTreeSet<Privilege>>, Problem> {

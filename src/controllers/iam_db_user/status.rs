@@ -15,6 +15,10 @@ use crate::controllers::report::{self, Verdict};
 use crate::domain::names::HostPattern;
 use crate::k8s::status::CallError;
 
+/// What the API allows of drift.
+const DRIFT_LINES: usize = 64;
+const DRIFT_LENGTH: usize = 512;
+
 /// What was found and done.
 pub(super) struct Findings {
     parts: [(ConditionType, Verdict); 3],
@@ -25,9 +29,9 @@ pub(super) struct Findings {
 #[derive(Default)]
 struct Made {
     accounts: Vec<AccountStatus>,
+    drift: Vec<String>,
     policies: Vec<PolicyStatus>,
     attachments: Vec<AttachmentStatus>,
-    drift: Vec<String>,
 }
 
 impl Findings {
@@ -75,7 +79,9 @@ impl Findings {
             || open("the account"),
             |grants| {
                 Verdict::of(grants, |maker| match maker {
-                    Maker::Operator => format!("{} grants", desired.user.grants.len()),
+                    Maker::Operator => {
+                        format!("{} grants, {} roles", desired.user.grants.len(), desired.user.roles.len())
+                    }
                     Maker::Other => "somebody else grants privileges (spec.management)".to_owned(),
                 })
             },
@@ -92,8 +98,8 @@ impl Findings {
         let made = Made {
             accounts: accounts(desired, state),
             policies: granted.map(policies::policies).unwrap_or_default(),
+            drift: drift(&account.drift, granted),
             attachments,
-            drift: granted.map(policies::drift).unwrap_or_default(),
         };
         let parts = [
             (ConditionType::AccountReady, account_verdict),
@@ -107,13 +113,20 @@ impl Findings {
     pub(super) fn problem(&self) -> Option<&Problem> {
         self.parts.iter().find_map(|(_, verdict)| match verdict {
             Verdict::Bad(problem) => Some(problem),
-            Verdict::Good(_) | Verdict::Waiting(..) => None,
+            Verdict::Good(_) | Verdict::Notice(..) | Verdict::Waiting(..) => None,
         })
     }
 }
 
 fn accounts(desired: &Desired, state: AccountState) -> Vec<AccountStatus> {
     desired.user.hosts.iter().map(|host| AccountStatus { host: host.to_string(), state }).collect()
+}
+
+/// What differs and is left as it is, of the accounts and of the policies.
+fn drift(of_accounts: &[String], granted: Option<&Granted>) -> Vec<String> {
+    let of_policies = granted.map(policies::drift).unwrap_or_default();
+    let shortened = |line: &String| line.chars().take(DRIFT_LENGTH).collect();
+    of_accounts.iter().chain(&of_policies).map(shortened).take(DRIFT_LINES).collect()
 }
 
 /// What the status remembers of policies, and what is about to be attached: nothing, if somebody else writes them.

@@ -27,7 +27,7 @@ impl FullAccess {
     pub(in crate::controllers) fn problem(&self) -> Option<Problem> {
         match &self.verdict {
             Some(Verdict::Bad(problem)) => Some(problem.clone()),
-            Some(Verdict::Good(_) | Verdict::Waiting(..)) | None => None,
+            Some(Verdict::Good(_) | Verdict::Notice(..) | Verdict::Waiting(..)) | None => None,
         }
     }
 }

@@ -10,15 +10,18 @@ from typing import Any
 
 from moto.rds.exceptions import DBInstanceNotFoundError
 from moto.rds.models import (
+    BlueGreenDeployment,
     DBCluster,
     DBInstance,
     DBInstanceClustered,
-    DBProxy,
     MasterUserSecret,
     RDSBackend,
+    find_cluster,
 )
 
+from .cluster import Cluster
 from .patching import Method, around
+from .server import Server
 from .servers import Servers
 
 # The part of every host name that AWS makes unique to an account and Region.
@@ -53,7 +56,7 @@ def install(servers: Servers) -> None:
     _defer_changes()
     _keep_master_passwords(servers)
     _make_replicas_own_instances()
-    _correct_clusters()
+    _let_green_be_like_blue()
     _skip_automated_backups()
 
 
@@ -66,6 +69,13 @@ def local_address(instance: DBInstance, servers: Servers) -> str | None:
     """Where logins for this instance arrive; None if no server stands behind it."""
     server = servers.at(endpoint(instance))
     return instance.__dict__.get(LOCAL) or (server.local if server else None)
+
+
+def resource_id(instance: DBInstance) -> str:
+    """What policies name: a member's logins are its cluster's."""
+    if isinstance(instance, DBInstanceClustered):
+        return str(instance.cluster.db_cluster_resource_id)
+    return str(instance.dbi_resource_id)
 
 
 def find(backend: RDSBackend, identifier: str) -> DBInstance:
@@ -99,16 +109,6 @@ def _name_hosts() -> None:
         return str(self.__dict__.get(HOST) or default)
 
     DBInstance.address = property(address)  # type: ignore[assignment,method-assign]
-
-    @around(DBCluster, "__init__")
-    def init_cluster(original: Method, self: DBCluster, *args: Any, **kwargs: Any) -> None:
-        original(self, *args, **kwargs)
-        self.url_identifier = HOST_LABEL
-
-    @around(DBProxy, "__init__")
-    def init_proxy(original: Method, self: DBProxy, *args: Any, **kwargs: Any) -> None:
-        original(self, *args, **kwargs)
-        self.endpoint = f"{self.db_proxy_name}.proxy-{HOST_LABEL}.{self.region}.rds.amazonaws.com"
 
 
 def _ignore_case_of_names() -> None:
@@ -174,16 +174,21 @@ def _take_pending(instance: DBInstance) -> dict[str, Any]:
 def _keep_master_passwords(servers: Servers) -> None:
     """moto's managed secrets all hold one constant password, and rotating or changing it touches no server."""
 
+    def behind(resource: DBInstance | DBCluster) -> Server | Cluster | None:
+        if isinstance(resource, DBCluster):
+            return servers.cluster(resource.db_cluster_identifier)
+        return servers.at(endpoint(resource))
+
     @around(MasterUserSecret, "_generate_secret_string")
     def generate(_: Method, self: MasterUserSecret) -> str:
-        server = servers.at(endpoint(self.resource)) if isinstance(self.resource, DBInstance) else None
+        server = behind(self.resource)
         password = server.master_password if server else _password()
         return json.dumps({"username": self.resource.master_username, "password": password})
 
     @around(MasterUserSecret, "rotate_secret")
     def rotate(_: Method, self: MasterUserSecret) -> None:
         password = _password()
-        server = servers.at(endpoint(self.resource)) if isinstance(self.resource, DBInstance) else None
+        server = behind(self.resource)
         if server:
             server.set_master_password(password)
         self.secretsmanager.put_secret_value(
@@ -202,6 +207,14 @@ def _keep_master_passwords(servers: Servers) -> None:
         if password and server:
             server.set_master_password(password)
 
+    @around(RDSBackend, "modify_db_cluster")
+    def modify_cluster(original: Method, self: RDSBackend, kwargs: Any) -> Any:
+        password, server = kwargs.get("master_user_password"), servers.cluster(kwargs["db_cluster_identifier"])
+        answer = original(self, kwargs)
+        if password and server:
+            server.set_master_password(password)
+        return answer
+
 
 def _make_replicas_own_instances() -> None:
     """moto's replicas are copies that share their source's resource id, host and managed secret."""
@@ -216,24 +229,18 @@ def _make_replicas_own_instances() -> None:
         return replica
 
 
-def _correct_clusters() -> None:
-    """moto drops a cluster's change of IAM authentication, and its members have a flag and a port of their own."""
+def _let_green_be_like_blue() -> None:
+    """moto's green instances begin with IAM authentication off."""
 
-    @around(RDSBackend, "modify_db_cluster")
-    def modify(original: Method, self: RDSBackend, kwargs: Any) -> Any:
-        wanted = kwargs.get("enable_iam_database_authentication")
-        if wanted is not None:
-            self.clusters[kwargs["db_cluster_identifier"]].iam_auth = wanted
-        return original(self, kwargs)
-
-    @around(DBInstanceClustered, "__init__")
-    def init(original: Method, self: DBInstanceClustered, *args: Any, **kwargs: Any) -> None:
-        original(self, *args, **kwargs)
-        self.port = self.cluster.port
-
-    DBInstanceClustered.iam_database_authentication_enabled = property(  # type: ignore[assignment,method-assign]
-        lambda self: self.cluster.iam_database_authentication_enabled
-    )
+    @around(BlueGreenDeployment, "_create_green_instance")
+    def create(original: Method, self: BlueGreenDeployment, **kwargs: Any) -> str:
+        target = str(original(self, **kwargs))
+        if self.backend._is_cluster(target):
+            find_cluster(target).iam_auth = find_cluster(self.source).iam_auth
+        else:
+            blue, green = map(self.backend.find_db_from_id, (self.source, target))
+            green.enable_iam_database_authentication = blue.iam_database_authentication_enabled
+        return target
 
 
 def _skip_automated_backups() -> None:

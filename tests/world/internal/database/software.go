@@ -10,7 +10,6 @@ import (
 	"regexp"
 	"strings"
 
-	"iamdb.dev/world/internal/cache"
 	"iamdb.dev/world/internal/command"
 	"iamdb.dev/world/internal/host"
 	"iamdb.dev/world/internal/layout"
@@ -22,9 +21,13 @@ var ordersSeed string
 //go:embed sql/billing.sql
 var billingSeed string
 
-// Software is an installed database server with its client.
+//go:embed sql/ledger.sql
+var ledgerSeed string
+
+// Software is an installed database server with its client, and what a new one of its kind holds.
 type Software struct {
-	Instance layout.Instance
+	// Name is that of the kind: of an instance, or of the members of a cluster.
+	Name string
 	// Version is what RDS calls the engine's version.
 	Version string
 	Server  string
@@ -47,24 +50,34 @@ func DebianNeeds() []host.Need {
 	}
 }
 
-// MySQL fetches the server behind the instance orders.
-func MySQL(ctx context.Context, c cache.Cache) (Software, error) {
-	base, err := FetchMySQL(ctx, c)
-	if err != nil {
-		return Software{}, err
-	}
+// MySQL is the server behind the instance orders, in the folder that FetchMySQL answered.
+func MySQL(base string) Software {
+	return mysql(base, layout.Orders.Part(), ordersSeed, "--innodb-buffer-pool-size=64M")
+}
+
+// Aurora is the server behind the members of the cluster ledger.
+func Aurora(base string) Software {
+	return mysql(base, "mysql-"+layout.Ledger.Identifier, ledgerSeed,
+		// A field report has it on in Aurora MySQL 3, where it cannot be changed.
+		"--partial-revokes=ON",
+		// There are two of them, and nothing here looks at it: 100 MB less for each.
+		"--performance-schema=OFF", "--innodb-buffer-pool-size=32M",
+	)
+}
+
+func mysql(base, name, seed string, flags ...string) Software {
 	server := filepath.Join(base, "bin", "mysqld")
-	own := []string{
+	own := append([]string{
 		"--basedir=" + base, "--mysqlx=OFF", "--skip-log-bin", "--secure-file-priv=NULL",
 		// RDS for MySQL 8.0 keeps this default.
 		"--default-authentication-plugin=mysql_native_password",
 		"--innodb-redo-log-capacity=32M", "--innodb-doublewrite=OFF",
-	}
+	}, flags...)
 	install := append([]string{server, "--no-defaults", "--initialize-insecure", "--auto-generate-certs=OFF"}, asUser()...)
 	return Software{
-		Instance: layout.Orders, Version: mysqlVersion, Server: server, Client: filepath.Join(base, "bin", "mysql"),
-		own: own, seed: ordersSeed, install: append(install, own...),
-	}, nil
+		Name: name, Version: mysqlVersion, Server: server, Client: filepath.Join(base, "bin", "mysql"),
+		own: own, seed: seed, install: append(install, own...),
+	}
 }
 
 // MariaDB finds the server behind the instance billing.
@@ -85,12 +98,12 @@ func MariaDB(ctx context.Context) (Software, error) {
 	if err != nil {
 		return Software{}, err
 	}
-	own := []string{"--innodb-log-file-size=32M", "--innodb-doublewrite=OFF"}
+	own := []string{"--innodb-log-file-size=32M", "--innodb-doublewrite=OFF", "--innodb-buffer-pool-size=64M"}
 	install := append([]string{
 		programs["mariadb-install-db"], "--no-defaults", "--auth-root-authentication-method=normal", "--skip-test-db", "--skip-name-resolve",
 	}, asUser()...)
 	return Software{
-		Instance: layout.Billing, Version: version, Server: programs["mariadbd"], Client: programs["mariadb"],
+		Name: layout.Billing.Part(), Version: version, Server: programs["mariadbd"], Client: programs["mariadb"],
 		own: own, seed: billingSeed, install: append(install, own...),
 	}, nil
 }
@@ -119,7 +132,7 @@ func (s Software) flags(dataDir, socket string) []string {
 	flags = append(flags, s.own...)
 	return append(flags,
 		"--datadir="+dataDir, "--socket="+socket, "--pid-file="+socket+".pid", "--skip-name-resolve",
-		"--max-connections=500", "--innodb-buffer-pool-size=64M",
+		"--max-connections=500",
 		// The data of a world need not survive the machine.
 		"--innodb-flush-log-at-trx-commit=0",
 	)

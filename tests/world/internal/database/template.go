@@ -18,14 +18,14 @@ func (s Software) Template(ctx context.Context, c cache.Cache) (string, error) {
 	if err != nil {
 		return "", err
 	}
-	entry, err := c.Entry(ctx, s.Instance.Part(), s.Version+"-"+key, func(dir string) error { return s.makeTemplate(ctx, dir) })
+	entry, err := c.Entry(ctx, s.Name, s.Version+"-"+key, func(dir string) error { return s.makeTemplate(ctx, dir) })
 	return filepath.Join(entry, "data"), err
 }
 
 func (s Software) makeTemplate(ctx context.Context, dir string) error {
 	data := filepath.Join(dir, "data")
 	err := command.Command{
-		What: "initialise " + s.Instance.Part(), Args: append(s.install, "--datadir="+data), Log: dir + ".install.log",
+		What: "initialise " + s.Name, Args: append(s.install, "--datadir="+data), Log: dir + ".install.log",
 	}.Run(ctx)
 	if err != nil {
 		return err
@@ -37,21 +37,20 @@ func (s Software) makeTemplate(ctx context.Context, dir string) error {
 	}
 	defer os.RemoveAll(runtime)
 	table, socket := process.Table{Dir: runtime}, filepath.Join(runtime, "sock")
-	name := s.Instance.Part()
 	server, err := table.Start(process.Spec{
-		Name: name, Args: append(s.flags(data, socket), "--skip-networking"), Env: process.BaseEnv(), Dir: data, Log: dir + ".server.log",
+		Name: s.Name, Args: append(s.flags(data, socket), "--skip-networking"), Env: process.BaseEnv(), Dir: data, Log: dir + ".server.log",
 	})
 	if err != nil {
 		return err
 	}
-	defer table.Stop(name, 30*time.Second)
+	defer table.Stop(s.Name, 30*time.Second)
 	if err := server.UntilReady(ctx, process.StartLimit, socketReady(socket)); err != nil {
 		return err
 	}
-	if err := s.run(ctx, "fill the template of "+name, socket, dir+".seed.log", s.seed); err != nil {
+	if err := s.run(ctx, "fill the template of "+s.Name, socket, dir+".seed.log", s.seed); err != nil {
 		return err
 	}
-	if err := table.Stop(name, 30*time.Second); err != nil {
+	if err := table.Stop(s.Name, 30*time.Second); err != nil {
 		return err
 	}
 	// The server's own identity, which each copy makes anew.

@@ -23,7 +23,7 @@ type Config struct {
 	Targets []Target `json:"targets"`
 }
 
-// Target is one thing to stand in front of.
+// Target is one thing to stand in front of. Several of one name are one to the rules: the places that a name may lead to.
 type Target struct {
 	Name     string `json:"name"`
 	Kind     string `json:"kind"`
@@ -36,6 +36,8 @@ type Target struct {
 	UpstreamCA string `json:"upstreamCA,omitempty"`
 	// ServerName is the name that the server's certificate must carry; by default the host of Upstream.
 	ServerName string `json:"serverName,omitempty"`
+	// Terminate ends the clients' TLS here on every connection, as an RDS Proxy does: Cert is then not the server's.
+	Terminate bool `json:"terminate,omitempty"`
 }
 
 func readConfig(path string) (Config, error) {
@@ -57,14 +59,20 @@ func (c Config) check() error {
 	if c.Control == "" {
 		return errors.New("control: an address is needed")
 	}
-	names := map[string]bool{}
+	kinds := map[string]string{}
 	for _, t := range c.Targets {
-		if t.Name == "" || t.Name == anyTarget || names[t.Name] {
-			return fmt.Errorf("target %q: names must be given, be unique and not be %q", t.Name, anyTarget)
+		if t.Name == "" || t.Name == anyTarget {
+			return fmt.Errorf("target %q: names must be given and not be %q", t.Name, anyTarget)
 		}
-		names[t.Name] = true
+		if kind, known := kinds[t.Name]; known && kind != t.Kind {
+			return fmt.Errorf("target %s: what shares a name must be of one kind", t.Name)
+		}
+		kinds[t.Name] = t.Kind
 		if t.Listen == "" || t.Upstream == "" {
 			return fmt.Errorf("target %s: listen and upstream are needed", t.Name)
+		}
+		if t.Terminate && t.Kind != KindMySQL {
+			return fmt.Errorf("target %s: terminate is for %s", t.Name, KindMySQL)
 		}
 		switch t.Kind {
 		case KindHTTP:

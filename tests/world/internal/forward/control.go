@@ -233,10 +233,16 @@ func (f *forwarder) named(name string) ([]*point, error) {
 	if name == anyTarget {
 		return f.points, nil
 	}
-	if p := f.point(name); p != nil {
-		return []*point{p}, nil
+	var points []*point
+	for _, p := range f.points {
+		if p.Name == name {
+			points = append(points, p)
+		}
 	}
-	return nil, fmt.Errorf("no target %q", name)
+	if points == nil {
+		return nil, fmt.Errorf("no target %q", name)
+	}
+	return points, nil
 }
 
 // hear reads a body strictly: a misspelt field would arm a rule that the test did not mean.

@@ -184,7 +184,8 @@ func TestAConfigurationThatMakesNoSenseIsRefused(t *testing.T) {
 		`{"control":"127.0.0.1:0","targets":[{"name":"a","kind":"ftp","listen":"x","upstream":"y"}]}`,
 		`{"control":"127.0.0.1:0","targets":[{"name":"a","kind":"https","listen":"x","upstream":"y"}]}`,
 		`{"control":"127.0.0.1:0","targets":[{"name":"a","kind":"https","listen":"127.0.0.1:0","upstream":"y","cert":"/no","key":"/no","upstreamCA":"/no"}]}`,
-		`{"control":"127.0.0.1:0","targets":[{"name":"a","kind":"http","listen":"127.0.0.1:0","upstream":"y"},{"name":"a","kind":"http","listen":"127.0.0.1:0","upstream":"y"}]}`,
+		`{"control":"127.0.0.1:0","targets":[{"name":"a","kind":"http","listen":"127.0.0.1:0","upstream":"y"},{"name":"a","kind":"mysql","listen":"127.0.0.1:0","upstream":"y"}]}`,
+		`{"control":"127.0.0.1:0","targets":[{"name":"a","kind":"http","listen":"127.0.0.1:0","upstream":"y","terminate":true}]}`,
 	} {
 		if err := os.WriteFile(file, []byte(config), 0o600); err != nil {
 			t.Fatal(err)

@@ -191,3 +191,12 @@ func newIdentity(t *testing.T, names ...string) identity {
 	id.pool.AppendCertsFromPEM(certPEM)
 	return id
 }
+
+func (f *forwarder) point(name string) *point {
+	for _, p := range f.points {
+		if p.Name == name {
+			return p
+		}
+	}
+	return nil
+}

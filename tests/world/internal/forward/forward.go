@@ -120,15 +120,6 @@ func (f *forwarder) begin(p *point, line string) *hit {
 	return h
 }
 
-func (f *forwarder) point(name string) *point {
-	for _, p := range f.points {
-		if p.Name == name {
-			return p
-		}
-	}
-	return nil
-}
-
 // fail ends the program: a forwarder that no longer listens must not look alive.
 func (f *forwarder) fail(what string, err error) {
 	select {

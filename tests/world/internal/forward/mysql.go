@@ -53,7 +53,7 @@ func (f *forwarder) mysql(p *point, l net.Listener) (func(), error) {
 func (d *database) connection(client *conn) {
 	defer client.Close()
 	// Whether statements are read is decided here, once: in the middle of a TLS stream it is too late.
-	inspected := d.f.rules.concerns(d.point.Name)
+	inspected := d.point.Terminate || d.f.rules.concerns(d.point.Name)
 	h := d.f.begin(d.point, lineConnect)
 	inspected = inspected || h != nil
 	defer h.giveBack()

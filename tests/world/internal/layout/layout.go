@@ -21,6 +21,7 @@ const (
 	awsForwardPort       = 5001
 	forwardControlPort   = 9900
 	operatorPort         = 8080
+	trustStorePort       = 5443
 
 	// ControllerManagerPort serves kube-controller-manager's probes.
 	ControllerManagerPort = 10257
@@ -51,6 +52,9 @@ func (w World) ControllerManager() string { return w.at(ControllerManagerPort) }
 // AWS is the AWS launcher itself.
 func (w World) AWS() string { return w.at(awsPort) }
 
+// TrustStore is where the databases' CA certificates are published over HTTPS.
+func (w World) TrustStore() string { return w.at(trustStorePort) }
+
 // AWSForward is the forwarder before it, where the operator connects.
 func (w World) AWSForward() string { return w.at(awsForwardPort) }
 
@@ -60,30 +64,45 @@ func (w World) ForwardControl() string { return w.at(forwardControlPort) }
 // Operator serves its metrics and probes here.
 func (w World) Operator() string { return w.at(operatorPort) }
 
-// EndpointHost is what the instance's endpoint name resolves to: the forwarder before the server.
-func (w World) EndpointHost(i Instance) string { return fmt.Sprintf("127.%d.1.%d", w.Slot, i.host) }
+// ForwarderHost is what an endpoint's name resolves to while it leads there: the forwarder before the server.
+func (w World) ForwarderHost(r Route) string { return fmt.Sprintf("127.%d.1.%d", w.Slot, r.host) }
 
-// EndpointAddress is the forwarder before the server.
-func (w World) EndpointAddress(i Instance) string {
-	return fmt.Sprintf("%s:%d", w.EndpointHost(i), DatabasePort)
+// ForwarderAddress is the forwarder before the server.
+func (w World) ForwarderAddress(r Route) string {
+	return fmt.Sprintf("%s:%d", w.ForwarderHost(r), DatabasePort)
 }
 
-// ServerHost is the address that the database server itself binds.
-func (w World) ServerHost(i Instance) string { return fmt.Sprintf("127.%d.2.%d", w.Slot, i.host) }
+// ServerHost is the address that the server itself binds for the endpoint.
+func (w World) ServerHost(r Route) string { return fmt.Sprintf("127.%d.2.%d", w.Slot, r.host) }
 
-// ServerAddress is the database server itself.
-func (w World) ServerAddress(i Instance) string {
-	return fmt.Sprintf("%s:%d", w.ServerHost(i), DatabasePort)
+// ServerAddress is the server itself.
+func (w World) ServerAddress(r Route) string {
+	return fmt.Sprintf("%s:%d", w.ServerHost(r), DatabasePort)
+}
+
+// ServerHosts are all addresses that an instance's server binds, that of its own endpoint first.
+func (w World) ServerHosts(i Instance) []string {
+	var hosts []string
+	for _, e := range Endpoints() {
+		for _, r := range e.Routes {
+			if r.Instance == i {
+				hosts = append(hosts, w.ServerHost(r))
+			}
+		}
+	}
+	return hosts
 }
 
 // Addresses lists everything that a world listens on: a slot is free when all of these are.
 func (w World) Addresses() []string {
 	all := []string{
 		w.Etcd(), w.EtcdPeer(), w.APIServer(), w.APIServerForward(), w.ControllerManager(),
-		w.AWS(), w.AWSForward(), w.ForwardControl(), w.Operator(),
+		w.AWS(), w.AWSForward(), w.ForwardControl(), w.Operator(), w.TrustStore(),
 	}
-	for _, i := range Instances() {
-		all = append(all, w.EndpointAddress(i), w.ServerAddress(i))
+	for _, e := range Endpoints() {
+		for _, r := range e.Routes {
+			all = append(all, w.ForwarderAddress(r), w.ServerAddress(r))
+		}
 	}
 	return all
 }
@@ -131,6 +150,9 @@ func (w World) OperatorKubeconfig() string { return w.Path("operator.kubeconfig"
 
 // Hosts is the hosts file that Exec mounts.
 func (w World) Hosts() string { return w.Path("hosts") }
+
+// Writer is the file that says which member of the cluster is its writer.
+func (w World) Writer(c Cluster) string { return w.Path(c.Identifier + ".writer") }
 
 // Exec runs a command where the endpoint names resolve.
 func (w World) Exec() string { return w.Path("exec") }

@@ -18,6 +18,9 @@ const (
 	Issuer      = "https://kubernetes.default.svc"
 	STSAudience = "sts.amazonaws.com"
 
+	// TrustStoreHost is where AWS publishes the databases' CA certificates.
+	TrustStoreHost = "truststore.pki.rds.amazonaws.com"
+
 	OperatorUser = "iamdb-operator"
 	AdminUser    = "world-admin"
 )
@@ -31,31 +34,3 @@ const (
 	APIServer         = "kube-apiserver"
 	Etcd              = "etcd"
 )
-
-// Instance is one DB instance: a real server behind an RDS endpoint's name.
-type Instance struct {
-	Identifier string
-	Engine     string
-	ResourceID string
-	// host is the last byte of the instance's two addresses.
-	host int
-}
-
-// Endpoint is the host name that RDS would tell.
-func (i Instance) Endpoint() string {
-	return i.Identifier + ".cworld000001." + Region + ".rds.amazonaws.com"
-}
-
-// Part is the name of the server's process, folder and log.
-func (i Instance) Part() string {
-	return i.Engine + "-" + i.Identifier
-}
-
-// The DB instances of every world.
-var (
-	Orders  = Instance{Identifier: "orders", Engine: "mysql", ResourceID: "db-ORDERS0000000000000000001", host: 1}
-	Billing = Instance{Identifier: "billing", Engine: "mariadb", ResourceID: "db-BILLING000000000000000001", host: 2}
-)
-
-// Instances lists them.
-func Instances() []Instance { return []Instance{Orders, Billing} }

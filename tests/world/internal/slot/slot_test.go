@@ -46,7 +46,7 @@ func TestASlotWithOneBusyAddressIsSkipped(t *testing.T) {
 	if err := os.RemoveAll(one.Dir()); err != nil {
 		t.Fatal(err)
 	}
-	listener, err := net.Listen("tcp", one.ServerAddress(layout.Billing))
+	listener, err := net.Listen("tcp", one.ServerAddress(layout.EndpointNamed("billing").Routes[0]))
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -21,16 +21,23 @@ func environment(w layout.World, s secrets) string {
 		{"AWS_SECRET_ACCESS_KEY", s.Admin.SecretAccessKey},
 		{"WORLD_EXEC", w.Exec()},
 		{"WORLD_CA", w.PKI("database-ca.crt")},
+		{"WORLD_TRUST_STORE", "http://" + w.AWS()},
+		{"WORLD_TRUST_STORE_HTTPS", "https://" + strings.Replace(w.TrustStore(), w.Host(), layout.TrustStoreHost, 1)},
+		{"WORLD_PROXY_CA", w.PKI("proxy-ca.crt")},
 		{"WORLD_OTHER_CA", w.PKI("other-ca.crt")},
 	}
-	for _, i := range layout.Instances() {
-		prefix := "WORLD_" + strings.ToUpper(i.Identifier)
+	// The writer at the beginning is what the cluster's name alone means.
+	for _, e := range layout.Endpoints() {
+		i := e.Routes[0].Instance
+		prefix := "WORLD_" + strings.ReplaceAll(strings.ToUpper(e.Name), "-", "_")
+		variables = append(variables, [2]string{prefix + "_HOST", e.Host}, [2]string{prefix + "_PORT", strconv.Itoa(layout.DatabasePort)})
+		if e.Kind != layout.OfInstance && e.Kind != layout.OfWriter {
+			continue
+		}
 		variables = append(variables,
-			[2]string{prefix + "_HOST", i.Endpoint()},
-			[2]string{prefix + "_PORT", strconv.Itoa(layout.DatabasePort)},
 			[2]string{prefix + "_SOCKET", w.Socket(i)},
 			[2]string{prefix + "_LOG", w.QueryLog(i)},
-			[2]string{prefix + "_LEGACY_PASSWORD", s.Databases[i.Identifier].Legacy},
+			[2]string{prefix + "_LEGACY_PASSWORD", s.passwords(i).Legacy},
 		)
 	}
 	variables = append(variables, [][2]string{

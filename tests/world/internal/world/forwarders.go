@@ -20,12 +20,18 @@ func forwarders(w layout.World) forward.Config {
 		},
 		{Name: "aws", Kind: forward.KindHTTP, Listen: w.AWSForward(), Upstream: w.AWS()},
 	}}
-	for _, i := range layout.Instances() {
-		config.Targets = append(config.Targets, forward.Target{
-			Name: i.Identifier, Kind: forward.KindMySQL, Listen: w.EndpointAddress(i), Upstream: w.ServerAddress(i),
-			Cert: w.PKI(i.Identifier + ".crt"), Key: w.PKI(i.Identifier + ".key"), UpstreamCA: w.PKI("database-ca.crt"),
-			ServerName: i.Endpoint(),
-		})
+	for _, e := range layout.Endpoints() {
+		for _, r := range e.Routes {
+			target := forward.Target{
+				Name: e.Name, Kind: forward.KindMySQL, Listen: w.ForwarderAddress(r), Upstream: w.ServerAddress(r),
+				Cert: w.PKI(r.Instance.Identifier + ".crt"), Key: w.PKI(r.Instance.Identifier + ".key"),
+				UpstreamCA: w.PKI("database-ca.crt"), ServerName: r.Instance.Endpoint(),
+			}
+			if e.Kind == layout.OfProxy {
+				target.Cert, target.Key, target.Terminate = w.PKI(e.Name+".crt"), w.PKI(e.Name+".key"), true
+			}
+			config.Targets = append(config.Targets, target)
+		}
 	}
 	return config
 }

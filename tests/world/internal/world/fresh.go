@@ -35,9 +35,13 @@ func (p *Project) create(ctx context.Context) (layout.World, error) {
 	if err := s.save(w); err != nil {
 		return w, err
 	}
-	var entries []host.Entry
-	for _, i := range layout.Instances() {
-		entries = append(entries, host.Entry{Address: w.EndpointHost(i), Name: i.Endpoint()})
+	entries := []host.Entry{{Address: w.Host(), Name: layout.TrustStoreHost}}
+	for _, e := range layout.Endpoints() {
+		entries = append(entries, host.Entry{Address: w.ForwarderHost(e.Routes[0]), Name: e.Host})
+	}
+	writer := layout.EndpointNamed(layout.Ledger.Identifier).Routes[0].Instance.Identifier
+	if err := os.WriteFile(w.Writer(layout.Ledger), []byte(writer+"\n"), 0o644); err != nil {
+		return w, fmt.Errorf("record the writer of %s: %w", layout.Ledger.Identifier, err)
 	}
 	if err := host.WriteExec(w.Exec(), w.Hosts(), entries); err != nil {
 		return w, err
@@ -62,9 +66,35 @@ func writeDatabasePKI(w layout.World) error {
 	if _, err := folder.Authority("other-ca", "world-other-ca", pki.RSA); err != nil {
 		return err
 	}
-	for _, i := range layout.Instances() {
-		leaf := pki.Leaf{CommonName: i.Endpoint(), Usage: x509.ExtKeyUsageServerAuth, DNSNames: []string{i.Endpoint()}, Key: pki.RSA}
-		if err := folder.Issue(i.Identifier, authority, leaf); err != nil {
+	// The certificates of an RDS Proxy come from AWS's Certificate Manager, as does that of the trust store.
+	proxyAuthority, err := folder.Authority("proxy-ca", "world-proxy-ca", pki.RSA)
+	if err != nil {
+		return err
+	}
+	issue := func(name string, by *pki.Authority, hosts []string) error {
+		return folder.Issue(name, by, pki.Leaf{CommonName: hosts[0], Usage: x509.ExtKeyUsageServerAuth, DNSNames: hosts, Key: pki.RSA})
+	}
+	trustStore := pki.Leaf{
+		CommonName: layout.TrustStoreHost, Usage: x509.ExtKeyUsageServerAuth,
+		DNSNames: []string{layout.TrustStoreHost}, IPs: []string{w.Host()}, Key: pki.EC,
+	}
+	if err := folder.Issue("truststore", proxyAuthority, trustStore); err != nil {
+		return err
+	}
+	names := map[string][]string{}
+	for _, e := range layout.Endpoints() {
+		if e.Kind == layout.OfProxy {
+			if err := issue(e.Name, proxyAuthority, []string{e.Host}); err != nil {
+				return err
+			}
+			continue
+		}
+		for _, r := range e.Routes {
+			names[r.Instance.Identifier] = append(names[r.Instance.Identifier], e.Host)
+		}
+	}
+	for identifier, hosts := range names {
+		if err := issue(identifier, authority, hosts); err != nil {
 			return err
 		}
 	}
@@ -77,7 +107,9 @@ func linkPrograms(w layout.World, t tools) error {
 	if err != nil {
 		return fmt.Errorf("find this program: %w", err)
 	}
-	links := map[string]string{"kubectl": t.programs.Kubectl, "mysql": t.mysql.Client, "mariadb": t.mariadb.Client}
+	links := map[string]string{
+		"kubectl": t.programs.Kubectl, "mysql": t.client(layout.Orders), "mariadb": t.client(layout.Billing),
+	}
 	for name, target := range links {
 		path := w.Path("bin", name)
 		if err := os.Remove(path); err != nil && !os.IsNotExist(err) {

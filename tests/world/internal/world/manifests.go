@@ -39,6 +39,7 @@ func (p *Project) applyManifests(ctx context.Context, w layout.World) error {
 		{"apply", "--server-side", "-f", file},
 		{"apply", "--server-side", "--force-conflicts", "-f", filepath.Join(p.Root, "crds")},
 		{"apply", "--server-side", "--force-conflicts", "-f", filepath.Join(p.Root, "tests", "world", "rbac")},
+		{"apply", "--server-side", "--force-conflicts", "-f", filepath.Join(p.Root, "charts", "iamdb-operator", "files", "admission")},
 		{"wait", "--for=condition=Established", "--timeout=30s", "-f", filepath.Join(p.Root, "crds")},
 	} {
 		kubectl := command.Command{

@@ -82,6 +82,8 @@ func (p *Project) startOperator(ctx context.Context, w layout.World, log string)
 		Args: []string{
 			w.Exec(), p.operatorBinary(), "run", "--operator-namespace", layout.OperatorNamespace,
 			"--listen", w.Operator(), "--allow-loopback-databases", "--resync", resync, "--log", log,
+			// Tests kill it at any point and want it back at once; those of the election start replicas of their own.
+			"--leader-election=false",
 		},
 		// A home of its own: the caller's ~/.aws is not part of the world.
 		Env: process.BaseEnv(

@@ -24,27 +24,41 @@ func (p *Project) start(ctx context.Context, w layout.World, t tools) error {
 		func(ctx context.Context) error { return p.startAWS(ctx, w, t, s) },
 		func(ctx context.Context) error { return p.startForwarders(ctx, w) },
 	}
-	for _, software := range []database.Software{t.mysql, t.mariadb} {
-		id := software.Instance.Identifier
+	members := membersOf(w, s)
+	for _, i := range layout.Instances() {
+		software := t.software[i.Identifier]
 		server := database.Server{
-			World: w, Software: software, Passwords: s.Databases[id],
-			Template: t.templates[id], PluginDir: t.pluginDir, Processes: processes(w), Report: p.Report,
+			World: w, Instance: i, Software: software, Passwords: s.passwords(i), Template: t.templates[software.Name],
+			PluginDir: t.pluginDir, Member: members[i.Identifier], Processes: processes(w), Report: p.Report,
 		}
 		parts = append(parts, server.Up)
 	}
 	return tasks.All(ctx, parts...)
 }
 
+// membersOf are the places in clusters, by instance.
+func membersOf(w layout.World, s secrets) map[string]*database.Member {
+	places := map[string]*database.Member{}
+	for n, m := range database.Members(w, layout.Ledger, s.Databases[layout.Ledger.Identifier].Replication) {
+		places[layout.Ledger.Members[n].Identifier] = m
+	}
+	return places
+}
+
 func (p *Project) startAWS(ctx context.Context, w layout.World, t tools, s secrets) error {
 	launcher := aws.Launcher{
 		World: w, Python: t.python, Users: []aws.User{s.Operator, s.Admin}, Processes: processes(w), Report: p.Report,
 	}
-	for _, software := range []database.Software{t.mysql, t.mariadb} {
-		i := software.Instance
-		launcher.Databases = append(launcher.Databases, aws.Database{
-			Instance: i, Version: software.Version, MasterPassword: s.Databases[i.Identifier].Master,
-			RootCommand: software.RootCommand(w.Socket(i)),
-		})
+	members := membersOf(w, s)
+	for _, i := range layout.Instances() {
+		software := t.software[i.Identifier]
+		d := aws.Database{
+			Instance: i, Version: software.Version, MasterPassword: s.passwords(i).Master, RootCommand: software.RootCommand(w.Socket(i)),
+		}
+		if m := members[i.Identifier]; m != nil {
+			d.Promote, d.Follow = m.Promote(), m.Follow()
+		}
+		launcher.Databases = append(launcher.Databases, d)
 	}
 	return launcher.Up(ctx)
 }

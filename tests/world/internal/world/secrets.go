@@ -8,6 +8,7 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"slices"
 
 	"iamdb.dev/world/internal/aws"
 	"iamdb.dev/world/internal/database"
@@ -16,6 +17,7 @@ import (
 
 // secrets are made once for a world. Parts that are started again later need the same ones.
 type secrets struct {
+	// Databases is by instance, or by cluster for its members.
 	Databases map[string]database.Passwords `json:"databases"`
 	Operator  aws.User                      `json:"operator"`
 	Admin     aws.User                      `json:"admin"`
@@ -28,10 +30,23 @@ func newSecrets() secrets {
 		Databases: map[string]database.Passwords{},
 		Operator:  newUser(layout.OperatorUser), Admin: newUser(layout.AdminUser),
 	}
-	for _, i := range layout.Instances() {
-		s.Databases[i.Identifier] = database.Passwords{Master: random(16), Legacy: random(16), RDSAdmin: random(16)}
+	for _, name := range databases() {
+		s.Databases[name] = database.Passwords{Master: random(16), Legacy: random(16), RDSAdmin: random(16), Replication: random(16)}
 	}
 	return s
+}
+
+// databases lists what has passwords of its own.
+func databases() []string {
+	return []string{layout.Orders.Identifier, layout.Billing.Identifier, layout.Ledger.Identifier}
+}
+
+// passwords are an instance's, or those of the cluster that it is a member of.
+func (s secrets) passwords(i layout.Instance) database.Passwords {
+	if slices.Contains(layout.Ledger.Members, i) {
+		return s.Databases[layout.Ledger.Identifier]
+	}
+	return s.Databases[i.Identifier]
 }
 
 // newUser has keys of the form that AWS gives out: AKIA and 16 letters and digits, and 40 characters.
@@ -64,7 +79,7 @@ func readSecrets(w layout.World) (secrets, error) {
 	if err == nil {
 		err = json.Unmarshal(text, &s)
 	}
-	if err == nil && len(s.Databases) != len(layout.Instances()) {
+	if err == nil && len(s.Databases) != len(databases()) {
 		err = errors.New("incomplete")
 	}
 	if err != nil {

@@ -11,31 +11,36 @@ import (
 	"iamdb.dev/world/internal/controlplane"
 	"iamdb.dev/world/internal/database"
 	"iamdb.dev/world/internal/host"
+	"iamdb.dev/world/internal/layout"
 	"iamdb.dev/world/internal/tasks"
 )
 
 // tools are the programs and data that a world is made of, none of which belongs to one world.
 type tools struct {
 	programs controlplane.Programs
-	mysql    database.Software
-	mariadb  database.Software
-	// templates are data directories, by instance.
+	// software is by instance, templates (data directories) by the software's name.
+	software  map[string]database.Software
 	templates map[string]string
 	pluginDir string
 	python    string
 }
 
+func (t tools) client(i layout.Instance) string { return t.software[i.Identifier].Client }
+
 // prepare fetches and builds what is not in the cache, side by side: the downloads of one thing fill the time in which
 // another is compiled.
 func (p *Project) prepare(ctx context.Context, withOperator bool) (tools, error) {
-	t := tools{templates: map[string]string{}}
+	t := tools{software: map[string]database.Software{}, templates: map[string]string{}}
 	var mu sync.Mutex
-	template := func(ctx context.Context, s database.Software) error {
-		return p.Report.Work("template of "+s.Instance.Part(), func() error {
+	install := func(ctx context.Context, s database.Software, instances ...layout.Instance) error {
+		return p.Report.Work("template of "+s.Name, func() error {
 			path, err := s.Template(ctx, p.Cache)
 			mu.Lock()
 			defer mu.Unlock()
-			t.templates[s.Instance.Identifier] = path
+			t.templates[s.Name] = path
+			for _, i := range instances {
+				t.software[i.Identifier] = s
+			}
 			return err
 		})
 	}
@@ -53,21 +58,26 @@ func (p *Project) prepare(ctx context.Context, withOperator bool) (tools, error)
 				return err
 			}
 			return tasks.All(ctx,
-				func(ctx context.Context) (err error) {
-					if t.mariadb, err = database.MariaDB(ctx); err != nil {
+				func(ctx context.Context) error {
+					mariadb, err := database.MariaDB(ctx)
+					if err != nil {
 						return err
 					}
-					return template(ctx, t.mariadb)
+					return install(ctx, mariadb, layout.Billing)
 				},
 				func(ctx context.Context) error {
+					var mysql string
 					err := p.Report.Work("MySQL fetched", func() (err error) {
-						t.mysql, err = database.MySQL(ctx, p.Cache)
+						mysql, err = database.FetchMySQL(ctx, p.Cache)
 						return err
 					})
 					if err != nil {
 						return err
 					}
-					return template(ctx, t.mysql)
+					return tasks.All(ctx,
+						func(ctx context.Context) error { return install(ctx, database.MySQL(mysql), layout.Orders) },
+						func(ctx context.Context) error { return install(ctx, database.Aurora(mysql), layout.Ledger.Members...) },
+					)
 				},
 			)
 		},

@@ -1,0 +1,42 @@
+//! Whether the rotation still moves. A process that answers but renews no token is not alive.
+
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Duration, Instant};
+
+/// Longer than any turn takes with all its deadlines, and short enough that a restart comes before a token dies: the earliest is renewed seven
+/// minutes before.
+const STALLED: Duration = Duration::from_secs(180);
+
+/// The beat of the rotation.
+#[derive(Clone, Debug, Default)]
+pub struct Pulse(Arc<Mutex<Option<Instant>>>);
+
+impl Pulse {
+    /// The rotation took what was due, or found nothing due.
+    pub fn beat(&self) {
+        *self.0.lock().unwrap_or_else(PoisonError::into_inner) = Some(Instant::now());
+    }
+
+    /// Whether it beats. What has not begun is not stalled: a replica that does not lead rotates nothing.
+    pub(super) fn is_alive(&self, now: Instant) -> bool {
+        let last = *self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        last.is_none_or(|last| now.saturating_duration_since(last) < STALLED)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_rotation_that_stands_still_is_not_alive() {
+        let pulse = Pulse::default();
+        let start = Instant::now();
+        assert!(pulse.is_alive(start + 2 * STALLED), "it has not begun");
+        pulse.beat();
+        assert!(pulse.is_alive(start + STALLED / 2));
+        assert!(!pulse.is_alive(Instant::now() + STALLED));
+        pulse.beat();
+        assert!(pulse.is_alive(Instant::now()));
+    }
+}
