@@ -79,9 +79,9 @@ reasons! {
     /// An IAM policy of the name that we would use exists and is not ours.
     ForeignPolicy => "Find out who made it; delete it or give the cluster another id.",
     /// A ConfigMap of the name that the policy would be rendered into exists and is not ours.
-    ForeignConfigMap => "Delete or rename the ConfigMap that the message names.",
+    ForeignConfigMap => "Delete the ConfigMap after you know whose it is, or rename the IamDbUser.",
     /// A quota of AWS's is reached; the message names it.
-    QuotaExceeded => "Have AWS raise the quota, or spread the accounts over more principals.",
+    QuotaExceeded => "Have AWS raise it, or make room: detach or delete what is not needed. It is tried again at each resync.",
     /// Another object, cluster or server owns the same thing; the message names it.
     Conflict => "Two objects for one account, two clusters with one id, or a restored snapshot (`spec.acceptRestored` of the DbServer): decide who keeps it.",
     /// Another account would win the login for this user name.
