@@ -73,6 +73,24 @@ it: ## Integration tests against the test world.
 	@$(MAKE) world world-operator
 	$(call step,integration tests,. $(WORLD_ENV) && cargo test --locked --test it -- --test-threads=8,the logs are in target/world/log)
 
+# The image of the debug build, packed as `make image` packs the release build; `make e2e E2E_IMAGE=target/image.tar` takes that one.
+E2E := target/e2e
+E2E_IMAGE := $(E2E)/image.tar
+
+.PHONY: e2e
+e2e: $(WORLD) $(HELM3) ## The chart's release on a node with a real kubelet, and pods with stock clients. As root; 8 minutes.
+	@$(WORLD) up --no-operator
+	@$(WORLD) node up
+	@$(MAKE) $(E2E_IMAGE)
+	$(call step,image onto the node,$(WORLD) node load --archive $(E2E_IMAGE),see target/world/log/images.log)
+	$(call step,chart packed,rm -rf $(E2E)/chart && $(HELM3) package charts/iamdb-operator --destination $(E2E)/chart >/dev/null,see above)
+	$(call step,end-to-end test,. $(WORLD_ENV) && IAMDB_E2E_HELM=$(HELM3) IAMDB_E2E_CHART=$$(ls $(abspath $(E2E))/chart/*.tgz) cargo test --locked --test e2e -- --nocapture,the logs are in target/world/log)
+
+.PHONY: $(E2E)/image.tar
+$(E2E)/image.tar:
+	$(call step,debug build,cargo build --locked --bin iamdb,see above)
+	$(call step,image,mkdir -p $(E2E) && strip -o $(E2E)/iamdb $(TARGET)/debug/iamdb && image/rootfs $(E2E)/iamdb $(E2E)/rootfs && image/pack $(E2E)/rootfs $(E2E)/image.tar $(IMAGE),see above)
+
 .PHONY: demo
 demo: $(WORLD) ## The whole way in one terminal: a test world, the operator, three objects, a login without a password.
 	@tests/world/demo.sh
@@ -107,6 +125,10 @@ world-for-ci:
 
 ##@ Generated and checked
 
+.PHONY: reasons
+reasons: ## docs/reasons.md from the list of reasons.
+	$(call step,docs/reasons.md from the list,cargo run --locked --quiet -- reasons > docs/reasons.md,see above)
+
 .PHONY: chart
 chart: $(HELM3) $(HELM4) $(KUBECONFORM) ## The chart by helm 3 and 4: linted, rendered, checked against the test world's apiserver, installed there.
 	@$(MAKE) world
@@ -124,6 +146,17 @@ crds: ## Writes the CustomResourceDefinitions from the types, into crds/ and the
 	$(call step,crds from the types,cargo run --locked --quiet -- crds --dir crds,see above)
 	$(call step,crds into the chart,mkdir -p charts/iamdb-operator/files/crds && cp crds/*.yaml charts/iamdb-operator/files/crds/,see above)
 
+# The time of everything in the image: that of the last commit.
+IMAGE := ghcr.io/iamdb/iamdb-operator:$(shell sed -n 's/^appVersion: //p' charts/iamdb-operator/Chart.yaml)
+IMAGE_TARGET := $(abspath target/image)
+
+.PHONY: image
+image: ## The container image as an OCI archive, target/image.tar, without an engine. On Debian 12; a release build takes minutes.
+	$(call step,release build,image/build $(IMAGE_TARGET),see above)
+	$(call step,root file system,image/rootfs $(IMAGE_TARGET)/release/iamdb target/rootfs,see above)
+	$(call step,OCI archive,SOURCE_DATE_EPOCH=$$(git log -1 --format=%ct) image/pack target/rootfs target/image.tar $(IMAGE),see above)
+	$(call step,what is in it,tests/image/check target/image.tar,see above)
+
 .PHONY: deny
 deny: $(CARGO_DENY) ## Licences, banned crates and sources of all dependencies.
 	$(call step,cargo deny (product),$(CARGO_DENY) --locked check bans licenses sources,see deny.toml)
@@ -139,12 +172,8 @@ $(CARGO_DENY):
 
 ##@ Later
 
-.PHONY: bench e2e soak image
+.PHONY: bench soak
 bench: ## Rotation at scale.
 	@echo 'make bench: there is no benchmark yet; it comes later' >&2; exit 1
-e2e: ## The chart on a cluster with a node, and real clients in pods.
-	@echo 'make e2e: there are no end-to-end tests yet; they come later' >&2; exit 1
 soak: ## Hours of faults.
 	@echo 'make soak: there is no soak test yet; it comes later' >&2; exit 1
-image: ## The container image.
-	@echo 'make image: no image is built or published yet; the Dockerfile is a start' >&2; exit 1

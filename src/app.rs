@@ -1,5 +1,6 @@
 //! The composition root: the only place that names adapters. Builds everything, starts it, and stops it in order.
 
+use std::collections::BTreeSet;
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
@@ -20,10 +21,10 @@ use crate::adapters::aws::Aws;
 use crate::adapters::mysql::{AdminRights, Deadlines, MySqlDatabases, UnquotableName, admin_sql};
 use crate::adapters::trust_store::{HttpsTrustStores, NoRoots};
 use crate::api;
-use crate::controllers::{Bundles, Context, Entitlements, Feeds, Refusals, Settings, run_all};
+use crate::controllers::{Bundles, Context, Desks, Entitlements, Feeds, Looks, Refusals, Settings, Turnstile, run_all};
 use crate::domain::endpoint::Endpoint;
 use crate::domain::engine::Engine;
-use crate::domain::names::{DatabaseName, Username};
+use crate::domain::names::{DatabaseName, RoleName, Username};
 use crate::domain::privilege::Privilege;
 use crate::domain::token::{self, Connect, Token};
 use crate::k8s::dates::{DateLayer, ServerDate};
@@ -113,24 +114,45 @@ impl Clock for WallClock {
 /// # Errors
 /// [`Failure`] says why it could not start, or had to stop.
 pub async fn run(config: Config, stop: CancellationToken) -> Result<(), Failure> {
+    let (metrics, probes) = (Metrics::new(), Probes::default());
+    // Before anything is asked of the apiserver: a replica that waits for it is alive.
+    let serving = http::serve(config.listen, metrics.clone(), probes.readiness.clone(), probes.pulse.clone());
+    let listen = config.listen;
+    tokio::select! {
+        served = serving => served.map_err(|error| Failure::Listen(listen, error)),
+        ended = operate(config, metrics, probes, stop) => ended,
+    }
+}
+
+/// What the operator tells of itself to whoever probes it.
+#[derive(Default)]
+struct Probes {
+    readiness: Readiness,
+    pulse: Pulse,
+}
+
+async fn operate(
+    config: Config,
+    metrics: Arc<Metrics>,
+    probes: Probes,
+    stop: CancellationToken,
+) -> Result<(), Failure> {
     let server_date = Arc::new(ServerDate::default());
     let client = client(Some(server_date.clone()), |_| ()).await?;
     let candidate = match &config.election {
         Some(election) => Some(candidate(&config.namespace, election.clone()).await?),
         None => None,
     };
-    let cluster_id = cluster_id(&client, config.cluster_id.clone()).await?;
+    let cluster_id = tokio::select! {
+        cluster_id = cluster_id(&client, config.cluster_id.clone()) => cluster_id?,
+        () = stop.cancelled() => return Ok(()),
+    };
     tracing::info!(cluster_id, namespace = config.namespace, version = env!("CARGO_PKG_VERSION"), "starting");
     let (namespace, resync, session_tags) = (config.namespace.clone(), config.resync, config.session_tags);
     let settings = Settings { cluster_id, namespace, session_tags, resync };
-    let (readiness, pulse) = (Readiness::default(), Pulse::default());
-    let (context, watches, news) = compose(client, server_date, settings, &config).await?;
+    let (context, watches, news) = compose(client, server_date, settings, metrics, &config).await?;
     let watching = tokio::spawn(future::join_all(watches));
-    let serving = http::serve(config.listen, context.metrics.clone(), readiness.clone(), pulse.clone());
-    let outcome = tokio::select! {
-        served = serving => served.map_err(|error| Failure::Listen(config.listen, error)),
-        ended = work(context, news, readiness, pulse, candidate, stop) => ended,
-    };
+    let outcome = work(context, news, probes, candidate, stop).await;
     watching.abort();
     outcome
 }
@@ -143,12 +165,12 @@ async fn compose(
     client: kube::Client,
     server_date: Arc<ServerDate>,
     settings: Settings,
+    metrics: Arc<Metrics>,
     config: &Config,
 ) -> Result<(Arc<Context>, Vec<BoxFuture<'static, ()>>, News), Failure> {
     let (feeds, watches) = feeds(&client, &settings.namespace);
     let (news_in, news_out) = mpsc::unbounded_channel();
     let clock: Arc<dyn Clock> = Arc::new(WallClock);
-    let metrics = Metrics::new();
     let aws = Aws::load(None).await;
     let own_identity = Arc::new(aws.own_identity());
     let databases = Arc::new(MySqlDatabases::new(Deadlines::default(), config.allow_loopback_databases));
@@ -172,15 +194,21 @@ async fn compose(
         feeds,
         clock,
         metrics,
-        instances: Arc::new(aws.instances()),
+        rds: Arc::new(aws.rds()),
+        proxies: Arc::new(aws.proxies()),
+        deployments: Arc::new(aws.deployments()),
         admin_secrets: Arc::new(aws.admin_secrets()),
         own_identity,
         databases,
         policies: Arc::new(aws.policies()),
+        quotas: Arc::new(aws.quotas()),
+        looks: Looks::default(),
         trust_stores: Arc::new(HttpsTrustStores::new(config.trust_store_url.clone())?),
         refusals: Refusals::default(),
         bundles: Bundles::default(),
         entitlements: Entitlements::default(),
+        desks: Desks::default(),
+        turnstile: Turnstile::default(),
         engine,
     };
     Ok((Arc::new(context), watches, news_out))
@@ -195,8 +223,9 @@ pub fn operator_login_sql(
     partial_revokes: bool,
     username: Username,
     ceiling: Vec<(DatabaseName, Vec<Privilege>)>,
+    roles: BTreeSet<RoleName>,
 ) -> Result<String, UnquotableName> {
-    admin_sql(&AdminRights { engine, partial_revokes, username, ceiling })
+    admin_sql(&AdminRights { engine, partial_revokes, username, ceiling, roles })
 }
 
 /// A token to sign with the AWS credentials of whoever runs the program.
@@ -249,8 +278,7 @@ pub async fn sign(signing: Signing) -> Result<Token, CannotSign> {
 async fn work(
     context: Arc<Context>,
     news: News,
-    readiness: Readiness,
-    pulse: Pulse,
+    probes: Probes,
     candidate: Option<Candidate>,
     stop: CancellationToken,
 ) -> Result<(), Failure> {
@@ -264,12 +292,12 @@ async fn work(
         feeds.secrets.caught_up().boxed(),
     ]);
     tokio::select! {
-        _ = caught_up => readiness.ready(),
+        _ = caught_up => probes.readiness.ready(),
         () = stop.cancelled() => return Ok(()),
     }
     tracing::info!("watches have caught up");
     let Some(mut candidate) = candidate else {
-        act(context, news, Fence::open(), pulse, stop).await;
+        act(context, news, Fence::open(), probes.pulse, stop).await;
         return Ok(());
     };
     let fence = Fence::closed();
@@ -278,7 +306,7 @@ async fn work(
         () = stop.cancelled() => return Ok(()),
     }
     // A task of its own, so that no work delays a renewal.
-    let mut acting = tokio::spawn(act(context, news, fence.clone(), pulse, stop));
+    let mut acting = tokio::spawn(act(context, news, fence.clone(), probes.pulse, stop));
     let ended = tokio::select! {
         ended = &mut acting => ended,
         () = candidate.keep(&fence) => return Err(Failure::LeaseLost),
@@ -327,16 +355,27 @@ async fn client(
 }
 
 async fn cluster_id(client: &kube::Client, given: Option<String>) -> Result<String, Failure> {
-    let id = if let Some(id) = given {
-        id
-    } else {
-        let namespaces = Api::<Namespace>::all(client.clone());
-        let found = call("read namespace kube-system", namespaces.get("kube-system")).await;
-        found.map_err(Failure::ClusterId)?.uid().unwrap_or_default()
+    let id = match given {
+        Some(id) => id,
+        None => uid_of_kube_system(client).await?,
     };
     // It goes into policy names, paths and quoted SQL text.
     let ok = |b: u8| b.is_ascii_alphanumeric() || matches!(b, b'.' | b'_' | b'-');
     if (1..=64).contains(&id.len()) && id.bytes().all(ok) { Ok(id) } else { Err(Failure::BadClusterId) }
+}
+
+/// Waits for an apiserver that does not answer. Whoever lost its lease in an outage starts again in it: ending once more would only add the
+/// kubelet's back-off to the outage.
+async fn uid_of_kube_system(client: &kube::Client) -> Result<String, Failure> {
+    let namespaces = Api::<Namespace>::all(client.clone());
+    loop {
+        match call("read namespace kube-system", namespaces.get("kube-system")).await {
+            Ok(found) => return Ok(found.uid().unwrap_or_default()),
+            Err(error) if matches!(error.code(), Some(401 | 403 | 404)) => return Err(Failure::ClusterId(error)),
+            Err(error) => tracing::warn!(%error, "the apiserver does not answer, trying again"),
+        }
+        tokio::time::sleep(Duration::from_secs(2)).await;
+    }
 }
 
 /// All watches, slimmed to what is read of them.

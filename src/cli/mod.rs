@@ -4,6 +4,7 @@ mod admin_sql;
 mod aws_policy;
 mod crds;
 mod policy;
+mod reasons;
 mod run;
 mod token;
 
@@ -34,6 +35,9 @@ enum Command {
     AwsPolicy(aws_policy::Args),
     /// Print the SQL that gives the operator a database login of its own, with no more rights than it uses.
     AdminSql(admin_sql::Args),
+    /// Print the page that explains every reason.
+    #[command(hide = true)]
+    Reasons(reasons::Args),
 }
 
 impl Cli {
@@ -46,6 +50,7 @@ impl Cli {
             Command::Token(args) => args.run(),
             Command::AwsPolicy(args) => args.run(),
             Command::AdminSql(args) => args.run(),
+            Command::Reasons(args) => args.run(),
         };
         match outcome {
             Ok(()) => ExitCode::SUCCESS,

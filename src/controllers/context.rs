@@ -8,11 +8,15 @@ use kube::core::PartialObjectMeta;
 use kube::runtime::events::Recorder;
 
 use super::bundles::Bundles;
-use super::iam_db_user::Entitlements;
+use super::iam_db_user::{Desks, Turnstile};
+use super::looks::Looks;
+use super::policies::Entitlements;
 use super::refusals::Refusals;
 use crate::api::{DbAuthToken, DbServer, IamDbUser};
 use crate::k8s::feed::Feed;
-use crate::ports::{AdminSecrets, Clock, Databases, Instances, OwnIdentity, Policies, TrustStores};
+use crate::ports::{
+    AccountQuotas, AdminSecrets, Clock, Databases, Deployments, OwnIdentity, Policies, Proxies, RdsServers, TrustStores,
+};
 use crate::rotation::Engine;
 use crate::telemetry::metrics::Metrics;
 
@@ -59,8 +63,12 @@ pub struct Context {
     pub metrics: Arc<Metrics>,
     /// Events.
     pub recorder: Recorder,
-    /// RDS.
-    pub instances: Arc<dyn Instances>,
+    /// DB instances and clusters in RDS.
+    pub rds: Arc<dyn RdsServers>,
+    /// RDS Proxies.
+    pub proxies: Arc<dyn Proxies>,
+    /// Blue/green deployments in RDS.
+    pub deployments: Arc<dyn Deployments>,
     /// Secrets Manager.
     pub admin_secrets: Arc<dyn AdminSecrets>,
     /// The operator's own AWS identity.
@@ -69,6 +77,10 @@ pub struct Context {
     pub databases: Arc<dyn Databases>,
     /// IAM.
     pub policies: Arc<dyn Policies>,
+    /// What IAM allows accounts.
+    pub quotas: Arc<dyn AccountQuotas>,
+    /// When DbServers are looked at.
+    pub looks: Looks,
     /// Where RDS publishes its CAs.
     pub trust_stores: Arc<dyn TrustStores>,
     /// Since when objects are refused.
@@ -77,6 +89,10 @@ pub struct Context {
     pub bundles: Bundles,
     /// Who may connect as whom, as far as this process has worked it out.
     pub entitlements: Entitlements,
+    /// The administrators' sessions, and what they have read.
+    pub desks: Desks,
+    /// How many IamDbUsers of a server and of a namespace are worked on at a time.
+    pub turnstile: Turnstile,
     /// The rotation engine.
     pub engine: Arc<Engine>,
 }

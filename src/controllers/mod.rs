@@ -8,6 +8,8 @@ mod context;
 mod db_auth_token;
 mod db_server;
 mod iam_db_user;
+mod looks;
+mod policies;
 mod problem;
 mod refusals;
 mod report;
@@ -17,6 +19,8 @@ mod trust;
 
 pub use bundles::Bundles;
 pub use context::{Context, Feeds, Settings};
-pub use iam_db_user::Entitlements;
+pub use iam_db_user::{Desks, Turnstile};
+pub use looks::Looks;
+pub use policies::Entitlements;
 pub use refusals::Refusals;
 pub use run::run_all;

@@ -27,6 +27,9 @@ use crate::k8s::fence::Fence;
 /// Objects of a kind that are reconciled at the same time.
 const CONCURRENCY: u16 = 16;
 
+/// No limit: IamDbUsers wait at a turnstile of their own, so that those of a server that does not answer hold up nobody else.
+const UNLIMITED: u16 = 0;
+
 /// Changes that come together are looked at once.
 const DEBOUNCE: Duration = Duration::from_millis(50);
 
@@ -47,9 +50,9 @@ pub async fn run_all(
     let feeds = &context.feeds;
     let (servers, users, tokens) = (server_wakes(&context), user_wakes(&context), token_wakes(&context, news));
     future::join5(
-        run::<DbServer, _>(&feeds.servers, servers, db_server::reconcile, &context, &fence, &stop),
-        run::<IamDbUser, _>(&feeds.users, users, iam_db_user::reconcile, &context, &fence, &stop),
-        run::<DbAuthToken, _>(&feeds.tokens, tokens, db_auth_token::reconcile, &context, &fence, &stop),
+        run::<DbServer, _>(&feeds.servers, servers, db_server::reconcile, CONCURRENCY, &context, &fence, &stop),
+        run::<IamDbUser, _>(&feeds.users, users, iam_db_user::reconcile, UNLIMITED, &context, &fence, &stop),
+        run::<DbAuthToken, _>(&feeds.tokens, tokens, db_auth_token::reconcile, CONCURRENCY, &context, &fence, &stop),
         db_auth_token::withdraw_deleted(&context, &stop),
         fence.clone().hold(trust::keep(&context, &stop)),
     )
@@ -60,6 +63,7 @@ async fn run<K, F>(
     feed: &Feed<K>,
     wakes: impl Stream<Item = ObjectRef<K>> + Send + 'static,
     reconcile: fn(Arc<K>, Arc<Context>) -> F,
+    concurrency: u16,
     context: &Arc<Context>,
     fence: &Fence,
     stop: &CancellationToken,
@@ -106,7 +110,7 @@ async fn run<K, F>(
     };
     Controller::for_shared_stream(changed, feed.store().clone())
         .reconcile_on(wakes)
-        .with_config(Config::default().concurrency(CONCURRENCY).debounce(DEBOUNCE))
+        .with_config(Config::default().concurrency(concurrency).debounce(DEBOUNCE))
         .graceful_shutdown_on(stop.clone().cancelled_owned())
         .run(reconcile_one, error_policy, context.clone())
         .for_each(|_| future::ready(()))
@@ -191,7 +195,7 @@ fn refs<K: Resource<DynamicType = ()>>(objects: &[Arc<K>]) -> Vec<ObjectRef<K>> 
     objects.iter().map(|object| ObjectRef::from_obj(object.as_ref())).collect()
 }
 
-/// A DbServer looks at its CA, and, while it is to go, at its users.
+/// A DbServer looks at its CA, at its users while it is to go, and at the server itself when one of them cannot get at it.
 fn server_wakes(context: &Context) -> impl Stream<Item = ObjectRef<DbServer>> + Send + 'static {
     let (feeds, servers) = (&context.feeds, context.feeds.servers.store().clone());
     let of_users = related(&feeds.users, own_state, {
@@ -205,7 +209,8 @@ fn server_wakes(context: &Context) -> impl Stream<Item = ObjectRef<DbServer>> + 
     let of_config_maps = related(&feeds.config_maps, content, move |config_map| {
         refs(&servers.state_filter(|server| takes_ca_from(server, config_map)))
     });
-    stream::select(of_users, of_config_maps)
+    let of_failures = context.looks.wanted().map(|name| ObjectRef::new(&name));
+    stream::select_all([of_users.boxed(), of_config_maps.boxed(), of_failures.boxed()])
 }
 
 /// An IamDbUser looks at its DbServer and that one's CA, and at the labels of its namespace.

@@ -173,6 +173,8 @@ fn translate(rule: &api::TenancyRule, namespace: &str, object: Option<&Namespace
         hosts: rule.hosts.clone(),
         principals: rule.principals.clone(),
         assume_roles: rule.assume_roles.clone(),
+        roles: rule.roles.clone(),
+        adopt: rule.adopt.clone(),
         operator_usernames: rule.operator_identity.as_ref().map(|it| fill(&it.usernames)).unwrap_or_default(),
         allows_account_region: rule.allow_account_region_scope,
     }

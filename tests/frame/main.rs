@@ -6,6 +6,7 @@
 //! | `tree` | sizes, ignored tests, versions that are written in several places |
 //! | `examples` | every example, in `examples/` and in the README, is one of our kinds and loses nothing when it is read |
 //! | `chart` | the chart's rights and CRDs are those that are tested |
+//! | `image` | the Dockerfile and `make image` hold the same |
 //! | `docs` | commands, links and reasons that the documentation names exist |
 //!
 //! Each rule is a function from text to complaints, with a test that it complains and a test that the tree gives no cause.
@@ -20,6 +21,7 @@
 mod chart;
 mod docs;
 mod examples;
+mod image;
 mod layers;
 mod source;
 mod tree;

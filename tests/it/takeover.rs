@@ -49,12 +49,12 @@ where
 }
 
 /// Gives a person rights in a tenant's namespace.
-async fn grant(tenant: &Tenant, user: &str, rules: Value) {
+async fn grant(tenant: &Tenant, user: &str, rights: Value) {
     let name = user.replace(':', "-");
     let roles = Api::<Role>::namespaced(tenant.client.clone(), &tenant.name);
     let bindings = Api::<RoleBinding>::namespaced(tenant.client.clone(), &tenant.name);
     let apply = PatchParams::apply("test").force();
-    let role = json!({"apiVersion": "rbac.authorization.k8s.io/v1", "kind": "Role", "metadata": {"name": name}, "rules": rules});
+    let role = json!({"apiVersion": "rbac.authorization.k8s.io/v1", "kind": "Role", "metadata": {"name": name}, "rules": rights});
     roles.patch(&name, &apply, &Patch::Apply(&role)).await.expect("role");
     let binding = json!({
         "apiVersion": "rbac.authorization.k8s.io/v1", "kind": "RoleBinding", "metadata": {"name": name},
@@ -261,8 +261,8 @@ async fn where_use_is_required_a_user_needs_it_on_the_server() {
     let message = refused(create(&users, tenant.user("app")).await, "use");
     assert!(message.contains(&format!("you may not use the DbServer {}", tenant.name)), "{message}");
 
-    let rule = json!([{"apiGroups": ["iamdb.dev"], "resources": ["dbservers"], "resourceNames": [tenant.name], "verbs": ["use"]}]);
-    let role = json!({"metadata": {"name": developer}, "rules": rule});
+    let right = json!([{"apiGroups": ["iamdb.dev"], "resources": ["dbservers"], "resourceNames": [tenant.name], "verbs": ["use"]}]);
+    let role = json!({"metadata": {"name": developer}, "rules": right});
     let binding = json!({
         "metadata": {"name": developer},
         "roleRef": {"apiGroup": "rbac.authorization.k8s.io", "kind": "ClusterRole", "name": developer},

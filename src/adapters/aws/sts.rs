@@ -3,13 +3,13 @@
 use std::time::Duration;
 
 use async_trait::async_trait;
-use aws_config::SdkConfig;
 use aws_sdk_sts::Client;
 use aws_sdk_sts::types::{Credentials as StsCredentials, Tag};
 use jiff::Timestamp;
 
 use super::classify;
-use super::clients::Regional;
+use super::clients::{Identities, Regional};
+use crate::domain::access::Access;
 use crate::domain::arn::Principal;
 use crate::domain::assume::Assume;
 use crate::domain::secret::Secret;
@@ -20,7 +20,7 @@ const BY_WEB_IDENTITY: &str = "assume a role by web identity";
 const BY_ROLE: &str = "assume a role";
 
 /// Name of every session: CloudTrail shows it, and trust policies may ask for it.
-const SESSION_NAME: &str = "iamdb-operator";
+pub(super) const SESSION_NAME: &str = "iamdb-operator";
 
 /// STS of every Region.
 #[derive(Debug)]
@@ -29,8 +29,8 @@ pub struct StsSessions {
 }
 
 impl StsSessions {
-    pub(super) fn new(sdk: &SdkConfig) -> Self {
-        Self { clients: Regional::new(sdk, Client::new) }
+    pub(super) fn new(identities: &Identities) -> Self {
+        Self { clients: Regional::new(identities, Client::new) }
     }
 }
 
@@ -46,7 +46,7 @@ impl Sessions for StsSessions {
     ) -> Result<Credentials, Fault> {
         let answer = self
             .clients
-            .client(region)
+            .client(&Access::own(region))
             .assume_role_with_web_identity()
             .role_arn(role.arn().as_str())
             .role_session_name(SESSION_NAME)
@@ -68,7 +68,7 @@ impl Sessions for StsSessions {
         let tags = assume.tags.iter().filter_map(|(key, value)| Tag::builder().key(key).value(value).build().ok());
         let call = self
             .clients
-            .client(region)
+            .client(&Access::own(region))
             .assume_role()
             .role_arn(assume.role.arn().as_str())
             .role_session_name(SESSION_NAME)
@@ -97,7 +97,7 @@ fn provider(credentials: &Credentials) -> aws_credential_types::Credentials {
     )
 }
 
-fn seconds(life: Duration) -> i32 {
+pub(super) fn seconds(life: Duration) -> i32 {
     i32::try_from(life.as_secs()).unwrap_or(i32::MAX)
 }
 

@@ -48,7 +48,10 @@ pub struct TenancyRule {
     pub assume_roles: Vec<String>,
     /// MySQL roles that may be granted, by their exact names. Never RDS's own, nor one that holds more than privileges on schemas.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    #[schemars(length(max = 64), inner(length(min = 1, max = 32), regex(pattern = r"^[A-Za-z0-9_][A-Za-z0-9_.-]{0,31}$")))]
+    #[schemars(
+        length(max = 64),
+        inner(length(min = 1, max = 32), regex(pattern = r"^[A-Za-z0-9_][A-Za-z0-9_.-]{0,31}$"))
+    )]
     #[x_kube(merge_strategy = ListMerge::Set)]
     pub roles: Vec<String>,
     /// For which accounts the operator may sign as itself.

@@ -117,10 +117,12 @@ fn login(object: &DbAuthToken, order: &Order, progress: &Progress) -> Verdict {
 const fn login_reason(kind: FaultKind) -> Reason {
     match kind {
         FaultKind::Unreachable | FaultKind::Throttled | FaultKind::ReadOnly => Reason::Unreachable,
-        FaultKind::Denied | FaultKind::LacksPrivilege => Reason::AccessDenied,
+        FaultKind::Denied | FaultKind::IdentityDenied | FaultKind::LacksPrivilege => Reason::AccessDenied,
         FaultKind::TlsVerification => Reason::TlsVerificationFailed,
         FaultKind::PluginMissing => Reason::PluginMissing,
-        FaultKind::Missing
+        FaultKind::Definer
+        | FaultKind::Missing
+        | FaultKind::Quota
         | FaultKind::Conflict
         | FaultKind::Unmodifiable
         | FaultKind::Unreadable
@@ -180,13 +182,16 @@ fn identity_reason(problem: &rotation::Problem) -> Reason {
         rotation::Problem::Identity(fault) => match fault.kind {
             FaultKind::Unreachable | FaultKind::Throttled => Reason::Unreachable,
             FaultKind::Denied
+            | FaultKind::IdentityDenied
             | FaultKind::LacksPrivilege
             | FaultKind::TlsVerification
             | FaultKind::PluginMissing
             | FaultKind::ReadOnly
             | FaultKind::Missing
             | FaultKind::Conflict
+            | FaultKind::Definer
             | FaultKind::Unmodifiable
+            | FaultKind::Quota
             | FaultKind::Unreadable
             | FaultKind::Other => Reason::IdentityDenied,
         },
