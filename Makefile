@@ -125,6 +125,10 @@ world-for-ci:
 
 ##@ Generated and checked
 
+.PHONY: reasons
+reasons: ## docs/reasons.md from the list of reasons.
+	$(call step,docs/reasons.md from the list,cargo run --locked --quiet -- reasons > docs/reasons.md,see above)
+
 .PHONY: chart
 chart: $(HELM3) $(HELM4) $(KUBECONFORM) ## The chart by helm 3 and 4: linted, rendered, checked against the test world's apiserver, installed there.
 	@$(MAKE) world

@@ -1,5 +1,6 @@
 //! The composition root: the only place that names adapters. Builds everything, starts it, and stops it in order.
 
+use std::collections::BTreeSet;
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
@@ -7,7 +8,8 @@ use std::time::Duration;
 use futures::future::BoxFuture;
 use futures::{FutureExt, StreamExt, future, stream};
 use jiff::Timestamp;
-use k8s_openapi::api::core::v1::{ConfigMap, Namespace, Secret};
+use k8s_openapi::api::core::v1::{ConfigMap, Namespace, Secret, ServiceAccount};
+use kube::client::ClientBuilder;
 use kube::core::PartialObjectMeta;
 use kube::runtime::events::{Recorder, Reporter};
 use kube::runtime::watcher;
@@ -17,17 +19,21 @@ use tokio_util::sync::CancellationToken;
 
 use crate::adapters::aws::Aws;
 use crate::adapters::mysql::{AdminRights, Deadlines, MySqlDatabases, UnquotableName, admin_sql};
+use crate::adapters::trust_store::{HttpsTrustStores, NoRoots};
 use crate::api;
-use crate::controllers::{Bundles, Context, Entitlements, Feeds, Refusals, Settings, run_all};
+use crate::controllers::{Bundles, Context, Desks, Entitlements, Feeds, Looks, Refusals, Settings, Turnstile, run_all};
+use crate::domain::endpoint::Endpoint;
 use crate::domain::engine::Engine;
-use crate::domain::names::{DatabaseName, Username};
+use crate::domain::names::{DatabaseName, RoleName, Username};
 use crate::domain::privilege::Privilege;
+use crate::domain::token::{self, Connect, Token};
+use crate::k8s::dates::{DateLayer, ServerDate};
 use crate::k8s::feed::Feed;
 use crate::k8s::fence::Fence;
 use crate::k8s::lease::Candidate;
 use crate::k8s::status::{CallError, FIELD_MANAGER, call};
-use crate::ports::Clock;
-use crate::rotation::{self, CredentialCache, Marks};
+use crate::ports::{Clock, Fault, OwnIdentity as _};
+use crate::rotation::{self, CredentialCache, Logins, Marks};
 use crate::telemetry::http::{self, Readiness};
 use crate::telemetry::metrics::Metrics;
 use crate::telemetry::pulse::Pulse;
@@ -47,6 +53,10 @@ pub struct Config {
     pub resync: Duration,
     /// Whether databases may be on this machine. For tests.
     pub allow_loopback_databases: bool,
+    /// Whether sessions are tagged with cluster and namespace.
+    pub session_tags: bool,
+    /// Where CA bundles are published instead of at AWS. For tests.
+    pub trust_store_url: Option<String>,
 }
 
 /// A replica's part in the election of the one that acts.
@@ -67,6 +77,9 @@ pub enum Failure {
     /// The kubeconfig cannot be read.
     #[error("the Kubernetes configuration cannot be read")]
     Kubeconfig(#[source] Box<kube::config::InferConfigError>),
+    /// No CA bundle could be fetched.
+    #[error("CA bundles cannot be fetched")]
+    TrustStores(#[from] NoRoots),
     /// The cluster id could not be found out.
     #[error(
         "the namespace kube-system cannot be read, whose uid is the cluster id; give --cluster-id or the right to get it"
@@ -101,22 +114,45 @@ impl Clock for WallClock {
 /// # Errors
 /// [`Failure`] says why it could not start, or had to stop.
 pub async fn run(config: Config, stop: CancellationToken) -> Result<(), Failure> {
-    let client = client(|_| ()).await?;
-    let candidate = match config.election {
-        Some(election) => Some(candidate(&config.namespace, election).await?),
+    let (metrics, probes) = (Metrics::new(), Probes::default());
+    // Before anything is asked of the apiserver: a replica that waits for it is alive.
+    let serving = http::serve(config.listen, metrics.clone(), probes.readiness.clone(), probes.pulse.clone());
+    let listen = config.listen;
+    tokio::select! {
+        served = serving => served.map_err(|error| Failure::Listen(listen, error)),
+        ended = operate(config, metrics, probes, stop) => ended,
+    }
+}
+
+/// What the operator tells of itself to whoever probes it.
+#[derive(Default)]
+struct Probes {
+    readiness: Readiness,
+    pulse: Pulse,
+}
+
+async fn operate(
+    config: Config,
+    metrics: Arc<Metrics>,
+    probes: Probes,
+    stop: CancellationToken,
+) -> Result<(), Failure> {
+    let server_date = Arc::new(ServerDate::default());
+    let client = client(Some(server_date.clone()), |_| ()).await?;
+    let candidate = match &config.election {
+        Some(election) => Some(candidate(&config.namespace, election.clone()).await?),
         None => None,
     };
-    let cluster_id = cluster_id(&client, config.cluster_id).await?;
-    tracing::info!(cluster_id, namespace = config.namespace, version = env!("CARGO_PKG_VERSION"), "starting");
-    let settings = Settings { cluster_id, namespace: config.namespace, resync: config.resync };
-    let (readiness, pulse) = (Readiness::default(), Pulse::default());
-    let (context, watches, news) = compose(client, settings, config.allow_loopback_databases).await;
-    let watching = tokio::spawn(future::join_all(watches));
-    let serving = http::serve(config.listen, context.metrics.clone(), readiness.clone(), pulse.clone());
-    let outcome = tokio::select! {
-        served = serving => served.map_err(|error| Failure::Listen(config.listen, error)),
-        ended = work(context, news, readiness, pulse, candidate, stop) => ended,
+    let cluster_id = tokio::select! {
+        cluster_id = cluster_id(&client, config.cluster_id.clone()) => cluster_id?,
+        () = stop.cancelled() => return Ok(()),
     };
+    tracing::info!(cluster_id, namespace = config.namespace, version = env!("CARGO_PKG_VERSION"), "starting");
+    let (namespace, resync, session_tags) = (config.namespace.clone(), config.resync, config.session_tags);
+    let settings = Settings { cluster_id, namespace, session_tags, resync };
+    let (context, watches, news) = compose(client, server_date, settings, metrics, &config).await?;
+    let watching = tokio::spawn(future::join_all(watches));
+    let outcome = work(context, news, probes, candidate, stop).await;
     watching.abort();
     outcome
 }
@@ -127,18 +163,29 @@ type News = mpsc::UnboundedReceiver<String>;
 /// Everything that works, put together; nothing of it has started.
 async fn compose(
     client: kube::Client,
+    server_date: Arc<ServerDate>,
     settings: Settings,
-    allow_loopback_databases: bool,
-) -> (Arc<Context>, Vec<BoxFuture<'static, ()>>, News) {
+    metrics: Arc<Metrics>,
+    config: &Config,
+) -> Result<(Arc<Context>, Vec<BoxFuture<'static, ()>>, News), Failure> {
     let (feeds, watches) = feeds(&client, &settings.namespace);
     let (news_in, news_out) = mpsc::unbounded_channel();
     let clock: Arc<dyn Clock> = Arc::new(WallClock);
-    let metrics = Metrics::new();
-    let aws = Aws::load().await;
-    let credentials = CredentialCache::new(client.clone(), Arc::new(aws.sessions()), clock.clone());
-    let secrets = feeds.secrets.store().clone();
-    let engine =
-        rotation::Engine::new(client.clone(), MARKS, secrets, credentials, clock.clone(), metrics.clone(), news_in);
+    let aws = Aws::load(None).await;
+    let own_identity = Arc::new(aws.own_identity());
+    let databases = Arc::new(MySqlDatabases::new(Deadlines::default(), config.allow_loopback_databases));
+    let sessions = Arc::new(aws.sessions());
+    let engine = rotation::Engine::new(rotation::Parts {
+        client: client.clone(),
+        marks: MARKS,
+        secrets: feeds.secrets.store().clone(),
+        credentials: CredentialCache::new(client.clone(), sessions, own_identity.clone(), clock.clone()),
+        logins: Logins::new(databases.clone(), clock.clone()),
+        server_date,
+        clock: clock.clone(),
+        metrics: metrics.clone(),
+        news: news_in,
+    });
     let reporter = Reporter { controller: FIELD_MANAGER.into(), instance: None };
     let context = Context {
         recorder: Recorder::new(client.clone(), reporter),
@@ -147,17 +194,24 @@ async fn compose(
         feeds,
         clock,
         metrics,
-        instances: Arc::new(aws.instances()),
+        rds: Arc::new(aws.rds()),
+        proxies: Arc::new(aws.proxies()),
+        deployments: Arc::new(aws.deployments()),
         admin_secrets: Arc::new(aws.admin_secrets()),
-        own_identity: Arc::new(aws.own_identity()),
-        databases: Arc::new(MySqlDatabases::new(Deadlines::default(), allow_loopback_databases)),
+        own_identity,
+        databases,
         policies: Arc::new(aws.policies()),
+        quotas: Arc::new(aws.quotas()),
+        looks: Looks::default(),
+        trust_stores: Arc::new(HttpsTrustStores::new(config.trust_store_url.clone())?),
         refusals: Refusals::default(),
         bundles: Bundles::default(),
         entitlements: Entitlements::default(),
+        desks: Desks::default(),
+        turnstile: Turnstile::default(),
         engine,
     };
-    (Arc::new(context), watches, news_out)
+    Ok((Arc::new(context), watches, news_out))
 }
 
 /// The SQL that gives the operator a login with no more rights than it uses.
@@ -169,8 +223,54 @@ pub fn operator_login_sql(
     partial_revokes: bool,
     username: Username,
     ceiling: Vec<(DatabaseName, Vec<Privilege>)>,
+    roles: BTreeSet<RoleName>,
 ) -> Result<String, UnquotableName> {
-    admin_sql(&AdminRights { engine, partial_revokes, username, ceiling })
+    admin_sql(&AdminRights { engine, partial_revokes, username, ceiling, roles })
+}
+
+/// A token to sign with the AWS credentials of whoever runs the program.
+#[derive(Clone, Debug)]
+pub struct Signing {
+    /// Host name of the endpoint.
+    pub hostname: String,
+    /// Its port.
+    pub port: u16,
+    /// The account.
+    pub username: String,
+    /// Region of the database; by default the one of the AWS configuration.
+    pub region: Option<String>,
+    /// Profile of the AWS configuration.
+    pub profile: Option<String>,
+}
+
+/// Why there is no token.
+#[derive(Debug, thiserror::Error)]
+pub enum CannotSign {
+    /// No database would take it.
+    #[error(
+        "{0} is not an endpoint of RDS: a token must be signed for the name under rds.amazonaws.com, whatever name is dialled"
+    )]
+    NoEndpoint(String),
+    /// Neither the command line nor the AWS configuration names a Region.
+    #[error("no Region: give --region, the Region of the database")]
+    NoRegion,
+    /// There are no credentials.
+    #[error(transparent)]
+    NoCredentials(#[from] Fault),
+}
+
+/// Signs a token.
+///
+/// # Errors
+/// [`CannotSign`] says why there is none.
+pub async fn sign(signing: Signing) -> Result<Token, CannotSign> {
+    let endpoint = Endpoint::new(&signing.hostname, signing.port);
+    let endpoint = endpoint.map_err(|_| CannotSign::NoEndpoint(signing.hostname))?;
+    let aws = Aws::load(signing.profile).await;
+    let region = signing.region.or_else(|| aws.region()).ok_or(CannotSign::NoRegion)?;
+    let credentials = aws.own_identity().credentials().await?;
+    let connect = Connect { region, endpoint, username: signing.username };
+    Ok(token::sign(&credentials, &connect, WallClock.now()))
 }
 
 /// Waits for the watches to catch up and, in an election, for the lead; then acts until `stop` or until the lead is lost. A replica that does not
@@ -178,8 +278,7 @@ pub fn operator_login_sql(
 async fn work(
     context: Arc<Context>,
     news: News,
-    readiness: Readiness,
-    pulse: Pulse,
+    probes: Probes,
     candidate: Option<Candidate>,
     stop: CancellationToken,
 ) -> Result<(), Failure> {
@@ -189,16 +288,17 @@ async fn work(
         feeds.users.caught_up().boxed(),
         feeds.tokens.caught_up().boxed(),
         feeds.namespaces.caught_up().boxed(),
+        feeds.service_accounts.caught_up().boxed(),
         feeds.config_maps.caught_up().boxed(),
         feeds.secrets.caught_up().boxed(),
     ]);
     tokio::select! {
-        _ = caught_up => readiness.ready(),
+        _ = caught_up => probes.readiness.ready(),
         () = stop.cancelled() => return Ok(()),
     }
     tracing::info!("watches have caught up");
     let Some(mut candidate) = candidate else {
-        act(context, news, Fence::open(), pulse, stop).await;
+        act(context, news, Fence::open(), probes.pulse, stop).await;
         return Ok(());
     };
     let fence = Fence::closed();
@@ -207,7 +307,7 @@ async fn work(
         () = stop.cancelled() => return Ok(()),
     }
     // A task of its own, so that no work delays a renewal.
-    let mut acting = tokio::spawn(act(context, news, fence.clone(), pulse, stop));
+    let mut acting = tokio::spawn(act(context, news, fence.clone(), probes.pulse, stop));
     let ended = tokio::select! {
         ended = &mut acting => ended,
         () = candidate.keep(&fence) => return Err(Failure::LeaseLost),
@@ -228,37 +328,55 @@ async fn act(context: Arc<Context>, news: News, fence: Fence, pulse: Pulse, stop
 
 const MARKS: Marks = Marks {
     secret_type: api::SECRET_TYPE,
+    managed_by: (api::MANAGED_BY_LABEL, api::MANAGED_BY),
     owner_uid: api::OWNER_UID_LABEL,
     expires_at_label: api::EXPIRES_AT_LABEL,
     expires_at: api::EXPIRES_AT_ANNOTATION,
     issued_at: api::ISSUED_AT_ANNOTATION,
     inputs: api::INPUTS_ANNOTATION,
+    applied: api::APPLIED_ANNOTATION,
 };
 
 /// The election has a client of its own: no other request stands in its way, and a retry would outlive the lease.
 async fn candidate(namespace: &str, election: Election) -> Result<Candidate, Failure> {
-    let client = client(|config| config.default_retry = false).await?;
+    let client = client(None, |config| config.default_retry = false).await?;
     let Election { lease, identity } = election;
     Ok(Candidate::new(client, namespace, lease, identity, || WallClock.now()))
 }
 
-async fn client(adjust: impl FnOnce(&mut kube::Config)) -> Result<kube::Client, Failure> {
+/// The way to the apiserver. The dates of its answers are entered into `server_date`.
+async fn client(
+    server_date: Option<Arc<ServerDate>>,
+    adjust: impl FnOnce(&mut kube::Config),
+) -> Result<kube::Client, Failure> {
     let mut config = kube::Config::infer().await.map_err(|error| Failure::Kubeconfig(Box::new(error)))?;
     adjust(&mut config);
-    kube::Client::try_from(config).map_err(|error| Failure::NoCluster(Box::new(error)))
+    let builder = ClientBuilder::try_from(config).map_err(|error| Failure::NoCluster(Box::new(error)))?;
+    Ok(builder.with_layer(&DateLayer::new(server_date.unwrap_or_default())).build())
 }
 
 async fn cluster_id(client: &kube::Client, given: Option<String>) -> Result<String, Failure> {
-    let id = if let Some(id) = given {
-        id
-    } else {
-        let namespaces = Api::<Namespace>::all(client.clone());
-        let found = call("read namespace kube-system", namespaces.get("kube-system")).await;
-        found.map_err(Failure::ClusterId)?.uid().unwrap_or_default()
+    let id = match given {
+        Some(id) => id,
+        None => uid_of_kube_system(client).await?,
     };
     // It goes into policy names, paths and quoted SQL text.
     let ok = |b: u8| b.is_ascii_alphanumeric() || matches!(b, b'.' | b'_' | b'-');
     if (1..=64).contains(&id.len()) && id.bytes().all(ok) { Ok(id) } else { Err(Failure::BadClusterId) }
+}
+
+/// Waits for an apiserver that does not answer. Whoever lost its lease in an outage starts again in it: ending once more would only add the
+/// kubelet's back-off to the outage.
+async fn uid_of_kube_system(client: &kube::Client) -> Result<String, Failure> {
+    let namespaces = Api::<Namespace>::all(client.clone());
+    loop {
+        match call("read namespace kube-system", namespaces.get("kube-system")).await {
+            Ok(found) => return Ok(found.uid().unwrap_or_default()),
+            Err(error) if matches!(error.code(), Some(401 | 403 | 404)) => return Err(Failure::ClusterId(error)),
+            Err(error) => tracing::warn!(%error, "the apiserver does not answer, trying again"),
+        }
+        tokio::time::sleep(Duration::from_secs(2)).await;
+    }
 }
 
 /// All watches, slimmed to what is read of them.
@@ -273,6 +391,11 @@ fn feeds(client: &kube::Client, namespace: &str) -> (Feeds, Vec<BoxFuture<'stati
         it.spec = None;
         it.status = None;
     });
+    let api = Api::<PartialObjectMeta<ServiceAccount>>::all(client.clone());
+    let (service_accounts, watch_service_accounts) = Feed::new(api, config.clone(), |it| {
+        it.metadata.labels = None;
+        it.metadata.annotations.get_or_insert_default().retain(|key, _| key == api::ROLE_ARN_ANNOTATION);
+    });
     let api = Api::<ConfigMap>::namespaced(client.clone(), namespace);
     let (config_maps, watch_config_maps) = Feed::new(api, config, |it| it.binary_data = None);
     let api = Api::<PartialObjectMeta<Secret>>::all(client.clone());
@@ -282,8 +405,9 @@ fn feeds(client: &kube::Client, namespace: &str) -> (Feeds, Vec<BoxFuture<'stati
         watch_users.boxed(),
         watch_tokens.boxed(),
         watch_namespaces.boxed(),
+        watch_service_accounts.boxed(),
         watch_config_maps.boxed(),
         watch_secrets.boxed(),
     ];
-    (Feeds { servers, users, tokens, namespaces, config_maps, secrets }, watches)
+    (Feeds { servers, users, tokens, namespaces, service_accounts, config_maps, secrets }, watches)
 }

@@ -2,6 +2,8 @@
 //!
 //! Kubernetes itself has no port: its client is already one, and the tests run a real apiserver.
 
+mod rds;
+
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -9,14 +11,18 @@ use async_trait::async_trait;
 use jiff::Timestamp;
 
 use crate::domain::access::Access;
-use crate::domain::account::{AccountStep, ObservedUser};
+use crate::domain::account::{AccountStep, Catalogue, Question};
 use crate::domain::arn::Principal;
+use crate::domain::assume::Assume;
+use crate::domain::ca::TrustStore;
 use crate::domain::endpoint::Endpoint;
-use crate::domain::engine::ServerFacts;
+use crate::domain::engine::{Engine, ServerFacts};
 use crate::domain::names::Username;
 use crate::domain::policy::{ObservedPolicies, PolicyHome, PolicyStep};
 use crate::domain::secret::Secret;
 use crate::domain::token::Credentials;
+
+pub use rds::{Address, Apply, Deployments, Pending, Proxies, Proxy, RdsServer, RdsServers, Replica, ServerName};
 
 /// Something outside did not do what was asked. It carries a code and never a text from outside: texts can hold secrets, and end up in status and logs.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -39,6 +45,8 @@ pub enum FaultKind {
     Throttled,
     /// The credentials were refused.
     Denied,
+    /// The role in the database's account cannot be assumed.
+    IdentityDenied,
     /// The credentials are good, a right is missing.
     LacksPrivilege,
     /// The certificate does not verify.
@@ -47,12 +55,16 @@ pub enum FaultKind {
     PluginMissing,
     /// The server takes no writes: a replica, or a writer that has just failed over (1290, 1836).
     ReadOnly,
+    /// Something in the database runs as the account (4006).
+    Definer,
     /// What was named does not exist.
     Missing,
     /// It exists already, or somebody else changed it meanwhile.
     Conflict,
     /// AWS lets nobody change it.
     Unmodifiable,
+    /// A quota of the other side's is reached.
+    Quota,
     /// What was read makes no sense: a secret without a password, an answer without a field.
     Unreadable,
     /// Everything else; the code says what.
@@ -65,13 +77,16 @@ impl std::fmt::Display for FaultKind {
             Self::Unreachable => "no answer",
             Self::Throttled => "throttled",
             Self::Denied => "access denied",
+            Self::IdentityDenied => "the role cannot be assumed",
             Self::LacksPrivilege => "a privilege is missing",
             Self::TlsVerification => "the certificate does not verify",
             Self::PluginMissing => "AWSAuthenticationPlugin is not loaded",
             Self::ReadOnly => "the server is read-only",
+            Self::Definer => "something runs as the account",
             Self::Missing => "it does not exist",
             Self::Conflict => "conflict",
             Self::Unmodifiable => "it cannot be modified",
+            Self::Quota => "a quota is reached",
             Self::Unreadable => "the answer cannot be read",
             Self::Other => "error",
         })
@@ -90,40 +105,6 @@ impl Fault {
     pub fn with_code(self, code: impl Into<String>) -> Self {
         Self { code: Some(code.into()), ..self }
     }
-}
-
-/// A DB instance as RDS describes it.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Instance {
-    /// `available`, `creating`, ...
-    pub status: String,
-    /// ARN of the instance.
-    pub arn: String,
-    /// `db-...`
-    pub resource_id: String,
-    /// Engine as RDS names it.
-    pub engine: String,
-    /// Engine version.
-    pub engine_version: String,
-    /// Host and port; absent while the instance is being created.
-    pub endpoint: Option<(String, u16)>,
-    /// Whether IAM database authentication is on.
-    pub iam_authentication: bool,
-    /// Name of the master user.
-    pub master_username: String,
-    /// ARN of the secret with the master user's password, where RDS manages it.
-    pub master_secret_arn: Option<String>,
-    /// CA that signed the instance's certificate.
-    pub ca_identifier: Option<String>,
-    /// Cluster that the instance is a member of.
-    pub cluster: Option<String>,
-}
-
-/// What RDS knows of DB instances.
-#[async_trait]
-pub trait Instances: Send + Sync {
-    /// Describes an instance; none when RDS says that there is none of that name.
-    async fn describe(&self, access: &Access, identifier: &str) -> Result<Option<Instance>, Fault>;
 }
 
 /// A login of the administrator.
@@ -162,11 +143,27 @@ pub trait Databases: Send + Sync {
     async fn open(&self, target: &AdminTarget) -> Result<(ServerFacts, Box<dyn AdminSession>), Fault>;
 }
 
+/// What a server says of a login.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Login {
+    /// The account that it was taken for, as `user@host`.
+    pub current_user: String,
+    /// The cipher of its TLS, by OpenSSL's name; none for one that is not known.
+    pub cipher: Option<&'static str>,
+}
+
+/// Logins that only prove that they are possible.
+#[async_trait]
+pub trait LoginProbe: Send + Sync {
+    /// Logs in over verified TLS, asks who it is, and leaves.
+    async fn log_in(&self, target: &AdminTarget, engine: Engine) -> Result<Login, Fault>;
+}
+
 /// An administrator's session. Each call has a deadline; after a fault the session is of no more use.
 #[async_trait]
 pub trait AdminSession: Send {
-    /// Reads every account of a user name, with marks and grants, in one bulk read. What is not in the answer does not exist.
-    async fn observe(&mut self, username: &Username) -> Result<ObservedUser, Fault>;
+    /// Reads all that is asked for in one bulk read, of one user as of a thousand. What is not in the answer does not exist.
+    async fn observe(&mut self, question: &Question) -> Result<Catalogue, Fault>;
 
     /// Makes one change.
     async fn apply(&mut self, username: &Username, step: &AccountStep) -> Result<(), Fault>;
@@ -188,11 +185,32 @@ pub trait Policies: Send + Sync {
     async fn apply(&self, access: &Access, home: &PolicyHome, step: &PolicyStep) -> Result<(), Fault>;
 }
 
+/// What IAM allows an account.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct PolicyQuotas {
+    /// Managed policies that the account has.
+    pub policies: u32,
+    /// Managed policies that it may have.
+    pub policies_quota: u32,
+    /// Characters that a managed policy may have.
+    pub policy_size_quota: u32,
+}
+
+/// What IAM allows accounts.
+#[async_trait]
+pub trait AccountQuotas: Send + Sync {
+    /// Reads the quotas of an account.
+    async fn read(&self, access: &Access, partition: &str) -> Result<PolicyQuotas, Fault>;
+}
+
 /// The operator's own AWS identity.
 #[async_trait]
 pub trait OwnIdentity: Send + Sync {
     /// Credentials that the operator itself signs with.
     async fn credentials(&self) -> Result<Credentials, Fault>;
+
+    /// Credentials that it signs with for a database: of the role of that one's account, where there is one.
+    async fn credentials_for(&self, access: &Access) -> Result<Credentials, Fault>;
 }
 
 /// STS sessions.
@@ -207,14 +225,35 @@ pub trait Sessions: Send + Sync {
         life: Duration,
     ) -> Result<Credentials, Fault>;
 
-    /// Assumes a role with the operator's own credentials.
+    /// Assumes a role, with these credentials or with the operator's own.
     async fn by_role(
         &self,
         region: &str,
-        role: &Principal,
-        external_id: &str,
+        assume: &Assume,
+        with: Option<&Credentials>,
         life: Duration,
     ) -> Result<Credentials, Fault>;
+}
+
+/// What a trust store answered.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Fetched {
+    /// The bundle is the one that the caller has.
+    Unchanged,
+    /// A bundle, and the tag by which to ask for it next time.
+    New {
+        /// The text as it came; nobody has looked at it yet.
+        text: String,
+        /// Its entity tag.
+        etag: Option<String>,
+    },
+}
+
+/// Where CA bundles are published.
+#[async_trait]
+pub trait TrustStores: Send + Sync {
+    /// Gets a bundle, unless it is still the one with this entity tag.
+    async fn fetch(&self, place: &TrustStore, etag: Option<&str>) -> Result<Fetched, Fault>;
 }
 
 /// What time it is. Read once a decision; an argument everywhere below.

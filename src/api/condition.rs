@@ -28,6 +28,8 @@ pub enum ConditionType {
     SecretReady,
     /// DbAuthToken: the CA bundle is known and valid.
     CaReady,
+    /// DbAuthToken: a login with the published token succeeded.
+    LoginVerified,
 }
 
 impl ConditionType {
@@ -45,6 +47,7 @@ impl ConditionType {
             Self::IdentityReady => "IdentityReady",
             Self::SecretReady => "SecretReady",
             Self::CaReady => "CaReady",
+            Self::LoginVerified => "LoginVerified",
         }
     }
 }

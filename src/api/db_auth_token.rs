@@ -1,6 +1,7 @@
 //! `DbAuthToken`: a Secret that always holds a live token, the endpoint and the CA.
 
-use std::collections::BTreeMap;
+mod identity;
+mod secret;
 
 use kube::{CustomResource, KubeSchema};
 use schemars::JsonSchema;
@@ -8,6 +9,9 @@ use serde::{Deserialize, Serialize};
 
 use super::condition::{self, Conditions};
 use super::duration::Duration;
+
+pub use identity::{AssumeRoleIdentity, Identity, IdentityType, ServiceAccountIdentity};
+pub use secret::{Format, SecretTemplate};
 
 /// A live token for an account, kept in a Secret of this namespace.
 #[derive(CustomResource, KubeSchema, Clone, Debug, PartialEq, Deserialize, Serialize)]
@@ -31,11 +35,13 @@ use super::duration::Duration;
     validation = Rule::new("self.spec.secret.name == oldSelf.spec.secret.name")
         .message("spec.secret.name is immutable"),
     validation = Rule::new("!has(self.spec.rotation) || !has(self.spec.rotation.renewBefore) || (duration(self.spec.rotation.renewBefore) >= duration('7m') && duration(self.spec.rotation.renewBefore) <= duration('12m'))")
-        .message("spec.rotation.renewBefore must be between 7m and 12m")
+        .message("spec.rotation.renewBefore must be between 7m and 12m"),
+    validation = Rule::new("!has(self.spec.ca) || !has(self.spec.ca.type) || self.spec.ca.type != 'None' || !has(self.spec.secret.formats) || self.spec.secret.formats.all(f, f != 'Pkcs12' && f != 'P7b')")
+        .message("the formats Pkcs12 and P7b hold the CA bundle: spec.ca.type must not be None")
 )]
 #[serde(rename_all = "camelCase")]
 pub struct DbAuthTokenSpec {
-    /// The IamDbUser, in this namespace, whose account the token is for. Immutable.
+    /// The IamDbUser whose account the token is for. Immutable.
     pub user_ref: UserRef,
     /// The endpoint that the token is signed for. Default: the writer.
     #[serde(default)]
@@ -51,6 +57,12 @@ pub struct DbAuthTokenSpec {
     pub rotation: Option<Rotation>,
     /// The Secret that is written.
     pub secret: SecretTemplate,
+    /// The CA bundle in the Secret.
+    #[serde(default)]
+    pub ca: TokenCa,
+    /// Whether the operator logs in with what it publishes, and tells in `LoginVerified` what came of it. Rotation never waits for it.
+    #[serde(default)]
+    pub verify_login: VerifyLogin,
     /// Stops rotation until this is taken back. The Secret goes when its token has run out.
     #[serde(default)]
     pub suspend: bool,
@@ -62,14 +74,34 @@ pub struct UserRef {
     /// Name of the IamDbUser.
     #[schemars(length(min = 1, max = 253))]
     pub name: String,
+    /// Its namespace. Default: this one. The IamDbUser of another must list this namespace in its `tokenConsumers`, and a tenancy rule must admit this
+    /// namespace.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(min = 1, max = 63), regex(pattern = r"^[a-z0-9]([a-z0-9-]*[a-z0-9])?$"))]
+    pub namespace: Option<String>,
 }
 
 /// An endpoint of the server.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize, Serialize, JsonSchema)]
+#[derive(KubeSchema, Clone, Debug, Default, PartialEq, Eq, Deserialize, Serialize)]
+#[x_kube(
+    validation = Rule::new("self.type in ['Custom', 'Instance', 'Replica', 'Proxy'] ? has(self.name) : !has(self.name)")
+        .message("name is required when type is Custom, Instance, Replica or Proxy, and forbidden otherwise"),
+    validation = Rule::new("!has(self.alias) || self.type in ['Writer', 'Reader']")
+        .message("an alias stands for the writer or the reader")
+)]
 pub struct Endpoint {
     /// Which endpoint.
     #[serde(default, rename = "type")]
     pub kind: EndpointType,
+    /// Name of the custom endpoint, the instance, the read replica, or the proxy; `<proxy>/<endpoint>` for a further endpoint of a proxy.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(min = 1, max = 127), regex(pattern = r"^[A-Za-z0-9-]+(/[A-Za-z0-9-]+)?$"))]
+    pub name: Option<String>,
+    /// Name of one of the DbServer's aliases: what clients dial instead. The token is signed for RDS's name all the same, and clients verify the CA
+    /// alone, because no RDS certificate names an alias.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(min = 1, max = 63), regex(pattern = r"^[a-z0-9]([a-z0-9-]*[a-z0-9])?$"))]
+    pub alias: Option<String>,
 }
 
 /// The kinds of endpoints.
@@ -78,64 +110,67 @@ pub enum EndpointType {
     /// The endpoint that takes writes.
     #[default]
     Writer,
+    /// The endpoint for reads.
+    Reader,
+    /// A custom endpoint of a cluster.
+    Custom,
+    /// An instance of a cluster.
+    Instance,
+    /// A read replica of a DB instance.
+    Replica,
+    /// A proxy.
+    Proxy,
     /// A type that this version does not know.
     #[serde(other)]
     #[schemars(skip)]
     Unknown,
 }
 
-/// With whose rights tokens are signed: a `type` and the member of that name.
-#[derive(KubeSchema, Clone, Debug, PartialEq, Eq, Deserialize, Serialize)]
-#[serde(rename_all = "camelCase")]
+/// The CA bundle in the Secret.
+#[derive(KubeSchema, Clone, Debug, Default, PartialEq, Eq, Deserialize, Serialize)]
 #[x_kube(
-    validation = Rule::new("self.type == 'ServiceAccount' ? has(self.serviceAccount) : !has(self.serviceAccount)")
-        .message("serviceAccount is required when type is ServiceAccount, and forbidden otherwise"),
-    validation = Rule::new("self.type == 'AssumeRole' ? has(self.assumeRole) : !has(self.assumeRole)")
-        .message("assumeRole is required when type is AssumeRole, and forbidden otherwise")
+    validation = Rule::new("!has(self.key) || self.type == 'Server'").message("key is forbidden when type is None"),
+    validation = Rule::new("!has(self.key) || !(self.key in ['type', 'provider', 'host', 'port', 'username', 'password', 'uri', 'database', 'token-expires-at', 'my.cnf', 'database.url', 'jdbc.properties', 'go.dsn', 'truststore.p12', 'truststore.password', 'ca.p7b'])")
+        .message("key is the name of another key of the Secret")
 )]
-pub struct Identity {
-    /// Which member is set.
-    #[serde(rename = "type")]
-    pub kind: IdentityType,
-    /// A ServiceAccount of this namespace, by the role in its IRSA annotation.
+pub struct TokenCa {
+    /// Which bundle.
+    #[serde(default, rename = "type")]
+    pub kind: TokenCaType,
+    /// Key of the Secret that holds it. Default: `ca.crt`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub service_account: Option<ServiceAccountIdentity>,
-    /// A role that the operator assumes, where a tenancy rule lists it.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub assume_role: Option<AssumeRoleIdentity>,
+    #[schemars(length(min = 1, max = 253), regex(pattern = r"^[-._a-zA-Z0-9]+$"))]
+    pub key: Option<String>,
 }
 
-/// The kinds of identities.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, Serialize, JsonSchema)]
-pub enum IdentityType {
-    /// A ServiceAccount of this namespace.
-    ServiceAccount,
-    /// A role that the operator assumes.
-    AssumeRole,
+/// The CA bundles that a Secret can hold.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, Serialize, JsonSchema)]
+pub enum TokenCaType {
+    /// What the server's certificate is verified against.
+    #[default]
+    Server,
+    /// None: clients bring their own.
+    None,
     /// A type that this version does not know.
     #[serde(other)]
     #[schemars(skip)]
     Unknown,
 }
 
-/// Signs with the role of a ServiceAccount.
-#[derive(Clone, Debug, PartialEq, Eq, Deserialize, Serialize, JsonSchema)]
-pub struct ServiceAccountIdentity {
-    /// Name of the ServiceAccount.
-    #[schemars(length(min = 1, max = 253))]
-    pub name: String,
-}
-
-/// Signs with a role that the operator assumes, always with the ExternalId `<cluster id>/<namespace>`.
-#[derive(Clone, Debug, PartialEq, Eq, Deserialize, Serialize, JsonSchema)]
-#[serde(rename_all = "camelCase")]
-pub struct AssumeRoleIdentity {
-    /// ARN of the role.
-    #[schemars(
-        length(min = 20, max = 2048),
-        regex(pattern = r"^arn:aws[a-z-]*:iam::[0-9]{12}:role/[A-Za-z0-9_+=,.@/-]+$")
-    )]
-    pub role_arn: String,
+/// Whether the operator logs in with what it publishes.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, Serialize, JsonSchema)]
+pub enum VerifyLogin {
+    /// It does not.
+    #[default]
+    Never,
+    /// With the first token, and the first after a change of the object.
+    OnCreate,
+    /// With every token.
+    Always,
+    /// A choice that this version does not know; nothing is verified.
+    #[serde(other)]
+    #[schemars(skip)]
+    Unknown,
 }
 
 /// When tokens are renewed.
@@ -145,57 +180,6 @@ pub struct Rotation {
     /// How long before its end a token is replaced: 7m to 12m. Default: 7m30s.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub renew_before: Option<Duration>,
-}
-
-/// The Secret that is written.
-#[derive(KubeSchema, Clone, Debug, PartialEq, Eq, Deserialize, Serialize)]
-#[serde(rename_all = "camelCase")]
-#[x_kube(
-    validation = Rule::new("!has(self.labels) || self.labels.all(k, !k.contains('iamdb.dev/') && !k.contains('kubernetes.io/') && !k.contains('k8s.io/'))")
-        .message("labels must not use the prefixes iamdb.dev/, kubernetes.io/ or k8s.io/"),
-    validation = Rule::new("!has(self.annotations) || self.annotations.all(k, !k.contains('iamdb.dev/') && !k.contains('kubernetes.io/') && !k.contains('k8s.io/'))")
-        .message("annotations must not use the prefixes iamdb.dev/, kubernetes.io/ or k8s.io/")
-)]
-pub struct SecretTemplate {
-    /// Name of the Secret, in this namespace. Immutable.
-    #[schemars(length(min = 1, max = 253), regex(pattern = r"^[a-z0-9]([a-z0-9.-]*[a-z0-9])?$"))]
-    pub name: String,
-    /// Files beside the binding's own keys.
-    #[serde(default = "default_formats")]
-    #[schemars(length(min = 1, max = 8))]
-    // Not a set: server-side apply would add to the default instead of replacing it.
-    #[x_kube(merge_strategy = ListMerge::Atomic)]
-    pub formats: Vec<Format>,
-    /// Where pods mount the Secret: written where a file must name the CA file.
-    /// Default: `/var/run/secrets/iamdb.dev/<secret name>`.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    #[schemars(length(min = 2, max = 512), regex(pattern = r"^(/[A-Za-z0-9._-]+)+$"))]
-    pub mount_path: Option<String>,
-    /// Labels for the Secret.
-    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
-    #[schemars(extend("maxProperties" = 32), inner(length(max = 63)))]
-    pub labels: BTreeMap<String, String>,
-    /// Annotations for the Secret.
-    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
-    #[schemars(extend("maxProperties" = 32), inner(length(max = 1024)))]
-    pub annotations: BTreeMap<String, String>,
-}
-
-fn default_formats() -> Vec<Format> {
-    vec![Format::Binding]
-}
-
-/// Files that the Secret can hold.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Deserialize, Serialize, JsonSchema)]
-pub enum Format {
-    /// The keys of the service binding specification; always there.
-    Binding,
-    /// `my.cnf`, for the clients of MySQL and MariaDB.
-    MyCnf,
-    /// A format that this version does not know.
-    #[serde(other)]
-    #[schemars(skip)]
-    Unknown,
 }
 
 /// What the operator keeps.
@@ -209,14 +193,18 @@ pub struct DbAuthTokenStatus {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(max = 300))]
     pub signed_host: Option<String>,
-    /// The role whose credentials sign.
+    /// `host:port` that clients dial, where it is not the one that the token is signed for. They verify the CA alone.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(max = 300))]
+    pub alias: Option<String>,
+    /// The role whose credentials sign; none when that is the operator itself.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(max = 2048))]
     pub principal_arn: Option<String>,
     /// The Secret, as the service binding specification wants it told.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub binding: Option<BindingRef>,
-    /// Ready, IdentityReady, SecretReady, CaReady.
+    /// Ready, IdentityReady, SecretReady, CaReady, LoginVerified.
     #[serde(default)]
     #[schemars(schema_with = "condition::schema")]
     pub conditions: Conditions,

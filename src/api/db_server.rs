@@ -66,7 +66,8 @@ pub struct DbServerSpec {
     /// How the operator logs in to manage accounts. Without it only tokens for accounts that somebody else makes are possible.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub admin: Option<Admin>,
-    /// What the database's certificate is verified against. It is always verified.
+    /// What the database's certificate is verified against. It is always verified. Default: the bundle of the Region.
+    #[serde(default)]
     pub ca: Ca,
     /// What to do about IAM database authentication being off.
     #[serde(default)]
@@ -125,7 +126,7 @@ pub enum Mode {
 }
 
 /// What certificates are verified against: a `type` and the member of that name.
-#[derive(KubeSchema, Clone, Debug, PartialEq, Eq, Deserialize, Serialize)]
+#[derive(KubeSchema, Clone, Debug, Default, PartialEq, Eq, Deserialize, Serialize)]
 #[serde(rename_all = "camelCase")]
 #[x_kube(
     validation = Rule::new("self.type == 'ConfigMap' ? has(self.configMap) : !has(self.configMap)")
@@ -141,9 +142,14 @@ pub struct Ca {
 }
 
 /// The kinds of CA sources.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, Serialize, JsonSchema)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, Serialize, JsonSchema)]
 pub enum CaType {
-    /// A ConfigMap in the operator's namespace.
+    /// The bundle that RDS publishes for the Region; for proxies the roots of Amazon Trust Services.
+    #[default]
+    Region,
+    /// The bundle that RDS publishes for all Regions of the partition; for proxies the roots of Amazon Trust Services.
+    Global,
+    /// A ConfigMap in the operator's namespace, for proxies too.
     ConfigMap,
     /// A type that this version does not know.
     #[serde(other)]

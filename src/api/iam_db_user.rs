@@ -388,7 +388,7 @@ pub struct IamDbUserStatus {
     /// The principals that may connect.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(length(max = 256))]
-    #[x_kube(merge_strategy = ListMerge::Map(vec!["principal".into()]))]
+    #[x_kube(merge_strategy = ListMerge::Map(vec!["principal".into(), "path".into()]))]
     pub attachments: Vec<AttachmentStatus>,
     /// Ready, AccountReady, GrantsReady, PolicyReady.
     #[serde(default)]
@@ -418,8 +418,9 @@ pub enum AccountState {
 /// One policy.
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize, Serialize, JsonSchema)]
 pub struct PolicyStatus {
-    /// ARN of the policy.
-    #[schemars(length(max = 2048))]
+    /// ARN of the policy. An inline policy has none and stands behind its principal's (`<principal>/<name>`); a rendered one is
+    /// `configmap/<name>`.
+    #[schemars(length(max = 2304))]
     pub arn: String,
 }
 
@@ -429,6 +430,9 @@ pub struct AttachmentStatus {
     /// ARN of the role, user or group.
     #[schemars(length(max = 2048))]
     pub principal: String,
+    /// IAM path of its policies; `inline` for policies in the principal itself.
+    #[schemars(length(max = 512))]
+    pub path: String,
     /// Whether the policy is attached.
     pub state: AttachmentState,
 }

@@ -13,7 +13,7 @@ mod duration;
 mod iam_db_user;
 mod reason;
 
-pub use condition::{ConditionType, Conditions};
+pub use condition::{Condition, ConditionType, Conditions};
 pub use db_auth_token::*;
 pub use db_server::*;
 pub use duration::Duration;
@@ -46,6 +46,9 @@ pub const EXPIRES_AT_ANNOTATION: &str = "iamdb.dev/expires-at";
 
 /// Annotation on a token Secret: digest of everything but the token that went into it.
 pub const INPUTS_ANNOTATION: &str = "iamdb.dev/inputs";
+
+/// Annotation on a token Secret: which labels and annotations of the user's stand on it by the operator's hand.
+pub const APPLIED_ANNOTATION: &str = "iamdb.dev/applied";
 
 /// Annotation on a `DbAuthToken`: a new value asks for a rotation at once.
 pub const ROTATE_ANNOTATION: &str = "iamdb.dev/rotate-requested-at";

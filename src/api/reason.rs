@@ -1,7 +1,7 @@
 //! The closed vocabulary of reasons: the same word in a condition, an Event and a metric.
 
 macro_rules! reasons {
-    ($($(#[doc = $doc:literal])+ $name:ident,)+) => {
+    ($($(#[doc = $doc:literal])+ $name:ident => $what_to_do:literal,)+) => {
         /// Why a condition is what it is. Later versions add words and never rename one.
         #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
         pub enum Reason { $($(#[doc = $doc])+ $name,)+ }
@@ -21,89 +21,115 @@ macro_rules! reasons {
             pub const fn meaning(self) -> &'static str {
                 match self { $(Self::$name => concat!($($doc),+),)+ }
             }
+
+            /// What to do about it, for the person on call. Begins with `Reserved: ` where this version does not use the word.
+            #[must_use]
+            pub const fn what_to_do(self) -> &'static str {
+                match self { $(Self::$name => $what_to_do,)+ }
+            }
         }
     };
 }
 
 reasons! {
     /// Everything that this condition speaks of is in place.
-    Ready,
+    Ready => "Nothing.",
     /// Work is under way and nothing is wrong so far.
-    Resolving,
+    Resolving => "Wait; if it stays, look at the DbServer it waits for.",
     /// RDS does not know the DB instance that the DbServer names.
-    NotFound,
+    NotFound => "Compare `spec.region` and `spec.source` with RDS.",
     /// IAM database authentication is switched off for the DB instance.
-    IamAuthDisabled,
+    IamAuthDisabled => "`aws rds modify-db-instance --enable-iam-database-authentication`.",
     /// RDS says that IAM authentication is on, but the server has not loaded the authentication plugin (error 1524).
-    PluginMissing,
+    PluginMissing => "Wait for the change to be applied; if it stays, reboot the instance.",
     /// The database or an AWS endpoint did not answer in time.
-    Unreachable,
+    Unreachable => "Security groups, routes, DNS, failover under way; the message says which call.",
     /// The server's certificate does not chain to the configured CA or names another host.
-    TlsVerificationFailed,
+    TlsVerificationFailed => "Does the ConfigMap hold the CA of the instance's `caIdentifier`? Never switch verification off.",
     /// The database or AWS refused the credentials.
-    AccessDenied,
+    AccessDenied => "After a rotation of the master password: wait. Else the operator's role: [aws.md](aws.md).",
     /// The administrator's database login lacks a privilege that this change needs.
-    AdminLacksPrivilege,
+    AdminLacksPrivilege => "Give it; the message has the error number or AWS's code.",
     /// The secret with the administrator's password cannot be read or has no username and password.
-    AdminSecretUnreadable,
+    AdminSecretUnreadable => "`--manage-master-user-password` on? `secretsmanager:GetSecretValue` allowed? The Secret labelled `iamdb.dev/admin-credentials=true`?",
     /// The DbServer has no administrator, so accounts cannot be managed.
-    NoAdmin,
+    NoAdmin => "Add it.",
     /// No DbServer of that name exists.
-    ServerRefNotFound,
+    ServerRefNotFound => "Correct `spec.serverRef`, or create it.",
     /// No IamDbUser of that name exists.
-    UserRefNotFound,
+    UserRefNotFound => "Correct `spec.userRef`, or create it.",
     /// No tenancy rule of the DbServer admits the whole request; the message names the field.
-    NotAllowed,
+    NotAllowed => "The platform team extends **one** rule, or the app team asks for less.",
+    /// The IamDbUser is of another namespace and does not list this one in its `tokenConsumers`.
+    NoConsent => "Its owners list the namespace in `spec.tokenConsumers` of the IamDbUser.",
     /// The username cannot be used for an IAM account.
-    InvalidUsername,
+    InvalidUsername => "1 to 32 letters, digits, `_`, `.`, `-`; not a name of the server, RDS or the operator.",
     /// A privilege is outside the list that the operator may grant.
-    InvalidPrivilege,
-    /// The database, table or routine of a grant does not exist.
-    ObjectMissing,
+    InvalidPrivilege => "Only privileges from the CRD's list, and only where they apply.",
+    /// A role cannot be granted: it opens more than a role of a tenant may, or the server cannot make it a default role.
+    InvalidRole => "Ask the platform team for a role that holds privileges on databases alone; on MariaDB for one role that holds the others.",
+    /// The database, table, routine or role of a grant does not exist.
+    ObjectMissing => "Create it, or correct `spec.grants` or `spec.roles`.",
     /// The account is one that the operator never touches.
-    Protected,
+    Protected => "Choose another username.",
     /// An account of that name exists and carries no mark of this operator.
-    ForeignAccount,
+    ForeignAccount => "Choose another username; or drop the account after you know whose it is; or have it adopted (`spec.existingUser`, where a rule lists it).",
     /// A Secret of that name exists and is not ours.
-    ForeignSecret,
+    ForeignSecret => "Choose another `spec.secret.name`, or delete the Secret.",
     /// An IAM policy of the name that we would use exists and is not ours.
-    ForeignPolicy,
+    ForeignPolicy => "Find out who made it; delete it or give the cluster another id.",
+    /// A ConfigMap of the name that the policy would be rendered into exists and is not ours.
+    ForeignConfigMap => "Delete or rename the ConfigMap that the message names.",
+    /// A quota of AWS's is reached; the message names it.
+    QuotaExceeded => "Have AWS raise the quota, or spread the accounts over more principals.",
     /// Another object, cluster or server owns the same thing; the message names it.
-    Conflict,
+    Conflict => "Two objects for one account, two clusters with one id, or a restored snapshot (`spec.acceptRestored` of the DbServer): decide who keeps it.",
     /// Another account would win the login for this user name.
-    ShadowedAccount,
-    /// The account is the DEFINER of a view or routine.
-    ReferencedAsDefiner,
+    ShadowedAccount => "Drop the account that the message names, or choose another username. There is no policy until then.",
+    /// Something in the database runs as the account: it is locked instead of dropped, and not made anew.
+    ReferencedAsDefiner => "Give the views, routines, triggers or events that it is the DEFINER of to another account, or drop them; then drop the locked account.",
+    /// The account, its grants or its policies differ from the spec, and the DbServer's mode is Observe.
+    Drifted => "`status.drift` says what would be changed. Change it by hand, or set the DbServer's `spec.mode` to Enforce.",
+    /// An account that was there before has been made an IAM account of ours.
+    Adopted => "Nothing, if that was meant: the password that the account had has stopped working.",
+    /// Open sessions of an account that is locked or dropped could not be ended.
+    SessionsLeft => "The message has the error number. End them by hand, or give the administrator's login what `iamdb admin-sql` gives.",
     /// The IAM role, user or group does not exist.
-    PrincipalNotFound,
+    PrincipalNotFound => "Create it, or correct `spec.principals`.",
     /// The principal is of another AWS account than the database.
-    PrincipalAccountMismatch,
+    PrincipalAccountMismatch => "Let the workload assume a role in the database's account.",
     /// AWS does not let anybody attach policies to this principal.
-    PrincipalUnmodifiable,
+    PrincipalUnmodifiable => "Use another role.",
     /// The identity that signs tokens could not be assumed.
-    IdentityDenied,
+    IdentityDenied => "Trust policy of the role: ServiceAccount and audience `sts.amazonaws.com`, or ExternalId `<cluster id>/<namespace>`.",
     /// The role allows only sessions that are too short to sign from.
-    SessionTooShort,
+    SessionTooShort => "Let the role have sessions of at least an hour (MaxSessionDuration), or do without a chain of roles.",
     /// This machine's clock differs too much from the apiserver's or AWS's.
-    ClockSkew,
+    ClockSkew => "Set the clock of the operator's node: NTP, chrony. Nothing is signed until it is right.",
     /// Rotation fails and the published token has little life left.
-    RotationFailing,
+    RotationFailing => "The message says why. Logins fail when the token dies.",
     /// The published token has expired.
-    Expired,
+    Expired => "As for `RotationFailing`, now.",
+    /// The token is too long for an option file of MariaDB's client, so there is no `my.cnf`.
+    MyCnfTooLongForMariaDb => "Let the client read the token from `password`; or sign as a role whose sessions have shorter tokens.",
+    /// The database refused the login, and the policy that allows it may not have reached it yet.
+    IamPropagating => "Wait a minute: policies take a while to reach RDS.",
+    /// The last certificate of the CA bundle expires within 90 days.
+    CaExpiresSoon => "Renew the bundle in the ConfigMap, or use the Region's.",
     /// The object is suspended by its spec.
-    Suspended,
+    Suspended => "Take `spec.suspend` back. A DbAuthToken's Secret goes when its token has run out.",
     /// The IamDbUser of this token is being deleted.
-    UserGone,
+    UserGone => "Delete the DbAuthToken too.",
     /// The DB instance is a member of a cluster: the cluster must be named instead.
-    UseDbCluster,
+    UseDbCluster => "Name the cluster: `spec.source.type: DbCluster`.",
     /// A standard RDS Proxy needs a database user with a password.
-    ProxyNeedsPasswordUser,
+    ProxyNeedsPasswordUser => "Reserved: proxies are not supported yet.",
     /// The API knows this choice, this version of the operator does not.
-    NotSupportedYet,
+    NotSupportedYet => "Choose another, or wait for a later version.",
     /// The object is being deleted; the message says what that waits for.
-    Deleting,
+    Deleting => "Delete who uses it; for a database that is gone see `spec.onUnreachable`.",
     /// The database or AWS answered with an error that this version does not know; the message has its code.
-    UnexpectedError,
+    UnexpectedError => "Look the code up; report it if it is ours.",
 }
 
 impl std::fmt::Display for Reason {
@@ -117,12 +143,15 @@ mod tests {
     use super::Reason;
 
     #[test]
-    fn every_reason_is_a_valid_condition_reason_with_a_meaning() {
+    fn every_reason_is_a_valid_condition_reason_with_a_meaning_and_something_to_do() {
         for reason in Reason::ALL {
             let word = reason.as_str();
             assert!(word.starts_with(|c: char| c.is_ascii_uppercase()), "{word}");
             assert!(word.chars().all(|c| c.is_ascii_alphanumeric()), "{word}");
             assert!(reason.meaning().trim().ends_with('.'), "{word}");
+            assert!(reason.what_to_do().ends_with(['.', '?']), "{word}");
+            // Both are cells of a table.
+            assert!(!format!("{}{}", reason.meaning(), reason.what_to_do()).contains(['|', '\n']), "{word}");
         }
     }
 }

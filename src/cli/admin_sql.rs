@@ -4,7 +4,7 @@ use clap::ValueEnum;
 
 use crate::app;
 use crate::domain::engine::Engine;
-use crate::domain::names::{DatabaseName, Username};
+use crate::domain::names::{DatabaseName, RoleName, Username};
 use crate::domain::privilege::Privilege;
 
 #[derive(Debug, clap::Args)]
@@ -23,6 +23,9 @@ pub(super) struct Args {
     /// A database and the privileges that the operator may hand out on it, as DATABASE:PRIVILEGE,PRIVILEGE. May be given several times.
     #[arg(long, required = true, value_parser = ceiling)]
     grant: Vec<(DatabaseName, Vec<Privilege>)>,
+    /// A role that the operator may hand out. May be given several times. The login holds it too: servers let nobody pass on what he does not have.
+    #[arg(long, value_parser = role)]
+    role: Vec<RoleName>,
     /// The server has partial_revokes on, as Aurora MySQL has: schema names are literal there.
     #[arg(long)]
     partial_revokes: bool,
@@ -44,9 +47,19 @@ impl Args {
             EngineName::Mysql => Engine::MySql,
             EngineName::Mariadb => Engine::MariaDb,
         };
-        let text = app::operator_login_sql(engine, self.partial_revokes, username, self.grant);
+        let text = app::operator_login_sql(
+            engine,
+            self.partial_revokes,
+            username,
+            self.grant,
+            self.role.into_iter().collect(),
+        );
         super::print(text.map_err(|error| error.to_string())?.trim_end())
     }
+}
+
+fn role(text: &str) -> Result<RoleName, String> {
+    RoleName::parse(text).map_err(|error| format!("{text} {error}"))
 }
 
 fn ceiling(text: &str) -> Result<(DatabaseName, Vec<Privilege>), String> {

@@ -4,7 +4,9 @@ mod admin_sql;
 mod aws_policy;
 mod crds;
 mod policy;
+mod reasons;
 mod run;
+mod token;
 
 use std::io::Write;
 use std::process::ExitCode;
@@ -27,10 +29,15 @@ enum Command {
     Crds(crds::Args),
     /// Print the rds-db:connect policy that lets a principal connect as given accounts. Asks nobody: works offline.
     Policy(policy::Args),
+    /// Print a token to connect with, like `aws rds generate-db-auth-token`, signed with the AWS credentials of whoever calls.
+    Token(token::Args),
     /// Print the IAM policy that the operator itself needs, and no more.
     AwsPolicy(aws_policy::Args),
     /// Print the SQL that gives the operator a database login of its own, with no more rights than it uses.
     AdminSql(admin_sql::Args),
+    /// Print the page that explains every reason.
+    #[command(hide = true)]
+    Reasons(reasons::Args),
 }
 
 impl Cli {
@@ -40,8 +47,10 @@ impl Cli {
             Command::Run(args) => args.run(),
             Command::Crds(args) => args.run(),
             Command::Policy(args) => args.run(),
+            Command::Token(args) => args.run(),
             Command::AwsPolicy(args) => args.run(),
             Command::AdminSql(args) => args.run(),
+            Command::Reasons(args) => args.run(),
         };
         match outcome {
             Ok(()) => ExitCode::SUCCESS,

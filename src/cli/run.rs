@@ -39,9 +39,15 @@ pub(super) struct Args {
     /// How log lines look.
     #[arg(long, env = "IAMDB_LOG_FORMAT", value_enum, default_value = "text")]
     log_format: LogFormat,
+    /// Tag the sessions of roles with iamdb-cluster and iamdb-namespace. Their trust policies must then allow sts:TagSession.
+    #[arg(long, env = "IAMDB_SESSION_TAGS")]
+    session_tags: bool,
     /// Let databases have loopback and link-local addresses. For tests only: it opens the way to the machine's own services.
     #[arg(long, hide_short_help = true)]
     allow_loopback_databases: bool,
+    /// Fetch CA bundles from here instead of from RDS's trust stores, without HTTPS too. For tests only.
+    #[arg(long, env = "IAMDB_TRUST_STORE_URL", hide_short_help = true)]
+    trust_store_url: Option<String>,
 }
 
 impl Args {
@@ -55,6 +61,8 @@ impl Args {
             listen: self.listen,
             resync: self.resync.value(),
             allow_loopback_databases: self.allow_loopback_databases,
+            session_tags: self.session_tags,
+            trust_store_url: self.trust_store_url,
         };
         let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build();
         let runtime = runtime.map_err(|error| format!("cannot start: {error}"))?;

@@ -6,11 +6,16 @@ use std::sync::{Mutex, PoisonError};
 use jiff::Timestamp;
 use k8s_openapi::api::core::v1::ConfigMap;
 
-use crate::domain::ca::{Bundle, NotABundle};
+use crate::domain::ca::{Bundle, NotABundle, TrustStore};
+use crate::ports::Fault;
 
 /// Bundles by name and key of their ConfigMap, with the state of the ConfigMap that they were read from.
 #[derive(Debug, Default)]
-pub struct Bundles(Mutex<HashMap<(String, String), (Version, Bundle)>>);
+pub struct Bundles {
+    read: Mutex<HashMap<(String, String), (Version, Bundle)>>,
+    /// Why the last attempt to fetch a bundle failed.
+    failures: Mutex<HashMap<TrustStore, Fault>>,
+}
 
 /// Uid and resourceVersion.
 type Version = (Option<String>, Option<String>);
@@ -25,7 +30,7 @@ impl Bundles {
         let meta = &config_map.metadata;
         let version = (meta.uid.clone(), meta.resource_version.clone());
         let place = (meta.name.clone().unwrap_or_default(), key.to_owned());
-        let mut held = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut held = self.read.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some((of, bundle)) = held.get(&place)
             && *of == version
             && bundle.expires_at() > now
@@ -38,6 +43,21 @@ impl Bundles {
             Err(_) => held.remove(&place),
         };
         Some(bundle)
+    }
+
+    /// Why a bundle could not be fetched; none before it was tried, and after it succeeded.
+    pub(super) fn failure(&self, place: &TrustStore) -> Option<Fault> {
+        self.failures.lock().unwrap_or_else(PoisonError::into_inner).get(place).cloned()
+    }
+
+    /// A bundle could not be fetched.
+    pub(super) fn failed(&self, place: &TrustStore, fault: Fault) {
+        self.failures.lock().unwrap_or_else(PoisonError::into_inner).insert(place.clone(), fault);
+    }
+
+    /// A bundle was fetched.
+    pub(super) fn fetched(&self, place: &TrustStore) {
+        self.failures.lock().unwrap_or_else(PoisonError::into_inner).remove(place);
     }
 }
 

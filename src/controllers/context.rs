@@ -3,16 +3,20 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use k8s_openapi::api::core::v1::{ConfigMap, Namespace, Secret};
+use k8s_openapi::api::core::v1::{ConfigMap, Namespace, Secret, ServiceAccount};
 use kube::core::PartialObjectMeta;
 use kube::runtime::events::Recorder;
 
 use super::bundles::Bundles;
-use super::iam_db_user::Entitlements;
+use super::iam_db_user::{Desks, Turnstile};
+use super::looks::Looks;
+use super::policies::Entitlements;
 use super::refusals::Refusals;
 use crate::api::{DbAuthToken, DbServer, IamDbUser};
 use crate::k8s::feed::Feed;
-use crate::ports::{AdminSecrets, Clock, Databases, Instances, OwnIdentity, Policies};
+use crate::ports::{
+    AccountQuotas, AdminSecrets, Clock, Databases, Deployments, OwnIdentity, Policies, Proxies, RdsServers, TrustStores,
+};
 use crate::rotation::Engine;
 use crate::telemetry::metrics::Metrics;
 
@@ -23,6 +27,8 @@ pub struct Settings {
     pub cluster_id: String,
     /// Namespace of the operator, where ConfigMaps with CAs are.
     pub namespace: String,
+    /// Whether sessions are tagged with cluster and namespace.
+    pub session_tags: bool,
     /// How often everything is looked at again although nothing changed in Kubernetes.
     pub resync: Duration,
 }
@@ -37,6 +43,8 @@ pub struct Feeds {
     pub tokens: Feed<DbAuthToken>,
     /// All namespaces, for the labels that tenancy rules select.
     pub namespaces: Feed<Namespace>,
+    /// All ServiceAccounts, for the roles that their annotations name.
+    pub service_accounts: Feed<PartialObjectMeta<ServiceAccount>>,
     /// ConfigMaps of the operator's namespace.
     pub config_maps: Feed<ConfigMap>,
     /// The operator's own Secrets, without their data.
@@ -57,8 +65,12 @@ pub struct Context {
     pub metrics: Arc<Metrics>,
     /// Events.
     pub recorder: Recorder,
-    /// RDS.
-    pub instances: Arc<dyn Instances>,
+    /// DB instances and clusters in RDS.
+    pub rds: Arc<dyn RdsServers>,
+    /// RDS Proxies.
+    pub proxies: Arc<dyn Proxies>,
+    /// Blue/green deployments in RDS.
+    pub deployments: Arc<dyn Deployments>,
     /// Secrets Manager.
     pub admin_secrets: Arc<dyn AdminSecrets>,
     /// The operator's own AWS identity.
@@ -67,12 +79,22 @@ pub struct Context {
     pub databases: Arc<dyn Databases>,
     /// IAM.
     pub policies: Arc<dyn Policies>,
+    /// What IAM allows accounts.
+    pub quotas: Arc<dyn AccountQuotas>,
+    /// When DbServers are looked at.
+    pub looks: Looks,
+    /// Where RDS publishes its CAs.
+    pub trust_stores: Arc<dyn TrustStores>,
     /// Since when objects are refused.
     pub refusals: Refusals,
     /// CA bundles that were read.
     pub bundles: Bundles,
     /// Who may connect as whom, as far as this process has worked it out.
     pub entitlements: Entitlements,
+    /// The administrators' sessions, and what they have read.
+    pub desks: Desks,
+    /// How many IamDbUsers of a server and of a namespace are worked on at a time.
+    pub turnstile: Turnstile,
     /// The rotation engine.
     pub engine: Arc<Engine>,
 }

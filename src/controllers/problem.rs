@@ -70,12 +70,16 @@ impl From<Fault> for Problem {
         let reason = match fault.kind {
             FaultKind::Unreachable | FaultKind::Throttled | FaultKind::ReadOnly => Reason::Unreachable,
             FaultKind::Denied => Reason::AccessDenied,
+            FaultKind::IdentityDenied => Reason::IdentityDenied,
             FaultKind::LacksPrivilege => Reason::AdminLacksPrivilege,
             FaultKind::TlsVerification => Reason::TlsVerificationFailed,
             FaultKind::PluginMissing => Reason::PluginMissing,
             FaultKind::Missing => Reason::NotFound,
             FaultKind::Conflict => Reason::Conflict,
+            FaultKind::Definer => Reason::ReferencedAsDefiner,
             FaultKind::Unmodifiable => Reason::PrincipalUnmodifiable,
+            // Trying again changes nothing: somebody has to raise it, or to make room.
+            FaultKind::Quota => return Self::standing(Reason::QuotaExceeded, fault.to_string()),
             FaultKind::Unreadable | FaultKind::Other => Reason::UnexpectedError,
         };
         Self::passing(reason, fault.to_string())
@@ -97,11 +101,16 @@ impl From<tenancy::Refusal> for Problem {
 
 impl From<account::Refusal> for Problem {
     fn from(refusal: account::Refusal) -> Self {
+        use account::Refusal as R;
         let reason = match &refusal {
-            account::Refusal::Foreign { .. } => Reason::ForeignAccount,
-            account::Refusal::Privileged { .. } => Reason::Protected,
-            account::Refusal::Owned { .. } => Reason::Conflict,
-            account::Refusal::Shadowed { .. } => Reason::ShadowedAccount,
+            R::Foreign { .. } | R::TooMuch { .. } => Reason::ForeignAccount,
+            R::Privileged { .. } => Reason::Protected,
+            R::Owned { .. } => Reason::Conflict,
+            R::Shadowed { .. } | R::ShadowedByAnonymous { .. } => Reason::ShadowedAccount,
+            R::Definer { .. } => Reason::ReferencedAsDefiner,
+            R::RoleTooStrong { .. } | R::OneDefaultRole => Reason::InvalidRole,
+            // As with a table: somebody may be about to make it.
+            R::NoSuchRole { .. } => return Self::passing(Reason::ObjectMissing, refusal.to_string()),
         };
         Self::standing(reason, refusal.to_string())
     }

@@ -17,6 +17,8 @@ use crate::k8s::status::{self, CallError};
 pub(super) enum Verdict {
     /// It is in place; the message says what.
     Good(String),
+    /// It is in place, and somebody should know something of it.
+    Notice(Reason, String),
     /// It is not.
     Bad(Problem),
     /// It is not known yet; the message says what that waits for.
@@ -32,12 +34,13 @@ impl Verdict {
     }
 
     pub(super) fn is_good(&self) -> bool {
-        matches!(self, Self::Good(_))
+        matches!(self, Self::Good(_) | Self::Notice(..))
     }
 
-    fn finding(&self, kind: ConditionType) -> Finding {
+    pub(super) fn finding(&self, kind: ConditionType) -> Finding {
         let (truth, reason, message) = match self {
             Self::Good(message) => (Truth::True, Reason::Ready, message.clone()),
+            Self::Notice(reason, message) => (Truth::True, *reason, message.clone()),
             Self::Bad(problem) => (Truth::False, problem.reason, problem.message.clone()),
             Self::Waiting(reason, message) => (Truth::Unknown, *reason, message.clone()),
         };
@@ -55,6 +58,17 @@ pub(super) fn findings(parts: &[(ConditionType, Verdict)], all_good: &str) -> Ve
         Some(verdict) => Finding { truth: Truth::False, ..verdict.finding(ConditionType::Ready) },
     };
     std::iter::once(ready).chain(parts.iter().map(|(kind, verdict)| verdict.finding(*kind))).collect()
+}
+
+/// Adds a part that only some objects of a kind have. `Ready` takes it in where nothing else is wrong.
+pub(super) fn add(findings: &mut Vec<Finding>, kind: ConditionType, verdict: Option<&Verdict>) {
+    let Some(verdict) = verdict else { return };
+    let finding = verdict.finding(kind);
+    let ready = findings.iter_mut().find(|it| it.kind == ConditionType::Ready.as_str());
+    if let Some(ready) = ready.filter(|ready| ready.truth == Truth::True && !verdict.is_good()) {
+        *ready = Finding { truth: Truth::False, ..verdict.finding(ConditionType::Ready) };
+    }
+    findings.push(finding);
 }
 
 /// Conditions of `current` brought up to `findings`.
@@ -102,6 +116,25 @@ where
         tracing::warn!(%kind, name, %error, "event not published");
     }
     Ok(())
+}
+
+/// Tells people of something that happened once and that no condition keeps.
+pub(super) async fn warn<K>(context: &Context, object: &K, reason: Reason, note: String)
+where
+    K: Resource<DynamicType = ()>,
+{
+    let name = object.meta().name.as_deref().unwrap_or_default();
+    tracing::warn!(kind = %K::kind(&()), namespace = object.meta().namespace, name, %reason, note, "told by an Event");
+    let event = Event {
+        type_: EventType::Warning,
+        reason: reason.as_str().to_owned(),
+        note: Some(note.chars().take(1_000).collect()),
+        action: "Reconcile".into(),
+        secondary: None,
+    };
+    if let Err(error) = status::call("publish Event", context.recorder.publish(&event, &object.object_ref(&()))).await {
+        tracing::warn!(name, %error, "event not published");
+    }
 }
 
 #[cfg(test)]

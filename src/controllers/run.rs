@@ -7,8 +7,11 @@ use std::hash::{Hash, Hasher};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use futures::future::Either;
+use futures::stream::{PollNext, select_with_strategy};
 use futures::{Stream, StreamExt, future, stream};
-use k8s_openapi::api::core::v1::{ConfigMap, Namespace};
+use k8s_openapi::api::core::v1::{ConfigMap, Namespace, ServiceAccount};
+use kube::core::PartialObjectMeta;
 use kube::runtime::controller::{Action, Config, Controller};
 use kube::runtime::reflector::{ObjectRef, Store};
 use kube::{Resource, ResourceExt};
@@ -17,7 +20,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::context::Context;
 use super::problem::{Problem, Retry};
-use super::{db_auth_token, db_server, iam_db_user};
+use super::{db_auth_token, db_server, iam_db_user, server, trust};
 use crate::api::{ConditionType, DbAuthToken, DbServer, GROUP, IamDbUser, Reason};
 use crate::k8s::backoff::Backoffs;
 use crate::k8s::conditions;
@@ -26,6 +29,9 @@ use crate::k8s::fence::Fence;
 
 /// Objects of a kind that are reconciled at the same time.
 const CONCURRENCY: u16 = 16;
+
+/// No limit: IamDbUsers wait at a turnstile of their own, so that those of a server that does not answer hold up nobody else.
+const UNLIMITED: u16 = 0;
 
 /// Changes that come together are looked at once.
 const DEBOUNCE: Duration = Duration::from_millis(50);
@@ -46,11 +52,12 @@ pub async fn run_all(
 ) {
     let feeds = &context.feeds;
     let (servers, users, tokens) = (server_wakes(&context), user_wakes(&context), token_wakes(&context, news));
-    future::join4(
-        run::<DbServer, _>(&feeds.servers, servers, db_server::reconcile, &context, &fence, &stop),
-        run::<IamDbUser, _>(&feeds.users, users, iam_db_user::reconcile, &context, &fence, &stop),
-        run::<DbAuthToken, _>(&feeds.tokens, tokens, db_auth_token::reconcile, &context, &fence, &stop),
+    future::join5(
+        run::<DbServer, _>(&feeds.servers, servers, db_server::reconcile, CONCURRENCY, &context, &fence, &stop),
+        run::<IamDbUser, _>(&feeds.users, users, iam_db_user::reconcile, UNLIMITED, &context, &fence, &stop),
+        run::<DbAuthToken, _>(&feeds.tokens, tokens, db_auth_token::reconcile, CONCURRENCY, &context, &fence, &stop),
         db_auth_token::withdraw_deleted(&context, &stop),
+        fence.clone().hold(trust::keep(&context, &stop)),
     )
     .await;
 }
@@ -59,6 +66,7 @@ async fn run<K, F>(
     feed: &Feed<K>,
     wakes: impl Stream<Item = ObjectRef<K>> + Send + 'static,
     reconcile: fn(Arc<K>, Arc<Context>) -> F,
+    concurrency: u16,
     context: &Arc<Context>,
     fence: &Fence,
     stop: &CancellationToken,
@@ -105,7 +113,7 @@ async fn run<K, F>(
     };
     Controller::for_shared_stream(changed, feed.store().clone())
         .reconcile_on(wakes)
-        .with_config(Config::default().concurrency(CONCURRENCY).debounce(DEBOUNCE))
+        .with_config(Config::default().concurrency(concurrency).debounce(DEBOUNCE))
         .graceful_shutdown_on(stop.clone().cancelled_owned())
         .run(reconcile_one, error_policy, context.clone())
         .for_each(|_| future::ready(()))
@@ -139,6 +147,11 @@ pub(super) fn own_state<K: Resource>(object: &K) -> u64 {
 
 fn labels<K: Resource>(object: &K) -> u64 {
     digest(object.labels())
+}
+
+/// The feed leaves no annotation on a ServiceAccount but that of its role.
+fn role(account: &PartialObjectMeta<ServiceAccount>) -> u64 {
+    digest(account.annotations())
 }
 
 fn content(config_map: &ConfigMap) -> u64 {
@@ -190,7 +203,7 @@ fn refs<K: Resource<DynamicType = ()>>(objects: &[Arc<K>]) -> Vec<ObjectRef<K>> 
     objects.iter().map(|object| ObjectRef::from_obj(object.as_ref())).collect()
 }
 
-/// A DbServer looks at its CA, and, while it is to go, at its users.
+/// A DbServer looks at its CA, at its users while it is to go, and at the server itself when one of them cannot get at it.
 fn server_wakes(context: &Context) -> impl Stream<Item = ObjectRef<DbServer>> + Send + 'static {
     let (feeds, servers) = (&context.feeds, context.feeds.servers.store().clone());
     let of_users = related(&feeds.users, own_state, {
@@ -204,10 +217,11 @@ fn server_wakes(context: &Context) -> impl Stream<Item = ObjectRef<DbServer>> + 
     let of_config_maps = related(&feeds.config_maps, content, move |config_map| {
         refs(&servers.state_filter(|server| takes_ca_from(server, config_map)))
     });
-    stream::select(of_users, of_config_maps)
+    let of_failures = context.looks.wanted().map(|name| ObjectRef::new(&name));
+    stream::select_all([of_users.boxed(), of_config_maps.boxed(), of_failures.boxed()])
 }
 
-/// An IamDbUser looks at its DbServer and that one's CA, and at the labels of its namespace.
+/// An IamDbUser looks at its DbServer and that one's CA, at the labels of its namespace, and at the roles of its ServiceAccounts.
 fn user_wakes(context: &Context) -> impl Stream<Item = ObjectRef<IamDbUser>> + Send + 'static {
     let feeds = &context.feeds;
     let (servers, users) = (feeds.servers.store().clone(), feeds.users.store().clone());
@@ -219,14 +233,21 @@ fn user_wakes(context: &Context) -> impl Stream<Item = ObjectRef<IamDbUser>> + S
         let users = users.clone();
         move |config_map| users_of(&users, &servers_with_ca(&servers, config_map))
     });
-    let of_namespaces = related(&feeds.namespaces, labels, move |namespace: &Namespace| {
-        let name = namespace.name_any();
-        refs(&users.state_filter(|user| user.namespace().as_deref() == Some(&name)))
+    let of_namespaces = related(&feeds.namespaces, labels, {
+        let users = users.clone();
+        move |namespace: &Namespace| {
+            let name = namespace.name_any();
+            refs(&users.state_filter(|user| user.namespace().as_deref() == Some(&name)))
+        }
     });
-    stream::select(of_servers, stream::select(of_config_maps, of_namespaces))
+    let of_accounts = related(&feeds.service_accounts, role, move |account| {
+        refs(&users.state_filter(|user| iam_db_user::names_service_account(user, account)))
+    });
+    stream::select_all([of_servers.boxed(), of_config_maps.boxed(), of_namespaces.boxed(), of_accounts.boxed()])
 }
 
-/// A DbAuthToken looks at its IamDbUser, that one's DbServer and its CA, at the labels of its namespace, and at how its rotation goes.
+/// A DbAuthToken looks at its IamDbUser, that one's DbServer and its CA, at the labels of its namespace, at the role of its ServiceAccount, and at how
+/// its rotation goes.
 fn token_wakes(
     context: &Context,
     news: impl Stream<Item = String> + Send + 'static,
@@ -253,17 +274,47 @@ fn token_wakes(
             refs(&tokens.state_filter(|token| token.namespace().as_deref() == Some(&name)))
         }
     });
-    let of_rotation = news.flat_map(move |uid| {
-        let found = tokens.find(|token| token.uid().as_deref() == Some(&uid));
-        stream::iter(found.map(|token| ObjectRef::from_obj(token.as_ref())))
+    let of_accounts = related(&feeds.service_accounts, role, move |account| {
+        refs(&tokens.state_filter(|token| db_auth_token::signs_by(token, account)))
     });
+    let of_rotation = by_uid(&feeds.tokens, news);
     stream::select_all([
         of_users.boxed(),
         of_servers.boxed(),
         of_config_maps.boxed(),
         of_namespaces.boxed(),
+        of_accounts.boxed(),
         of_rotation.boxed(),
     ])
+}
+
+/// The objects of these uids. News of thousands come together, so none is searched for.
+fn by_uid<K>(
+    feed: &Feed<K>,
+    uids: impl Stream<Item = String> + Send + 'static,
+) -> impl Stream<Item = ObjectRef<K>> + Send + 'static
+where
+    K: Resource<DynamicType = ()> + Clone + Debug + DeserializeOwned + Send + Sync + 'static,
+{
+    // Changes first: whoever is told of was told about before.
+    let changes_first = |_: &mut ()| PollNext::Left;
+    let heard = select_with_strategy(feed.subscribe().map(Either::Left), uids.map(Either::Right), changes_first);
+    let mut names: HashMap<String, ObjectRef<K>> = HashMap::new();
+    heard.filter_map(move |heard| {
+        let found = match heard {
+            Either::Left(Change::Applied(object)) => {
+                let name = ObjectRef::new(&object.name_any()).within(&object.namespace().unwrap_or_default());
+                names.insert(object.uid().unwrap_or_default(), name);
+                None
+            }
+            Either::Left(Change::Deleted(object)) => {
+                names.remove(&object.uid().unwrap_or_default());
+                None
+            }
+            Either::Right(uid) => names.get(&uid).cloned(),
+        };
+        future::ready(found)
+    })
 }
 
 /// What tokens read of a user: what it asks for, and whether a rule admits it.
@@ -274,7 +325,9 @@ fn admission_state(user: &IamDbUser) -> u64 {
 }
 
 fn takes_ca_from(server: &DbServer, config_map: &ConfigMap) -> bool {
-    server.spec.ca.config_map.as_ref().is_some_and(|it| it.name == config_map.name_any())
+    let name = config_map.name_any();
+    let is_named = server.spec.ca.config_map.as_ref().is_some_and(|it| it.name == name);
+    is_named || server::trust_store(server).is_some_and(|place| place.keeper() == name)
 }
 
 fn servers_with_ca(servers: &Store<DbServer>, config_map: &ConfigMap) -> Vec<String> {
@@ -290,6 +343,8 @@ fn tokens_of(tokens: &Store<DbAuthToken>, users: &[ObjectRef<IamDbUser>]) -> Vec
     let wanted: HashSet<(Option<&str>, &str)> =
         users.iter().map(|user| (user.namespace.as_deref(), user.name.as_str())).collect();
     refs(&tokens.state_filter(|token| {
-        wanted.contains(&(token.metadata.namespace.as_deref(), token.spec.user_ref.name.as_str()))
+        let user = &token.spec.user_ref;
+        let home = user.namespace.as_deref().or(token.metadata.namespace.as_deref());
+        wanted.contains(&(home, user.name.as_str()))
     }))
 }

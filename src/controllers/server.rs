@@ -7,10 +7,11 @@ use kube::runtime::reflector::ObjectRef;
 
 use super::context::Context;
 use super::problem::Problem;
-use crate::api::{self, CaType, DbServer, Endpoints, NamespaceSet, Reason};
+use super::trust;
+use crate::api::{self, CaType, ConfigMapKey, DbServer, Endpoints, NamespaceSet, Reason};
 use crate::domain::access::{Access, AccountRole};
 use crate::domain::arn::Principal;
-use crate::domain::ca::Bundle;
+use crate::domain::ca::{Bundle, TrustStore};
 use crate::domain::endpoint::Endpoint;
 use crate::domain::engine::Engine;
 use crate::domain::privilege::Privilege;
@@ -88,20 +89,70 @@ pub(super) fn resolved(object: &DbServer) -> Result<Server, Problem> {
     Server::of(object).ok_or_else(waiting)
 }
 
-/// The CA bundle of a DbServer.
+/// The CA bundle that the endpoints of a DbServer are verified against, its proxies aside.
 pub(super) fn ca(context: &Context, object: &DbServer) -> Result<Bundle, Problem> {
     let source = &object.spec.ca;
-    let (CaType::ConfigMap, Some(reference)) = (source.kind, &source.config_map) else {
-        return Err(Problem::of_spec(Reason::NotSupportedYet, "spec.ca.type is not known to this version"));
-    };
+    if let (CaType::ConfigMap, Some(reference)) = (source.kind, &source.config_map) {
+        return administrators_ca(context, reference);
+    }
+    let place = trust_store(object)
+        .ok_or_else(|| Problem::of_spec(Reason::NotSupportedYet, "spec.ca.type is not known to this version"))?;
+    let kept = kept_bundle(context, &place);
+    let bundle = kept.and_then(|kept| context.bundles.read(&kept, trust::KEY, context.clock.now()));
+    Ok(bundle.ok_or_else(|| not_fetched(context, &place))??)
+}
+
+/// The CA bundle that a DbServer's proxies are verified against: their certificates are Amazon Trust Services', unless the administrator says what to
+/// trust.
+pub(super) fn proxy_ca(context: &Context, object: &DbServer) -> Result<Bundle, Problem> {
+    match object.spec.ca.kind {
+        CaType::Region | CaType::Global => Ok(Bundle::amazon_trust(context.clock.now())?),
+        CaType::ConfigMap | CaType::Unknown => ca(context, object),
+    }
+}
+
+/// The trust store that a DbServer takes its CA bundle from, if it takes it from one.
+pub(super) fn trust_store(object: &DbServer) -> Option<TrustStore> {
+    match object.spec.ca.kind {
+        CaType::Region => Some(TrustStore::of_region(&object.spec.region)),
+        CaType::Global => Some(TrustStore::of_partition(&object.spec.region)),
+        CaType::ConfigMap | CaType::Unknown => None,
+    }
+}
+
+/// The ConfigMap with the last good copy of a bundle.
+pub(super) fn kept_bundle(context: &Context, place: &TrustStore) -> Option<std::sync::Arc<ConfigMap>> {
+    config_map(context, &place.keeper())
+}
+
+fn config_map(context: &Context, name: &str) -> Option<std::sync::Arc<ConfigMap>> {
     let namespace = &context.settings.namespace;
-    let found = context.feeds.config_maps.store().get(&ObjectRef::<ConfigMap>::new(&reference.name).within(namespace));
+    context.feeds.config_maps.store().get(&ObjectRef::<ConfigMap>::new(name).within(namespace))
+}
+
+fn administrators_ca(context: &Context, reference: &ConfigMapKey) -> Result<Bundle, Problem> {
+    let found = config_map(context, &reference.name);
     let bundle = found.and_then(|found| context.bundles.read(&found, &reference.key, context.clock.now()));
     let missing = || {
+        let namespace = &context.settings.namespace;
         let message = format!("ConfigMap {namespace}/{} has no key {}", reference.name, reference.key);
         Problem::of_spec(Reason::TlsVerificationFailed, message)
     };
     Ok(bundle.ok_or_else(missing)??)
+}
+
+fn not_fetched(context: &Context, place: &TrustStore) -> Problem {
+    let (base, path) = (place.base(), place.path());
+    match context.bundles.failure(place) {
+        None => Problem::passing(Reason::Resolving, format!("the CA bundle {base}{path} is being fetched")),
+        Some(fault) => {
+            let (namespace, keeper, key) = (&context.settings.namespace, place.keeper(), trust::KEY);
+            let message = format!(
+                "{base}{path}: {fault}; where it cannot be reached, put the bundle into ConfigMap {namespace}/{keeper}, key {key}"
+            );
+            Problem::passing(Reason::Unreachable, message)
+        }
+    }
 }
 
 /// The tenancy rules of a DbServer, for a request from `namespace`.
@@ -122,8 +173,17 @@ fn translate(rule: &api::TenancyRule, namespace: &str, object: Option<&Namespace
         hosts: rule.hosts.clone(),
         principals: rule.principals.clone(),
         assume_roles: rule.assume_roles.clone(),
+        roles: rule.roles.clone(),
+        adopt: rule.adopt.clone(),
+        operator_usernames: rule.operator_identity.as_ref().map(|it| fill(&it.usernames)).unwrap_or_default(),
         allows_account_region: rule.allow_account_region_scope,
     }
+}
+
+/// Whether a set of namespaces holds this one.
+pub(super) fn holds(context: &Context, set: &NamespaceSet, namespace: &str) -> bool {
+    let object = context.feeds.namespaces.store().get(&ObjectRef::<Namespace>::new(namespace));
+    is_for(set, namespace, object.as_deref())
 }
 
 fn is_for(set: &NamespaceSet, namespace: &str, object: Option<&Namespace>) -> bool {

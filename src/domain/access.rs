@@ -11,6 +11,20 @@ pub struct Access {
     pub role: Option<AccountRole>,
 }
 
+impl Access {
+    /// The operator's own account.
+    #[must_use]
+    pub fn own(region: &str) -> Self {
+        Self { region: region.to_owned(), role: None }
+    }
+
+    /// The same account in another Region.
+    #[must_use]
+    pub fn in_region(&self, region: &str) -> Self {
+        Self { region: region.to_owned(), role: self.role.clone() }
+    }
+}
+
 /// A role by which the operator acts in another account.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct AccountRole {

@@ -1,6 +1,9 @@
 //! CA bundles: what a database's certificate is verified against.
 
+mod trust_store;
+
 use std::sync::Arc;
+use std::time::Duration;
 
 use jiff::Timestamp;
 use rustls_pki_types::{CertificateDer, pem::PemObject};
@@ -10,10 +13,21 @@ use x509_cert::{
     ext::pkix::BasicConstraints,
 };
 
+use super::schedule;
+
+pub use trust_store::TrustStore;
+
+/// The roots of Amazon Trust Services, which sign the certificates of RDS Proxies, as Debian's ca-certificates carries them.
+const AMAZON_TRUST: &str = include_str!("ca/amazon_trust.pem");
+
+/// How long before its end a bundle is spoken of.
+const NOTICE: Duration = Duration::from_secs(90 * 86_400);
+
 /// A bundle of CA certificates of which at least one is in its time.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Bundle {
     pem: Arc<str>,
+    certificates: Arc<[Vec<u8>]>,
     expires_at: Timestamp,
 }
 
@@ -40,7 +54,7 @@ impl Bundle {
     /// # Errors
     /// [`NotABundle`] says what is wrong with the text.
     pub fn parse(pem: &str, now: Timestamp) -> Result<Self, NotABundle> {
-        let mut kept = String::new();
+        let (mut kept, mut certificates) = (String::new(), Vec::new());
         let mut last: Option<Timestamp> = None;
         for der in CertificateDer::pem_slice_iter(pem.as_bytes()) {
             let der = der.map_err(|_| NotABundle::Malformed)?;
@@ -57,18 +71,39 @@ impl Bundle {
                 .ok_or(NotABundle::Malformed)?;
             last = last.max(Some(end));
             kept.push_str(&certificate.to_pem(LineEnding::LF).map_err(|_| NotABundle::Malformed)?);
+            certificates.push(der.to_vec());
         }
         let expires_at = last.ok_or(NotABundle::Empty)?;
         if expires_at <= now {
             return Err(NotABundle::Expired);
         }
-        Ok(Self { pem: kept.into(), expires_at })
+        Ok(Self { pem: kept.into(), certificates: certificates.into(), expires_at })
+    }
+
+    /// The roots of Amazon Trust Services.
+    ///
+    /// # Errors
+    /// When this program is so old that they have all expired.
+    pub fn amazon_trust(now: Timestamp) -> Result<Self, NotABundle> {
+        Self::parse(AMAZON_TRUST, now)
+    }
+
+    /// Whether the last of its certificates expires within 90 days.
+    #[must_use]
+    pub fn expires_soon(&self, now: Timestamp) -> bool {
+        self.expires_at < schedule::plus(now, NOTICE)
     }
 
     /// The certificates, as PEM.
     #[must_use]
     pub fn pem(&self) -> Arc<str> {
         self.pem.clone()
+    }
+
+    /// The certificates, each as DER.
+    #[must_use]
+    pub fn certificates(&self) -> &[Vec<u8>] {
+        &self.certificates
     }
 
     /// When the last of them expires.
@@ -96,6 +131,21 @@ mod tests {
         assert_eq!(bundle.pem().matches("BEGIN CERTIFICATE").count(), 2);
         assert!(!bundle.pem().contains("comment"));
         assert_eq!(Bundle::parse(&bundle.pem(), now()).unwrap(), bundle, "reading what was kept changes nothing");
+    }
+
+    #[test]
+    fn the_roots_of_proxies_are_built_in() {
+        let roots = Bundle::amazon_trust(now()).unwrap();
+        assert_eq!(roots.certificates().len(), 5);
+        assert!(!roots.expires_soon(now()));
+    }
+
+    #[test]
+    fn the_end_of_a_bundle_is_spoken_of_ninety_days_before() {
+        let bundle = Bundle::parse(CA, now()).unwrap();
+        let before = |days: u64| schedule::minus(bundle.expires_at(), Duration::from_secs(days * 86_400));
+        assert!(!bundle.expires_soon(before(91)));
+        assert!(bundle.expires_soon(before(89)));
     }
 
     #[test]

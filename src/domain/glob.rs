@@ -1,39 +1,70 @@
-//! The globs of tenancy rules: `*` stands for any run of characters, everything else for itself.
+//! The globs of tenancy rules: `*` stands for any run of characters, everything else for itself. And the patterns of SQL.
 
 /// Whether `text` matches `pattern` whole. `*` matches any run of characters, the empty one included.
 #[must_use]
 pub fn matches(pattern: &str, text: &str) -> bool {
-    matches_where(pattern, text, |_| true)
+    matches_where(&glob(pattern), text, |_| true)
 }
 
 /// As [`matches()`], but `*` never matches a `/`: a rule for `role/shop-*` must not admit `role/shop-x/admin`,
 /// because IAM attaches by the *name* behind the last slash.
 #[must_use]
 pub fn matches_segment(pattern: &str, text: &str) -> bool {
-    matches_where(pattern, text, |byte| byte != b'/')
+    matches_where(&glob(pattern), text, |byte| byte != b'/')
 }
 
-/// Greedy matching with one point to come back to: linear for one star, and never worse than pattern x text.
-fn matches_where(pattern: &str, text: &str, star_takes: impl Fn(u8) -> bool) -> bool {
-    let (pattern, text) = (pattern.as_bytes(), text.as_bytes());
+/// Whether `text` matches a pattern of SQL whole: `%` is any run of characters, `_` any one, and a backslash takes that from them.
+#[must_use]
+pub fn like(pattern: &str, text: &str) -> bool {
+    let mut tokens = Vec::with_capacity(pattern.len());
+    let mut bytes = pattern.bytes();
+    while let Some(byte) = bytes.next() {
+        tokens.push(match byte {
+            b'%' => Token::Run,
+            b'_' => Token::One,
+            b'\\' => Token::Byte(bytes.next().unwrap_or(b'\\')),
+            byte => Token::Byte(byte),
+        });
+    }
+    matches_where(&tokens, text, |_| true)
+}
+
+/// A piece of a pattern.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Token {
+    /// Any run of characters.
+    Run,
+    /// Any one character.
+    One,
+    /// This one.
+    Byte(u8),
+}
+
+fn glob(pattern: &str) -> Vec<Token> {
+    pattern.bytes().map(|byte| if byte == b'*' { Token::Run } else { Token::Byte(byte) }).collect()
+}
+
+/// Greedy matching with one point to come back to: linear for one run, and never worse than pattern x text.
+fn matches_where(pattern: &[Token], text: &str, run_takes: impl Fn(u8) -> bool) -> bool {
+    let text = text.as_bytes();
     let (mut p, mut t) = (0, 0);
-    let mut star: Option<(usize, usize)> = None;
+    let mut run: Option<(usize, usize)> = None;
     while t < text.len() {
-        if pattern.get(p) == Some(&b'*') {
-            star = Some((p, t));
-            p += 1;
-        } else if pattern.get(p) == text.get(t) {
-            p += 1;
-            t += 1;
-        } else if let Some((star_p, star_t)) = star.filter(|&(_, star_t)| star_takes(text[star_t])) {
-            star = Some((star_p, star_t + 1));
-            p = star_p + 1;
-            t = star_t + 1;
-        } else {
-            return false;
+        match (pattern.get(p), run) {
+            (Some(Token::Run), _) => {
+                run = Some((p, t));
+                p += 1;
+            }
+            (Some(Token::One), _) => (p, t) = (p + 1, t + 1),
+            (Some(Token::Byte(byte)), _) if *byte == text[t] => (p, t) = (p + 1, t + 1),
+            (_, Some((run_p, run_t))) if run_takes(text[run_t]) => {
+                run = Some((run_p, run_t + 1));
+                (p, t) = (run_p + 1, run_t + 1);
+            }
+            _ => return false,
         }
     }
-    pattern[p..].iter().all(|&byte| byte == b'*')
+    pattern[p..].iter().all(|token| *token == Token::Run)
 }
 
 #[cfg(test)]
@@ -51,6 +82,18 @@ mod tests {
         assert!(!matches("orders%", "orders_eu"), "the percent sign stands for itself");
         assert!(!matches("orders", "ORDERS"));
         assert!(!matches("a*b", "a"));
+    }
+
+    #[test]
+    fn patterns_of_sql_have_two_wildcards_and_an_escape() {
+        for (pattern, text) in
+            [("mysq_", "mysql"), ("%", "mysql"), ("my%l", "mysql"), ("a\\_b", "a_b"), ("a\\\\b", "a\\b")]
+        {
+            assert!(like(pattern, text), "{pattern} {text}");
+        }
+        for (pattern, text) in [("orders\\_prod", "ordersXprod"), ("mysql_", "mysql"), ("*", "mysql")] {
+            assert!(!like(pattern, text), "{pattern} {text}");
+        }
     }
 
     #[test]

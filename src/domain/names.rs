@@ -47,6 +47,26 @@ impl fmt::Display for Username {
     }
 }
 
+/// Name of a role in the database, as a tenant may ask for it: none of RDS's own, nor of the server's.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct RoleName(String);
+
+impl RoleName {
+    /// Parses a name; what no account of a tenant may be called is no role of a tenant either.
+    ///
+    /// # Errors
+    /// [`NotAUsername`] says which rule the text breaks.
+    pub fn parse(text: &str) -> Result<Self, NotAUsername> {
+        Username::parse(text).map(|Username(name)| Self(name))
+    }
+
+    /// The name.
+    #[must_use]
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
 /// Whether no IamDbUser may ever have this name, whatever the case it is written in. The master user and the operator's own
 /// login come on top of this list; they are known only when the server is.
 #[must_use]
@@ -94,6 +114,10 @@ impl fmt::Display for HostPattern {
     }
 }
 
+/// Schemas of the server's, of RDS's and of the operator's own, in lower case.
+pub const SYSTEM_SCHEMAS: [&str; 7] =
+    ["mysql", "information_schema", "performance_schema", "sys", "innodb", "tmp", "iamdb_operator"];
+
 /// Literal name of a database that grants may be on: never a system schema.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct DatabaseName(String);
@@ -120,8 +144,7 @@ impl DatabaseName {
             return Err(NotADatabase::Malformed);
         }
         // Folded before the comparison: a server that folds names stores `MySQL` as `mysql`.
-        let system = ["mysql", "information_schema", "performance_schema", "sys", "innodb", "tmp", "iamdb_operator"];
-        if system.contains(&text.to_ascii_lowercase().as_str()) {
+        if SYSTEM_SCHEMAS.contains(&text.to_ascii_lowercase().as_str()) {
             return Err(NotADatabase::System);
         }
         Ok(Self(text.to_owned()))

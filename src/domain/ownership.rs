@@ -3,7 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 /// Who owns an account. Written into the database together with the account.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub struct Owner {
     /// Id of the cluster that the operator runs in.
     pub cluster: String,
@@ -15,6 +15,25 @@ pub struct Owner {
     pub name: String,
     /// Uid of the IamDbUser.
     pub uid: String,
+    /// Whether the account was there before and was adopted: it is dropped only where the object itself says so.
+    #[serde(default, skip_serializing_if = "is_false")]
+    pub adopted: bool,
+}
+
+#[allow(clippy::trivially_copy_pass_by_ref, reason = "serde asks for a reference")]
+const fn is_false(flag: &bool) -> bool {
+    !*flag
+}
+
+/// The object that meets marks, and how it knows the server's own.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct Claimant {
+    /// The mark that it would leave.
+    pub owner: Owner,
+    /// Further resource ids of this very server: it had them until lately, or gets them at any moment.
+    pub further_servers: Vec<String>,
+    /// Whether this server was restored from another one of this cluster, whose marks are to be taken over.
+    pub accepts_restored: bool,
 }
 
 /// What a mark means to the object that meets it.
@@ -49,17 +68,26 @@ impl std::fmt::Display for OtherOwner {
     }
 }
 
-impl Owner {
-    /// Reads a mark against the object `self` speaks of. `is_alive` tells whether an IamDbUser of a uid still exists.
+impl Claimant {
+    /// Reads a mark. `is_alive` tells whether an IamDbUser of a uid still exists.
     #[must_use]
-    pub fn claim(&self, mark: &Self, is_alive: impl Fn(&str) -> bool) -> Claim {
-        if mark.cluster != self.cluster {
-            Claim::Other(OtherOwner::Cluster(mark.cluster.clone()))
-        } else if mark.server != self.server {
-            Claim::Other(OtherOwner::Server(mark.server.clone()))
-        } else if mark.uid == self.uid {
-            Claim::Mine
-        } else if (&mark.namespace, &mark.name) == (&self.namespace, &self.name) && !is_alive(&mark.uid) {
+    pub fn claim(&self, mark: &Owner, is_alive: impl Fn(&str) -> bool) -> Claim {
+        let owner = &self.owner;
+        if mark.cluster != owner.cluster {
+            return Claim::Other(OtherOwner::Cluster(mark.cluster.clone()));
+        }
+        let is_current = mark.server == owner.server;
+        if !is_current && !self.further_servers.contains(&mark.server) {
+            // The object that the mark names lives on the other server. Here its account is an inheritance.
+            return if self.accepts_restored {
+                Claim::MineAgain
+            } else {
+                Claim::Other(OtherOwner::Server(mark.server.clone()))
+            };
+        }
+        if mark.uid == owner.uid {
+            if is_current { Claim::Mine } else { Claim::MineAgain }
+        } else if (&mark.namespace, &mark.name) == (&owner.namespace, &owner.name) && !is_alive(&mark.uid) {
             Claim::MineAgain
         } else {
             Claim::Other(OtherOwner::Object(format!("{}/{}", mark.namespace, mark.name)))
@@ -78,29 +106,62 @@ mod tests {
             namespace: "shop".into(),
             name: "orders".into(),
             uid: "u1".into(),
+            adopted: false,
         }
+    }
+
+    fn claimant() -> Claimant {
+        Claimant { owner: owner(), further_servers: vec!["db-0".into()], accepts_restored: false }
     }
 
     #[test]
     fn an_object_knows_its_own_mark() {
-        assert_eq!(owner().claim(&owner(), |_| true), Claim::Mine);
+        assert_eq!(claimant().claim(&owner(), |_| true), Claim::Mine);
     }
 
     #[test]
     fn a_mark_of_a_dead_namesake_is_taken_over() {
         let mark = Owner { uid: "u0".into(), ..owner() };
-        assert_eq!(owner().claim(&mark, |_| false), Claim::MineAgain);
-        assert_eq!(owner().claim(&mark, |uid| uid == "u0"), Claim::Other(OtherOwner::Object("shop/orders".into())));
+        assert_eq!(claimant().claim(&mark, |_| false), Claim::MineAgain);
+        assert_eq!(claimant().claim(&mark, |uid| uid == "u0"), Claim::Other(OtherOwner::Object("shop/orders".into())));
     }
 
     #[test]
     fn other_objects_clusters_and_servers_keep_what_is_theirs() {
-        let other = |mark: Owner| owner().claim(&mark, |_| false);
+        let other = |mark: Owner| claimant().claim(&mark, |_| false);
         assert_eq!(
             other(Owner { name: "x".into(), uid: "u2".into(), ..owner() }),
             Claim::Other(OtherOwner::Object("shop/x".into()))
         );
         assert_eq!(other(Owner { cluster: "c2".into(), ..owner() }), Claim::Other(OtherOwner::Cluster("c2".into())));
         assert_eq!(other(Owner { server: "db-2".into(), ..owner() }), Claim::Other(OtherOwner::Server("db-2".into())));
+    }
+
+    #[test]
+    fn marks_of_a_former_or_coming_id_of_the_server_are_its_own() {
+        let moved = Owner { server: "db-0".into(), ..owner() };
+        assert_eq!(claimant().claim(&moved, |_| true), Claim::MineAgain);
+        let others = Owner { uid: "u2".into(), name: "x".into(), ..moved };
+        assert_eq!(claimant().claim(&others, |_| false), Claim::Other(OtherOwner::Object("shop/x".into())));
+    }
+
+    #[test]
+    fn a_restored_server_takes_over_the_marks_of_its_cluster_alone() {
+        let restored = Claimant { accepts_restored: true, ..claimant() };
+        let mark = Owner { server: "db-2".into(), name: "x".into(), uid: "u2".into(), ..owner() };
+        assert_eq!(restored.claim(&mark, |_| true), Claim::MineAgain);
+        let elsewhere = Owner { cluster: "c2".into(), ..mark };
+        assert_eq!(restored.claim(&elsewhere, |_| false), Claim::Other(OtherOwner::Cluster("c2".into())));
+        let neighbour = Owner { name: "x".into(), uid: "u2".into(), ..owner() };
+        assert!(matches!(restored.claim(&neighbour, |_| true), Claim::Other(OtherOwner::Object(_))));
+    }
+
+    #[test]
+    fn a_mark_tells_of_an_adoption_and_says_nothing_otherwise() {
+        let plain = serde_json::to_string(&owner()).unwrap();
+        assert!(!plain.contains("adopted"), "{plain}");
+        assert_eq!(serde_json::from_str::<Owner>(&plain).unwrap(), owner());
+        let adopted = Owner { adopted: true, ..owner() };
+        assert_eq!(serde_json::from_str::<Owner>(&serde_json::to_string(&adopted).unwrap()).unwrap(), adopted);
     }
 }

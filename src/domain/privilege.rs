@@ -86,9 +86,64 @@ impl Privilege {
     }
 }
 
+/// A right as an account holds it: one of the list, or one beyond it that somebody else has given.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub enum Right {
+    /// One that the operator may grant.
+    Listed(Privilege),
+    /// One that it never grants, and takes away where it meets it.
+    Beyond(Beyond),
+}
+
+/// The words of a right that is not in the list. Letters, spaces and underscores: nothing that could end anything in a statement.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct Beyond(String);
+
+impl Right {
+    /// The right of a server's words, or none when they cannot be any.
+    #[must_use]
+    pub fn of_sql(words: &str) -> Option<Self> {
+        let ok = |b: u8| b.is_ascii_uppercase() || matches!(b, b'_' | b' ');
+        let is_right = (1..=64).contains(&words.len()) && words.bytes().all(ok) && !words.starts_with(' ');
+        let beyond = || is_right.then(|| Self::Beyond(Beyond(words.to_owned())));
+        Privilege::of_sql(words).map(Self::Listed).or_else(beyond)
+    }
+
+    /// The words of a REVOKE statement.
+    #[must_use]
+    pub fn sql(&self) -> &str {
+        match self {
+            Self::Listed(privilege) => privilege.sql(),
+            Self::Beyond(Beyond(words)) => words,
+        }
+    }
+
+    /// Whether it lets its holder pass on what it holds.
+    #[must_use]
+    pub fn is_grant_option(&self) -> bool {
+        self.sql() == "GRANT OPTION"
+    }
+}
+
+impl From<Privilege> for Right {
+    fn from(privilege: Privilege) -> Self {
+        Self::Listed(privilege)
+    }
+}
+
 #[cfg(test)]
 mod tests {
-    use super::Privilege;
+    use super::{Privilege, Right};
+
+    #[test]
+    fn a_right_beyond_the_list_is_words_and_nothing_else() {
+        for words in ["GRANT OPTION", "PROCESS", "CONNECTION_ADMIN", "SELECT"] {
+            assert_eq!(Right::of_sql(words).map(|right| right.sql().to_owned()).as_deref(), Some(words));
+        }
+        for text in ["", " SELECT", "SELECT,INSERT", "SELECT; DROP", "select", "A`B", "A'B", &"A".repeat(65)] {
+            assert_eq!(Right::of_sql(text), None, "{text}");
+        }
+    }
 
     #[test]
     fn nothing_that_reaches_beyond_a_schema_is_in_the_list() {

@@ -14,6 +14,15 @@ pub const MARGIN: Duration = Duration::from_secs(30);
 /// Temporary credentials that die sooner than this are renewed before anything is signed with them: a whole token's life and some.
 pub const CREDENTIALS_RESERVE: Duration = Duration::from_secs(16 * 60);
 
+/// A session that is shorter than this is not worth signing with: its tokens would have to be renewed as soon as they are out.
+pub const LEAST_SESSION: Duration = Duration::from_secs(870);
+
+/// Least time between two signings for a Secret by schedule: credentials that die soon, and that nothing can renew, must not make it a loop.
+pub const LEAST_PAUSE: Duration = Duration::from_secs(30);
+
+/// How far the clock may be off before nothing is signed by it: the database would refuse what is.
+pub const LARGEST_SKEW: Duration = Duration::from_secs(60);
+
 /// Spread of due times: tokens that were issued together are not renewed together.
 pub const JITTER: Duration = Duration::from_secs(90);
 
@@ -84,6 +93,12 @@ pub fn must_renew(credentials_expire_at: Option<Timestamp>, now: Timestamp) -> b
     credentials_expire_at.is_some_and(|end| end < plus(now, CREDENTIALS_RESERVE))
 }
 
+/// Whether a fresh session is too short to sign with.
+#[must_use]
+pub fn is_too_short(session_ends_at: Option<Timestamp>, now: Timestamp) -> bool {
+    session_ends_at.is_some_and(|end| end < plus(now, LEAST_SESSION))
+}
+
 /// An instant later by `span`; the end of time where there is none.
 #[must_use]
 pub fn plus(instant: Timestamp, span: Duration) -> Timestamp {
@@ -124,6 +139,13 @@ mod tests {
         assert!(must_renew(Some(at(1_000 + 959)), at(1_000)));
         assert!(!must_renew(Some(at(1_000 + 960)), at(1_000)));
         assert!(!must_renew(None, at(1_000)));
+    }
+
+    #[test]
+    fn a_session_of_a_quarter_of_an_hour_is_long_enough_and_a_shorter_one_is_not() {
+        assert!(!is_too_short(Some(at(1_900)), at(1_000)));
+        assert!(is_too_short(Some(at(1_860)), at(1_000)));
+        assert!(!is_too_short(None, at(1_000)));
     }
 
     #[test]

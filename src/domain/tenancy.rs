@@ -25,6 +25,12 @@ pub struct Rule {
     pub principals: Vec<String>,
     /// Patterns of roles that may be assumed to sign.
     pub assume_roles: Vec<String>,
+    /// Roles in the database that may be granted, by their exact names.
+    pub roles: Vec<String>,
+    /// Existing accounts that may be adopted, by their exact names.
+    pub adopt: Vec<String>,
+    /// Globs over the usernames that the operator may sign for as itself, `${namespace}` already replaced.
+    pub operator_usernames: Vec<String>,
     /// Whether policies may reach every server of the account and Region.
     pub allows_account_region: bool,
 }
@@ -38,10 +44,16 @@ pub struct Request<'a> {
     pub hosts: Vec<&'a str>,
     /// Databases and privileges.
     pub grants: Vec<(&'a str, Vec<Privilege>)>,
+    /// Roles in the database.
+    pub roles: Vec<&'a str>,
+    /// Whether an account that is there already is to be adopted.
+    pub adopts: bool,
     /// Principals to attach policies to.
     pub principals: Vec<&'a Principal>,
     /// A role to assume for signing.
     pub assume_role: Option<&'a Principal>,
+    /// Whether the operator shall sign as itself.
+    pub operator_identity: bool,
     /// Whether the policy shall reach every server of the account and Region.
     pub account_region: bool,
 }
@@ -59,10 +71,16 @@ pub enum Field {
     Database(String),
     /// `spec.grants[].privileges`, and the privilege.
     Privilege(&'static str),
+    /// `spec.roles`, and the role.
+    Role(String),
+    /// `spec.existingUser`
+    Adopt,
     /// `spec.principals`, and the ARN.
     Principal(String),
-    /// `spec.identity.assumeRole.roleArn`
+    /// `spec.identity`, and the role.
     AssumeRole(String),
+    /// `spec.identity.type`
+    OperatorIdentity,
     /// `spec.scope`
     Scope,
 }
@@ -75,8 +93,11 @@ impl fmt::Display for Field {
             Self::Host(host) => write!(f, "spec.hosts: {host}"),
             Self::Database(database) => write!(f, "spec.grants[].database: {database}"),
             Self::Privilege(privilege) => write!(f, "spec.grants[].privileges: {privilege}"),
+            Self::Role(role) => write!(f, "spec.roles: {role}"),
+            Self::Adopt => f.write_str("spec.existingUser: Adopt"),
             Self::Principal(arn) => write!(f, "spec.principals: {arn}"),
-            Self::AssumeRole(arn) => write!(f, "spec.identity.assumeRole.roleArn: {arn}"),
+            Self::AssumeRole(arn) => write!(f, "spec.identity: {arn}"),
+            Self::OperatorIdentity => f.write_str("spec.identity.type: Operator"),
             Self::Scope => f.write_str("spec.scope: AccountRegion"),
         }
     }
@@ -130,9 +151,12 @@ const fn rank(field: &Field) -> u8 {
         Field::Host(_) => 2,
         Field::Database(_) => 3,
         Field::Privilege(_) => 4,
-        Field::Principal(_) => 5,
-        Field::AssumeRole(_) => 6,
-        Field::Scope => 7,
+        Field::Role(_) => 5,
+        Field::Adopt => 6,
+        Field::Principal(_) => 7,
+        Field::AssumeRole(_) => 8,
+        Field::OperatorIdentity => 9,
+        Field::Scope => 10,
     }
 }
 
@@ -156,6 +180,12 @@ fn first_refused(rule: &Rule, request: &Request<'_>) -> Option<Field> {
     if let Some(privilege) = privileges.find(|privilege| !rule.privileges.contains(privilege)) {
         return Some(Field::Privilege(privilege.sql()));
     }
+    if let Some(role) = request.roles.iter().find(|role| !rule.roles.iter().any(|allowed| allowed == *role)) {
+        return Some(Field::Role((*role).to_owned()));
+    }
+    if request.adopts && !rule.adopt.iter().any(|allowed| allowed == request.username) {
+        return Some(Field::Adopt);
+    }
     if let Some(principal) =
         request.principals.iter().find(|principal| !any_segment(&rule.principals, principal.arn().as_str()))
     {
@@ -165,7 +195,13 @@ fn first_refused(rule: &Rule, request: &Request<'_>) -> Option<Field> {
         .assume_role
         .filter(|role| !any_segment(&rule.assume_roles, role.arn().as_str()))
         .map(|role| Field::AssumeRole(role.to_string()));
-    refused_role.or_else(|| (request.account_region && !rule.allows_account_region).then_some(Field::Scope))
+    if refused_role.is_some() {
+        return refused_role;
+    }
+    if request.operator_identity && !any(&rule.operator_usernames, request.username) {
+        return Some(Field::OperatorIdentity);
+    }
+    (request.account_region && !rule.allows_account_region).then_some(Field::Scope)
 }
 
 #[cfg(test)]
@@ -182,6 +218,9 @@ mod tests {
             hosts: vec!["%".into()],
             principals: vec!["arn:aws:iam::123456789012:role/shop-*".into()],
             assume_roles: vec!["arn:aws:iam::123456789012:role/sign-*".into()],
+            roles: vec!["reader".into(), "read*".into()],
+            adopt: vec!["app_old".into(), "app_*".into()],
+            operator_usernames: vec!["app_batch".into()],
             allows_account_region: false,
         }
     }
@@ -222,11 +261,13 @@ mod tests {
                 Request { principals: vec![&shop_x], ..request() },
                 "spec.principals: arn:aws:iam::123456789012:role/shop-x/admin",
             ),
+            // A star is no wildcard here: a role or an account that the rule does not name whole is not to be had.
+            (Request { roles: vec!["reader", "readers"], ..request() }, "spec.roles: readers"),
+            (Request { roles: vec!["Reader"], ..request() }, "spec.roles: Reader"),
+            (Request { adopts: true, ..request() }, "spec.existingUser: Adopt"),
             (Request { account_region: true, ..request() }, "spec.scope: AccountRegion"),
-            (
-                Request { assume_role: Some(&other), ..request() },
-                "spec.identity.assumeRole.roleArn: arn:aws:iam::123456789012:role/other",
-            ),
+            (Request { assume_role: Some(&other), ..request() }, "spec.identity: arn:aws:iam::123456789012:role/other"),
+            (Request { operator_identity: true, ..request() }, "spec.identity.type: Operator"),
         ];
         for (request, field) in cases {
             let refusal = admit(&[rule("shop")], &request).unwrap_err();
@@ -235,6 +276,14 @@ mod tests {
         }
         let elsewhere = Rule { is_for_namespace: false, ..rule("shop") };
         assert_eq!(admit(&[elsewhere], &request()).unwrap_err().field, Field::Namespace);
+        let batch = Request { username: "app_batch", operator_identity: true, ..request() };
+        assert!(admit(&[rule("shop")], &batch).is_ok());
+    }
+
+    #[test]
+    fn roles_and_adoptions_are_admitted_by_their_exact_names() {
+        let request = Request { username: "app_old", roles: vec!["reader"], adopts: true, ..request() };
+        assert!(admit(&[rule("shop")], &request).is_ok());
     }
 
     #[test]

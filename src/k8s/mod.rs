@@ -2,6 +2,7 @@
 
 pub mod backoff;
 pub mod conditions;
+pub mod dates;
 pub mod feed;
 pub mod fence;
 pub mod lease;

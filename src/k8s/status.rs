@@ -45,6 +45,17 @@ impl CallError {
     }
 }
 
+impl CallError {
+    /// For how long the apiserver asks not to be asked again.
+    #[must_use]
+    pub fn retry_after(&self) -> Option<Duration> {
+        let Self::Refused { source, .. } = self else { return None };
+        let kube::Error::Api(status) = source.as_ref() else { return None };
+        let seconds = status.details.as_ref().map_or(0, |details| details.retry_after_seconds);
+        (seconds > 0).then(|| Duration::from_secs(seconds.into()))
+    }
+}
+
 /// Runs a call to the apiserver under the deadline.
 pub async fn call<T>(
     operation: &'static str,

@@ -14,6 +14,9 @@ use crate::domain::token::Token;
 const RETRY_FIRST: Duration = Duration::from_secs(5);
 const RETRY_CAP: Duration = Duration::from_secs(30);
 
+/// The longest wait that the apiserver can ask for: tokens die meanwhile.
+const LONGEST_PATIENCE: Duration = Duration::from_secs(60);
+
 /// What a Secret holds, as its own annotations tell it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Published {
@@ -33,6 +36,10 @@ struct Slot {
     problem: Option<Problem>,
     failures: u32,
     retry_at: Option<Timestamp>,
+    /// Not renewed by schedule before this.
+    rests_until: Timestamp,
+    /// Whether the last write had to leave `my.cnf` out.
+    omits_my_cnf: Option<bool>,
     /// Somebody else wrote the Secret: look at it before anything else.
     is_suspect: bool,
     /// The Secret was seen to go while a turn was under way, and nobody knows whether that was before or after its write.
@@ -81,8 +88,8 @@ pub(super) struct Member {
 pub(super) enum Outcome {
     /// It holds the token of the turn; this is its metadata now.
     Written(Box<ObjectMeta>),
-    /// It does not.
-    Failed(Problem),
+    /// It does not; the apiserver may have said for how long not to ask again.
+    Failed(Problem, Option<Duration>),
 }
 
 impl Book {
@@ -107,6 +114,8 @@ impl Book {
                     problem: None,
                     failures: 0,
                     retry_at: None,
+                    rests_until: Timestamp::MIN,
+                    omits_my_cnf: None,
                     is_suspect: false,
                     went_meanwhile: false,
                 };
@@ -164,24 +173,44 @@ impl Book {
 
     /// The most urgent turn that is due: never issued first, then soonest due.
     pub(super) fn begin(&mut self, now: Timestamp) -> Option<Turn> {
-        let (due, key) = self.queue.first()?.clone();
-        if due > now {
-            return None;
+        loop {
+            let (due, key) = self.queue.first()?.clone();
+            if due > now {
+                return None;
+            }
+            self.queue.remove(&(due, key.clone()));
+            if let Some(turn) = self.turn(&key, now) {
+                return Some(turn);
+            }
         }
-        self.queue.remove(&(due, key.clone()));
-        let group = self.groups.get_mut(&key)?;
+    }
+
+    /// The turn of a key; none when it has to wait a moment.
+    fn turn(&mut self, key: &TokenKey, now: Timestamp) -> Option<Turn> {
+        let group = self.groups.get_mut(key)?;
         group.due = None;
-        group.in_flight = true;
         let members: Vec<_> =
             group.members.iter().filter_map(|uid| self.slots.get(uid).map(|slot| (uid, slot))).collect();
         let longest = members.iter().map(|(_, slot)| slot.order.renew_before).max().unwrap_or_default();
-        let current = group.token.clone().filter(|token| lives_long_enough(token, longest, now));
+        let living = |spread| {
+            group.token.as_ref().filter(|token| now < schedule::due(token.usable_until, longest, spread)).cloned()
+        };
         // A rotation by schedule takes the whole key along. Whatever else is due is written alone: a newcomer, a changed input, a repair, or a Secret
-        // that could not be written when its key was rotated and takes that token now.
-        let is_scheduled = current.is_none() && members.iter().any(|(_, slot)| slot.is_due_by_schedule(&key, now));
-        let chosen: Vec<_> = members.into_iter().filter(|(_, slot)| is_scheduled || slot.due(&key) <= now).collect();
+        // that could not be written when its key was rotated and takes that token now, for as long as the key itself is content with it.
+        let current = living(jitter(key));
+        let is_scheduled = current.is_none() && members.iter().any(|(_, slot)| slot.is_due_by_schedule(key, now));
+        let chosen: Vec<_> = members.into_iter().filter(|(_, slot)| is_scheduled || slot.due(key) <= now).collect();
         let can_share = chosen.iter().all(|(_, slot)| slot.takes_current_token());
-        let token = current.filter(|_| can_share);
+        let is_newcomers = chosen.iter().any(|(_, slot)| slot.published.is_none() && slot.failures == 0);
+        // A newcomer's token has its whole renewal time and all of the spread before it.
+        let token = if is_newcomers { living(schedule::JITTER) } else { current }.filter(|_| can_share);
+        // Signatures know whole seconds: one of the same second as the last would be the same token.
+        let next = group.token.as_ref().map(|token| schedule::plus(token.signed_at, Duration::from_secs(1)));
+        if let Some(next) = next.filter(|next| token.is_none() && *next > now) {
+            group.due = Some(next);
+            self.queue.insert((next, key.clone()));
+            return None;
+        }
         let members = chosen
             .into_iter()
             .map(|(uid, slot)| Member {
@@ -191,7 +220,8 @@ impl Book {
                 is_suspect: slot.is_suspect,
             })
             .collect();
-        Some(Turn { key, token, members })
+        group.in_flight = true;
+        Some(Turn { key: key.clone(), token, members })
     }
 
     /// Enters what came of a turn, and returns the uids of the orders whose progress an onlooker should hear of.
@@ -221,17 +251,22 @@ impl Book {
                     slot.published =
                         Some(Published { expires_at: token.usable_until, inputs: member.order.inputs.clone() });
                     (slot.problem, slot.retry_at, slot.failures) = (None, None, 0);
+                    slot.rests_until = schedule::plus(now, schedule::LEAST_PAUSE);
+                    slot.omits_my_cnf = Some(member.order.binding.omits_my_cnf(token));
                     slot.is_suspect = std::mem::take(&mut slot.went_meanwhile);
                 }
                 (Outcome::Written(_), None) => {}
-                (Outcome::Failed(problem), _) => {
-                    slot.retry_at = Some(schedule::plus(now, retry_delay(&member.uid, slot.failures)));
+                (Outcome::Failed(problem, patience), _) => {
+                    let asked = patience.unwrap_or_default().min(LONGEST_PATIENCE);
+                    let wait = retry_delay(&member.uid, slot.failures).max(asked);
+                    slot.retry_at = Some(schedule::plus(now, wait));
                     slot.failures = slot.failures.saturating_add(1);
                     slot.problem = Some(problem);
                 }
             }
             let after = slot.progress();
-            if before.problem != after.problem || before.is_current != after.is_current {
+            // Where the progress is as it was, so is what the object tells; when the token ends is nobody's news.
+            if before != (Progress { expires_at: before.expires_at, ..after }) {
                 news.push(member.uid);
             }
         }
@@ -294,6 +329,8 @@ impl Slot {
             expires_at: self.published.as_ref().map(|published| published.expires_at),
             is_current: self.published.as_ref().is_some_and(|published| published.inputs == self.order.inputs),
             problem: self.problem.clone(),
+            login: None, // kept elsewhere
+            omits_my_cnf: self.omits_my_cnf,
         }
     }
 
@@ -308,7 +345,7 @@ impl Slot {
     }
 
     fn scheduled(&self, published: &Published, key: &TokenKey) -> Timestamp {
-        schedule::due(published.expires_at, self.order.renew_before, jitter(key))
+        schedule::due(published.expires_at, self.order.renew_before, jitter(key)).max(self.rests_until)
     }
 
     fn is_due_by_schedule(&self, key: &TokenKey, now: Timestamp) -> bool {
@@ -325,12 +362,8 @@ impl Slot {
 /// The part of a token's spread that belongs to its key.
 fn jitter(key: &TokenKey) -> Duration {
     let connect = &key.connect;
-    schedule::jitter(&format!("{} {} {}", key.identity.role(), connect.username, connect.endpoint))
-}
-
-/// A newcomer takes the current token while that has its whole renewal time and the spread before it.
-fn lives_long_enough(token: &Token, renew_before: Duration, now: Timestamp) -> bool {
-    schedule::until(token.usable_until, now) >= renew_before + schedule::JITTER
+    let role = key.identity.role().map(ToString::to_string).unwrap_or_default();
+    schedule::jitter(&format!("{role} {} {}", connect.username, connect.endpoint))
 }
 
 /// Whether `seen` is a later state of the Secret than `known`. The watch lags behind our own writes, so an older state is no news. Resource

@@ -8,12 +8,12 @@ use k8s_openapi::api::authentication::v1::{TokenRequest, TokenRequestSpec};
 use k8s_openapi::api::core::v1::ServiceAccount;
 use kube::api::{Api, PostParams};
 
-use super::order::Identity;
+use super::order::{Identity, Problem};
 use crate::domain::schedule;
 use crate::domain::secret::Secret;
 use crate::domain::token::Credentials;
 use crate::k8s::status::call;
-use crate::ports::{Clock, Fault, FaultKind, Sessions};
+use crate::ports::{Clock, Fault, FaultKind, OwnIdentity, Sessions};
 
 /// What sessions are asked for. Every role allows it, and role chaining allows no more.
 const SESSION_LIFE: Duration = Duration::from_secs(3_600);
@@ -24,12 +24,19 @@ const AUDIENCE: &str = "sts.amazonaws.com";
 /// Life of a ServiceAccount's token, in seconds: the least that the apiserver gives. It is used once.
 const TOKEN_SECONDS: i64 = 600;
 
+/// Identities beyond this make room for each other: those go whose credentials are no longer of use.
+const MOST_IDENTITIES: usize = 10_000;
+
+/// STS's code for a session that is longer than the role allows.
+const TOO_LONG: &str = "ValidationError";
+
 type Cell = Arc<tokio::sync::Mutex<Option<Credentials>>>;
 
 /// Credentials of all identities.
 pub struct CredentialCache {
     client: kube::Client,
     sessions: Arc<dyn Sessions>,
+    own: Arc<dyn OwnIdentity>,
     clock: Arc<dyn Clock>,
     cells: Mutex<HashMap<Identity, Cell>>,
 }
@@ -37,20 +44,22 @@ pub struct CredentialCache {
 impl CredentialCache {
     /// An empty cache.
     #[must_use]
-    pub fn new(client: kube::Client, sessions: Arc<dyn Sessions>, clock: Arc<dyn Clock>) -> Self {
-        Self { client, sessions, clock, cells: Mutex::default() }
+    pub fn new(
+        client: kube::Client,
+        sessions: Arc<dyn Sessions>,
+        own: Arc<dyn OwnIdentity>,
+        clock: Arc<dyn Clock>,
+    ) -> Self {
+        Self { client, sessions, own, clock, cells: Mutex::default() }
     }
 
-    /// Credentials that live at least a whole token longer, where the role allows sessions of that length. A role that does not gets what it allows:
-    /// its tokens say honestly when they die, and the next signing asks anew.
+    /// Credentials that live at least a whole token longer. A session that is a little shorter is taken as it is: its tokens say honestly when they die,
+    /// and the next signing asks anew. The operator's own are taken however long they live: it cannot ask for others.
     ///
     /// # Errors
     /// What the apiserver or STS had against it.
-    pub async fn get(&self, identity: &Identity) -> Result<Credentials, Fault> {
-        let cell = {
-            let mut cells = self.cells.lock().unwrap_or_else(PoisonError::into_inner);
-            cells.entry(identity.clone()).or_default().clone()
-        };
+    pub async fn get(&self, identity: &Identity) -> Result<Credentials, Problem> {
+        let cell = self.cell(identity);
         // Held while asking: whoever else needs the same identity waits for this answer instead of asking too.
         let mut held = cell.lock().await;
         if let Some(credentials) = held.as_ref()
@@ -58,9 +67,31 @@ impl CredentialCache {
         {
             return Ok(credentials.clone());
         }
-        let credentials = self.assume(identity).await?;
+        let credentials = self.assume(identity).await.map_err(|fault| match fault.code.as_deref() {
+            Some(TOO_LONG) => Problem::SessionTooShort,
+            _ => Problem::Identity(fault),
+        })?;
+        let is_session = !matches!(identity, Identity::Operator);
+        if is_session && schedule::is_too_short(credentials.expires_at, self.clock.now()) {
+            return Err(Problem::SessionTooShort);
+        }
         *held = Some(credentials.clone());
         Ok(credentials)
+    }
+
+    fn cell(&self, identity: &Identity) -> Cell {
+        let mut cells = self.cells.lock().unwrap_or_else(PoisonError::into_inner);
+        if cells.len() >= MOST_IDENTITIES {
+            let now = self.clock.now();
+            let is_of_use = |cell: &Cell| {
+                // One that is being asked for is locked.
+                cell.try_lock().map_or(true, |held| {
+                    held.as_ref().is_some_and(|credentials| !schedule::must_renew(credentials.expires_at, now))
+                })
+            };
+            cells.retain(|_, cell| Arc::strong_count(cell) > 1 || is_of_use(cell));
+        }
+        cells.entry(identity.clone()).or_default().clone()
     }
 
     /// Forgets an identity that no order needs any more.
@@ -70,13 +101,16 @@ impl CredentialCache {
 
     async fn assume(&self, identity: &Identity) -> Result<Credentials, Fault> {
         match identity {
-            Identity::ServiceAccount { region, namespace, name, role } => {
+            Identity::ServiceAccount { region, namespace, name, role, then } => {
                 let token = self.service_account_token(namespace, name).await?;
-                self.sessions.by_web_identity(region, role, &token, SESSION_LIFE).await
+                let own = self.sessions.by_web_identity(region, role, &token, SESSION_LIFE).await?;
+                match then {
+                    Some(assume) => self.sessions.by_role(region, assume, Some(&own), SESSION_LIFE).await,
+                    None => Ok(own),
+                }
             }
-            Identity::Role { region, role, external_id } => {
-                self.sessions.by_role(region, role, external_id, SESSION_LIFE).await
-            }
+            Identity::Role { region, assume } => self.sessions.by_role(region, assume, None, SESSION_LIFE).await,
+            Identity::Operator => self.own.credentials().await,
         }
     }
 

@@ -16,11 +16,15 @@ use tokio_util::task::TaskTracker;
 
 use super::book::{Book, Member, Outcome, Published, Turn};
 use super::credentials::CredentialCache;
+use super::logins::Logins;
 use super::order::{Order, Problem, Progress, SecretRef, TokenKey};
 use super::write::{self, Marks};
-use crate::domain::{schedule, token};
+use crate::domain::schedule;
+use crate::domain::token::{self, Token};
+use crate::k8s::dates::ServerDate;
 use crate::k8s::feed::Change;
 use crate::k8s::fence::Fence;
+use crate::k8s::status::call;
 use crate::ports::Clock;
 use crate::telemetry::metrics::Metrics;
 use crate::telemetry::pulse::Pulse;
@@ -44,27 +48,57 @@ pub struct Engine {
     marks: Marks,
     secrets: Store<PartialObjectMeta<Secret>>,
     credentials: CredentialCache,
+    logins: Arc<Logins>,
+    server_date: Arc<ServerDate>,
     clock: Arc<dyn Clock>,
     metrics: Arc<Metrics>,
     news: UnboundedSender<String>,
 }
 
+/// What an engine is made of.
+pub struct Parts {
+    /// The apiserver.
+    pub client: kube::Client,
+    /// How its Secrets are marked.
+    pub marks: Marks,
+    /// The store of the operator's own Secrets.
+    pub secrets: Store<PartialObjectMeta<Secret>>,
+    /// Who signs.
+    pub credentials: CredentialCache,
+    /// Logins with what was published.
+    pub logins: Arc<Logins>,
+    /// What time the apiserver thinks it is.
+    pub server_date: Arc<ServerDate>,
+    /// What time it is.
+    pub clock: Arc<dyn Clock>,
+    /// Counters.
+    pub metrics: Arc<Metrics>,
+    /// Gets the uid of each order whose progress changed in a way that its object should tell.
+    pub news: UnboundedSender<String>,
+}
+
 impl Engine {
-    /// An engine without orders. `secrets` is the store of the operator's own Secrets; `news` gets the uid of each order whose progress changed in
-    /// a way that its object should tell.
+    /// An engine without orders.
     #[must_use]
-    pub fn new(
-        client: kube::Client,
-        marks: Marks,
-        secrets: Store<PartialObjectMeta<Secret>>,
-        credentials: CredentialCache,
-        clock: Arc<dyn Clock>,
-        metrics: Arc<Metrics>,
-        news: UnboundedSender<String>,
-    ) -> Arc<Self> {
+    pub fn new(parts: Parts) -> Arc<Self> {
         let (book, wake, writers) = (Mutex::default(), Notify::new(), Semaphore::new(WRITERS));
         let turns = Arc::new(Semaphore::new(TURNS));
-        Arc::new(Self { book, wake, writers, turns, client, marks, secrets, credentials, clock, metrics, news })
+        let Parts { client, marks, secrets, credentials, logins, server_date, clock, metrics, news } = parts;
+        Arc::new(Self {
+            book,
+            wake,
+            writers,
+            turns,
+            client,
+            marks,
+            secrets,
+            credentials,
+            logins,
+            server_date,
+            clock,
+            metrics,
+            news,
+        })
     }
 
     /// Takes an order, new or changed. A Secret that is there already and alive is not written.
@@ -79,6 +113,7 @@ impl Engine {
 
     /// Forgets an order. Its Secret stays as it is.
     pub fn withdraw(&self, uid: &str) {
+        self.logins.withdraw(uid);
         if let Some(key) = self.with(|book| book.withdraw(uid)) {
             self.credentials.forget(&key.identity);
         }
@@ -86,7 +121,8 @@ impl Engine {
 
     /// How an order goes; none when there is no such order.
     pub fn progress(&self, uid: &str) -> Option<Progress> {
-        self.with(|book| book.progress(uid))
+        let progress = self.with(|book| book.progress(uid))?;
+        Some(Progress { login: self.logins.finding(uid), ..progress })
     }
 
     /// Runs until `stop`, then finishes the turns that are under way. They go on only while the fence is open.
@@ -103,7 +139,7 @@ impl Engine {
             while let Ok(permit) = self.turns.clone().try_acquire_owned()
                 && let Some(turn) = self.next_turn()
             {
-                turns.spawn(fence.clone().hold(self.clone().take(turn, permit)));
+                turns.spawn(fence.clone().hold(self.clone().take(turn, permit, fence.clone())));
             }
             if self.turns.available_permits() > 0 {
                 pulse.beat(); // else every turn hangs until one of them ends
@@ -117,6 +153,7 @@ impl Engine {
         }
         turns.close();
         turns.wait().await;
+        self.logins.stop();
     }
 
     fn next_turn(&self) -> Option<Turn> {
@@ -144,26 +181,25 @@ impl Engine {
         self.with(|book| book.notice(uid, seen));
     }
 
-    async fn take(self: Arc<Self>, turn: Turn, permit: OwnedSemaphorePermit) {
+    async fn take(self: Arc<Self>, turn: Turn, permit: OwnedSemaphorePermit, fence: Fence) {
         let Turn { key, token, members } = turn;
         let under_way = UnderWay { engine: &self, key: Some(&key) };
         let token = match token {
             Some(token) => Ok(token),
-            None => self.credentials.get(&key.identity).await.map(|credentials| {
-                let now = self.clock.now();
-                token::sign(&credentials, &key.connect, now)
-            }),
+            None => self.sign(&key).await,
         };
         let outcomes: Vec<(Member, Outcome)> = match &token {
             Ok(token) => {
                 stream::iter(members).map(|member| self.write(member, token)).buffer_unordered(WRITERS).collect().await
             }
-            Err(fault) => {
-                let problem = Problem::Identity(fault.clone());
-                members.into_iter().map(|member| (member, Outcome::Failed(problem.clone()))).collect()
+            Err(problem) => {
+                members.into_iter().map(|member| (member, Outcome::Failed(problem.clone(), None))).collect()
             }
         };
         self.tell(&outcomes);
+        if let Ok(token) = &token {
+            self.verify(&outcomes, token, &fence);
+        }
         let seen: Vec<(String, SecretRef)> =
             outcomes.iter().map(|(member, _)| (member.uid.clone(), member.order.secret.clone())).collect();
         let now = self.clock.now();
@@ -186,12 +222,40 @@ impl Engine {
         self.wake.notify_one();
     }
 
-    async fn write(&self, member: Member, token: &token::Token) -> (Member, Outcome) {
+    async fn sign(&self, key: &TokenKey) -> Result<Token, Problem> {
+        self.check_clock().await?;
+        let credentials = self.credentials.get(&key.identity).await?;
+        Ok(token::sign(&credentials, &key.connect, self.clock.now()))
+    }
+
+    /// Before it is said that the clock is off, the apiserver is asked once more: the machine may have slept.
+    async fn check_clock(&self) -> Result<(), Problem> {
+        let is_off = || {
+            let offset = self.server_date.offset(self.clock.now());
+            offset.is_some_and(|offset| offset.unsigned_abs() > schedule::LARGEST_SKEW)
+        };
+        if !is_off() {
+            return Ok(());
+        }
+        // What comes of it is of no interest, only when.
+        let _ = call("ask the apiserver for the time", self.client.apiserver_version()).await;
+        if is_off() { Err(Problem::ClockSkew) } else { Ok(()) }
+    }
+
+    fn verify(&self, outcomes: &[(Member, Outcome)], token: &Token, fence: &Fence) {
+        for (member, outcome) in outcomes {
+            if matches!(outcome, Outcome::Written(_)) {
+                self.logins.published(&member.uid, &member.order, token, fence, &self.news);
+            }
+        }
+    }
+
+    async fn write(&self, member: Member, token: &Token) -> (Member, Outcome) {
         // A closed semaphore would be a bug; writing without a permit is still right.
         let _permit = self.writers.acquire().await.ok();
         match write::publish(&self.client, &self.marks, &member, token).await {
             Ok(meta) => (member, Outcome::Written(Box::new(meta))),
-            Err(problem) => (member, Outcome::Failed(problem)),
+            Err(refusal) => (member, Outcome::Failed(refusal.problem, refusal.patience)),
         }
     }
 
@@ -203,7 +267,7 @@ impl Engine {
                     self.metrics.rotated();
                     tracing::debug!(namespace, secret = name, "token written");
                 }
-                Outcome::Failed(problem) => {
+                Outcome::Failed(problem, _) => {
                     self.metrics.rotation_failed(problem.word());
                     tracing::warn!(namespace, secret = name, %problem, "token not written");
                 }

@@ -9,16 +9,19 @@
 //! | `order` | what is ordered, and how it goes | none |
 //! | `book` | who is due, and what a turn writes | none |
 //! | `credentials` | one set of credentials an identity, renewed in time | Kubernetes, STS |
+//! | `logins` | logins with what was published, beside the rotation | databases |
 //! | `write` | the one conditional write | Kubernetes |
 //! | `engine` | the loop that brings them together | all |
 
 mod book;
 mod credentials;
 mod engine;
+mod logins;
 mod order;
 mod write;
 
 pub use credentials::CredentialCache;
-pub use engine::Engine;
-pub use order::{Identity, Order, Problem, Progress, SecretRef, TokenKey};
+pub use engine::{Engine, Parts};
+pub use logins::Logins;
+pub use order::{Identity, LoginFinding, Order, Problem, Progress, SecretRef, TokenKey, Verify};
 pub use write::Marks;

@@ -1,12 +1,14 @@
 //! What is ordered from the engine, and how it goes.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 use std::time::Duration;
 
 use jiff::Timestamp;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::OwnerReference;
 
 use crate::domain::arn::Principal;
+use crate::domain::assume::Assume;
 use crate::domain::binding::Binding;
 use crate::domain::token::Connect;
 use crate::ports::{Fault, FaultKind};
@@ -25,24 +27,28 @@ pub enum Identity {
         name: String,
         /// The role that its annotation names.
         role: Principal,
+        /// The role that this one assumes to sign with.
+        then: Option<Assume>,
     },
     /// A role that the operator assumes.
     Role {
         /// Region whose STS is asked.
         region: String,
         /// The role.
-        role: Principal,
-        /// `<cluster id>/<namespace>`: the role's trust policy says which namespace may have it.
-        external_id: String,
+        assume: Assume,
     },
+    /// The operator itself.
+    Operator,
 }
 
 impl Identity {
-    /// The role whose credentials sign.
+    /// The role whose credentials sign; none for the operator itself.
     #[must_use]
-    pub const fn role(&self) -> &Principal {
+    pub const fn role(&self) -> Option<&Principal> {
         match self {
-            Self::ServiceAccount { role, .. } | Self::Role { role, .. } => role,
+            Self::ServiceAccount { then: Some(assume), .. } | Self::Role { assume, .. } => Some(&assume.role),
+            Self::ServiceAccount { role, then: None, .. } => Some(role),
+            Self::Operator => None,
         }
     }
 }
@@ -78,12 +84,30 @@ pub struct Order {
     pub binding: Binding,
     /// How long before its end a token is replaced.
     pub renew_before: Duration,
-    /// Labels, our own included.
+    /// Labels of the user's.
     pub labels: BTreeMap<String, String>,
     /// Annotations of the user's.
     pub annotations: BTreeMap<String, String>,
+    /// Whether what is published is logged in with.
+    pub verify: Verify,
+    /// PEM of the CA bundle that the operator's own login verifies the server against.
+    pub ca: Arc<str>,
+    /// Hosts of the account that such a login must be taken for; any, where it is not known.
+    pub hosts: Vec<String>,
     /// Digest of everything but the token; when it changes, the Secret is written at once, from a new signing.
     pub inputs: String,
+}
+
+/// Whether what is published is logged in with.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Verify {
+    /// No.
+    #[default]
+    Never,
+    /// The first token of these inputs.
+    OnCreate,
+    /// Every token.
+    Always,
 }
 
 impl Order {
@@ -103,6 +127,26 @@ pub struct Progress {
     pub is_current: bool,
     /// What stands in the way of the next write.
     pub problem: Option<Problem>,
+    /// What came of the last login with it, as far as this process has tried one.
+    pub login: Option<LoginFinding>,
+    /// Whether the Secret had to do without its `my.cnf`; not known before this process has written it.
+    pub omits_my_cnf: Option<bool>,
+}
+
+/// What came of a login with a published token.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum LoginFinding {
+    /// It succeeded, over TLS with this cipher, where that is one with a name that is known.
+    Verified {
+        /// OpenSSL's name of the cipher.
+        cipher: Option<&'static str>,
+    },
+    /// It succeeded, but the server took it for another account of the name.
+    OtherAccount,
+    /// It was refused so soon after the beginning that the policy may not have reached the database yet.
+    Propagating,
+    /// It failed.
+    Failed(FaultKind),
 }
 
 /// What stands in the way of a write.
@@ -111,6 +155,14 @@ pub enum Problem {
     /// The signing identity could not be assumed.
     #[error("the signing identity could not be assumed: {0}")]
     Identity(Fault),
+    /// The role gives only sessions that are too short to sign from.
+    #[error("the role gives no session that lives as long as a token; it must allow sessions of an hour")]
+    SessionTooShort,
+    /// The clock is off.
+    #[error(
+        "this machine's clock is more than a minute off the apiserver's: a database would refuse what is signed by it"
+    )]
+    ClockSkew,
     /// A Secret of that name exists and is not ours.
     #[error("a Secret of that name exists and was not made for this object")]
     ForeignSecret,
@@ -126,6 +178,8 @@ impl Problem {
         match self {
             Self::Identity(Fault { kind: FaultKind::Unreachable | FaultKind::Throttled, .. }) => "Unreachable",
             Self::Identity(_) => "IdentityDenied",
+            Self::SessionTooShort => "SessionTooShort",
+            Self::ClockSkew => "ClockSkew",
             Self::ForeignSecret => "ForeignSecret",
             Self::Write(_) => "RotationFailing",
         }

@@ -24,6 +24,8 @@ const METADATA_ONLY: &str = "application/json;as=PartialObjectMetadata;g=meta.k8
 pub struct Marks {
     /// Type of the Secret.
     pub secret_type: &'static str,
+    /// Label, and its value, on everything that the operator makes.
+    pub managed_by: (&'static str, &'static str),
     /// Label with the owner's uid.
     pub owner_uid: &'static str,
     /// Label with the instant at which the token stops being usable.
@@ -34,6 +36,28 @@ pub struct Marks {
     pub issued_at: &'static str,
     /// Annotation with the digest of the inputs.
     pub inputs: &'static str,
+    /// Annotation with the names of the user's labels and annotations that stand on the Secret by our hand, `label/...` and `annotation/...`.
+    pub applied: &'static str,
+}
+
+/// Why a Secret was not written.
+#[derive(Debug)]
+pub(super) struct Refusal {
+    pub(super) problem: Problem,
+    /// For how long the apiserver asks not to be asked again.
+    pub(super) patience: Option<std::time::Duration>,
+}
+
+impl From<Problem> for Refusal {
+    fn from(problem: Problem) -> Self {
+        Self { problem, patience: None }
+    }
+}
+
+impl From<CallError> for Refusal {
+    fn from(error: CallError) -> Self {
+        Self { problem: Problem::Write(error.code()), patience: error.retry_after() }
+    }
 }
 
 /// Brings a token into a Secret, whatever state the Secret is in: the remembered one in one write; otherwise with one look at what is there.
@@ -42,7 +66,7 @@ pub(super) async fn publish(
     marks: &Marks,
     member: &Member,
     token: &Token,
-) -> Result<ObjectMeta, Problem> {
+) -> Result<ObjectMeta, Refusal> {
     let order = &member.order;
     let contents = order.binding.contents(token);
     let mut known = member.known.clone();
@@ -67,16 +91,15 @@ pub(super) async fn publish(
         },
         first => first,
     }
-    .map_err(|error| Problem::Write(error.code()))
+    .map_err(Refusal::from)
 }
 
 /// Reads the Secret; an error when it is not ours.
-async fn look(client: &Client, marks: &Marks, order: &Order) -> Result<Option<Secret>, Problem> {
+async fn look(client: &Client, marks: &Marks, order: &Order) -> Result<Option<Secret>, Refusal> {
     let api = kube::Api::<Secret>::namespaced(client.clone(), &order.secret.namespace);
-    let seen =
-        call("read Secret", api.get_opt(&order.secret.name)).await.map_err(|error| Problem::Write(error.code()))?;
+    let seen = call("read Secret", api.get_opt(&order.secret.name)).await?;
     match seen {
-        Some(seen) if !is_ours(marks, order, &seen.metadata) => Err(Problem::ForeignSecret),
+        Some(seen) if !is_ours(marks, order, &seen.metadata) => Err(Problem::ForeignSecret.into()),
         seen => Ok(seen),
     }
 }
@@ -96,7 +119,8 @@ fn is_intact(seen: &Secret, wanted: &Secret) -> bool {
         && seen.metadata.owner_references == wanted.metadata.owner_references
 }
 
-/// The Secret to write. `known` is what it was: labels and annotations of others stay, and its uid and resourceVersion make the write conditional.
+/// The Secret to write. `known` is what it was: labels and annotations of others stay, those of an earlier order go, and its uid and
+/// resourceVersion make the write conditional.
 fn body(
     marks: &Marks,
     order: &Order,
@@ -104,11 +128,24 @@ fn body(
     contents: &BTreeMap<String, Vec<u8>>,
     known: ObjectMeta,
 ) -> Secret {
-    let mut labels = known.labels.unwrap_or_default();
+    let (mut labels, mut annotations) = (known.labels.unwrap_or_default(), known.annotations.unwrap_or_default());
+    let before = annotations.remove(marks.applied).unwrap_or_default();
+    for name in before.split_ascii_whitespace() {
+        match name.split_once('/') {
+            Some(("label", key)) => _ = labels.remove(key),
+            Some(("annotation", key)) => _ = annotations.remove(key),
+            _ => {}
+        }
+    }
+    let theirs = order.labels.keys().map(|key| format!("label/{key}"));
+    let applied: Vec<_> = theirs.chain(order.annotations.keys().map(|key| format!("annotation/{key}"))).collect();
+    if !applied.is_empty() {
+        annotations.insert(marks.applied.into(), applied.join(" "));
+    }
     labels.extend(order.labels.clone());
+    labels.insert(marks.managed_by.0.into(), marks.managed_by.1.into());
     labels.insert(marks.owner_uid.into(), order.owner.uid.clone());
     labels.insert(marks.expires_at_label.into(), token.usable_until.strftime("%Y%m%dT%H%M%SZ").to_string());
-    let mut annotations = known.annotations.unwrap_or_default();
     annotations.extend(order.annotations.clone());
     annotations.insert(marks.issued_at.into(), token.signed_at.to_string());
     annotations.insert(marks.expires_at.into(), token.usable_until.to_string());
@@ -159,4 +196,86 @@ async fn send(
         .map_err(|error| refused(kube::Error::HttpError(error)))?;
     let answer: PartialObjectMeta<Secret> = call(operation, client.request(request)).await?;
     Ok(ObjectMeta { managed_fields: None, ..answer.metadata })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::domain::assume::Assume;
+    use crate::domain::binding::Binding;
+    use crate::domain::endpoint::Endpoint;
+    use crate::domain::engine::Engine;
+    use crate::domain::secret::Secret as Text;
+    use crate::domain::token::Connect;
+    use crate::rotation::order::{Identity, SecretRef, Verify};
+
+    const MARKS: Marks = Marks {
+        secret_type: "t",
+        managed_by: ("by", "us"),
+        owner_uid: "owner",
+        expires_at_label: "expires",
+        expires_at: "expires",
+        issued_at: "issued",
+        inputs: "inputs",
+        applied: "applied",
+    };
+
+    fn map(pairs: &[(&str, &str)]) -> BTreeMap<String, String> {
+        pairs.iter().map(|(key, value)| ((*key).to_owned(), (*value).to_owned())).collect()
+    }
+
+    fn order(labels: &[(&str, &str)], annotations: &[(&str, &str)]) -> Order {
+        Order {
+            secret: SecretRef { namespace: "shop".into(), name: "s".into() },
+            owner: Default::default(),
+            identity: Identity::Role {
+                region: "us-east-1".into(),
+                assume: Assume::new("arn:aws:iam::123456789012:role/app".parse().unwrap(), "c1", "shop", false),
+            },
+            binding: Binding {
+                connect: Connect {
+                    region: "us-east-1".into(),
+                    endpoint: Endpoint::new("x.rds.amazonaws.com", 3306).unwrap(),
+                    username: "app".into(),
+                },
+                alias: None,
+                engine: Engine::MySql,
+                database: None,
+                ca: None,
+                formats: std::collections::BTreeSet::new(),
+                mount_path: "/x".into(),
+            },
+            renew_before: std::time::Duration::from_secs(450),
+            labels: map(labels),
+            annotations: map(annotations),
+            verify: Verify::Never,
+            ca: "".into(),
+            hosts: Vec::new(),
+            inputs: "i".into(),
+        }
+    }
+
+    fn token() -> Token {
+        let now = jiff::Timestamp::UNIX_EPOCH;
+        Token { text: Text::new("t"), signed_at: now, usable_until: now }
+    }
+
+    #[test]
+    fn a_label_that_the_spec_no_longer_has_goes_and_those_of_others_stay() {
+        let write = |order: &Order, known| body(&MARKS, order, &token(), &BTreeMap::new(), known).metadata;
+        let mut first =
+            write(&order(&[("team", "shop"), ("tier", "1")], &[("example.com/note", "x")]), ObjectMeta::default());
+        first.labels.as_mut().unwrap().insert("theirs".into(), "y".into());
+        first.annotations.as_mut().unwrap().insert("example.com/theirs".into(), "y".into());
+        let second = write(&order(&[("team", "blue")], &[]), first);
+        let labels =
+            map(&[("by", "us"), ("owner", ""), ("expires", "19700101T000000Z"), ("team", "blue"), ("theirs", "y")]);
+        assert_eq!(second.labels, Some(labels));
+        let annotations = second.annotations.as_ref().unwrap();
+        assert!(annotations.contains_key("example.com/theirs") && !annotations.contains_key("example.com/note"));
+        assert_eq!(annotations["applied"], "label/team");
+        let third = write(&order(&[], &[]), second);
+        assert!(!third.annotations.unwrap().contains_key("applied"));
+        assert!(!third.labels.unwrap().contains_key("team"));
+    }
 }

@@ -1,5 +1,6 @@
 //! Metrics: few, with bounded labels; never the name of an object.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -26,6 +27,13 @@ pub struct Failure {
     pub reason: &'static str,
 }
 
+/// Where CA bundles come from.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+pub struct Source {
+    /// `Region`, `Global` or `ConfigMap`.
+    pub source: &'static str,
+}
+
 /// All metrics of the operator.
 pub struct Metrics {
     registry: Registry,
@@ -35,6 +43,7 @@ pub struct Metrics {
     rotations: Counter,
     rotation_failures: Family<Failure, Counter>,
     tokens: Gauge,
+    ca_expiry: Family<Source, Gauge>,
     leading: Gauge,
 }
 
@@ -51,6 +60,7 @@ impl Metrics {
         let rotations = Counter::default();
         let rotation_failures = Family::<Failure, Counter>::default();
         let tokens = Gauge::default();
+        let ca_expiry = Family::<Source, Gauge>::default();
         let leading = Gauge::default();
         registry.register("reconciliations", "Reconciliations by kind", reconciliations.clone());
         registry.register("reconcile_failures", "Failed reconciliations by kind and reason", failures.clone());
@@ -58,8 +68,23 @@ impl Metrics {
         registry.register("rotations", "Token Secrets written", rotations.clone());
         registry.register("rotation_failures", "Failed rotations by reason", rotation_failures.clone());
         registry.register("tokens", "Token Secrets under rotation", tokens.clone());
+        registry.register(
+            "ca_expiry_timestamp_seconds",
+            "When the first of the CA bundles in use expires, by where they come from",
+            ca_expiry.clone(),
+        );
         registry.register("leading", "Whether this replica acts: 1 or 0", leading.clone());
-        Arc::new(Self { registry, reconciliations, failures, duration, rotations, rotation_failures, tokens, leading })
+        Arc::new(Self {
+            registry,
+            reconciliations,
+            failures,
+            duration,
+            rotations,
+            rotation_failures,
+            tokens,
+            ca_expiry,
+            leading,
+        })
     }
 
     /// Counts a reconciliation that took `duration`.
@@ -89,6 +114,14 @@ impl Metrics {
         self.tokens.set(i64::try_from(count).unwrap_or(i64::MAX));
     }
 
+    /// Tells when the first CA bundle of each source expires, in seconds since the epoch.
+    pub fn ca_expiry(&self, ends: &BTreeMap<&'static str, i64>) {
+        self.ca_expiry.clear();
+        for (source, end) in ends {
+            self.ca_expiry.get_or_create(&Source { source }).set(*end);
+        }
+    }
+
     /// Tells that this replica acts.
     pub fn leads(&self) {
         self.leading.set(1);
@@ -115,10 +148,12 @@ mod tests {
         metrics.failed("DbServer", "Unreachable");
         metrics.rotated();
         metrics.tokens(7);
+        metrics.ca_expiry(&BTreeMap::from([("Region", 4_000_000_000)]));
         let text = metrics.text();
         assert!(text.contains("iamdb_reconciliations_total{kind=\"DbServer\"} 1"), "{text}");
         assert!(text.contains("iamdb_reconcile_failures_total{kind=\"DbServer\",reason=\"Unreachable\"} 1"), "{text}");
         assert!(text.contains("iamdb_rotations_total 1"), "{text}");
         assert!(text.contains("iamdb_tokens 7"), "{text}");
+        assert!(text.contains("iamdb_ca_expiry_timestamp_seconds{source=\"Region\"} 4000000000"), "{text}");
     }
 }

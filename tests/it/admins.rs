@@ -111,6 +111,19 @@ async fn the_operator_logs_in_with_tokens_of_its_own_and_protects_that_login(dat
     tenant.ready_pair("app", "app").await;
     tenant.log_in("app", "SELECT 1").await.expect("login");
 
+    // It also sees who runs something, and ends sessions.
+    let view = format!("{}.view_{}", database.identifier(), tenant.username("app"));
+    let definer = format!("CREATE DEFINER = '{}'@'%' VIEW {view} AS SELECT 1", tenant.username("app"));
+    tenant.world.root_sql(database, &definer);
+    let sleeper = crate::endings::Sleeper::new(&tenant).await;
+    tenant.delete(tenant.users(), "app").await;
+    assert_ne!(tenant.account(&tenant.username("app")), "", "it is locked and not dropped");
+    assert_eq!(crate::endings::sessions(&tenant), "0");
+    drop(sleeper);
+    tenant.world.root_sql(database, &format!("DROP VIEW {view}"));
+    tenant.apply::<IamDbUser>(tenant.user("app")).await;
+    tenant.user_ready("app").await;
+
     let mut own = tenant.user("own");
     own["spec"]["username"] = json!(login);
     tenant.apply::<IamDbUser>(own).await;

@@ -137,9 +137,11 @@ impl Tenant {
     /// Path and name of the first policy that the operator would make for a principal.
     pub async fn policy_name(&self, principal: &str) -> (String, String) {
         let cluster = self.cluster_id().await;
-        let hash = aws_lc_rs::digest::digest(&aws_lc_rs::digest::SHA256, principal.as_bytes());
+        let path = format!("/iamdb/{cluster}/");
+        let home = format!("{cluster}\n{principal}\n{path}");
+        let hash = aws_lc_rs::digest::digest(&aws_lc_rs::digest::SHA256, home.as_bytes());
         let (cluster_part, hash_part) = (&cluster[..8], hex::encode(&hash.as_ref()[..6]));
-        (format!("/iamdb/{cluster}/"), format!("iamdb-{cluster_part}-{hash_part}-1"))
+        (path, format!("iamdb-{cluster_part}-{hash_part}-1"))
     }
 
     /// A token of the independent signer's for a user name of this test, with the rights of ServiceAccount `app` unless `more` says whose.

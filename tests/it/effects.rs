@@ -8,7 +8,7 @@ use crate::a_rotation::NAMESPACES;
 use crate::world::{Database, World};
 
 /// Who the operator is to the apiserver.
-const SERVICE_ACCOUNT: &str = "system:serviceaccount:iamdb-system:iamdb-operator";
+pub const SERVICE_ACCOUNT: &str = "system:serviceaccount:iamdb-system:iamdb-operator";
 
 /// Who it is to AWS.
 const IAM_USER: &str = "arn:aws:iam::123456789012:user/iamdb-operator";

@@ -39,6 +39,11 @@ impl Rule {
         Self::new(world, &rule)
     }
 
+    /// Arms a rule for all requests to one target that match.
+    pub fn arm_at(world: &'static World, target: &str, pattern: &str, action: &str) -> Self {
+        Self::new(world, &json!({"target": target, "match": pattern, "action": action, "nth": 1, "times": 0}))
+    }
+
     fn new(world: &'static World, rule: &Value) -> Self {
         let answer = ask(world, "POST", "/rules", Some(rule)).expect("a rule");
         Self { world, id: answer["id"].as_str().expect("an id").to_owned() }

@@ -7,6 +7,7 @@ use std::fs::File;
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
+use iamdb::api::DbAuthToken;
 use jiff::Timestamp;
 use k8s_openapi::api::authentication::v1::{SelfSubjectReview, TokenRequest, TokenRequestSpec};
 use k8s_openapi::api::coordination::v1::Lease;
@@ -15,9 +16,10 @@ use kube::api::{Api, DeleteParams, PostParams};
 use serde_json::{Value, json};
 
 use crate::effects::is_write;
+use crate::forward::Rule;
 use crate::operator::Operator;
 use crate::tenant::Tenant;
-use crate::world::{Alone, Database, World, until};
+use crate::world::{Alone, Database, SOON, World, until};
 
 const NAMESPACE: &str = "iamdb-system";
 const LEASE: &str = "iamdb-operator";
@@ -65,9 +67,15 @@ async fn a_leader_that_was_stopped_for_a_while_acts_no_more() {
     let stage = Stage::set().await;
     let (mut first, second) = stage.two_replicas("stopped").await;
     let tenant = stage.tenant().await;
+    // It waits for answers after which it would write at once, and they are there when it goes on.
+    let pattern = format!("^GET /api/v1/namespaces/{}/serviceaccounts/", tenant.name);
+    let rule = Rule::arm(stage.world, "hold", &pattern, 1, 0);
+    tenant.apply::<DbAuthToken>(tenant.token("late", "app")).await;
+    tenant.rotate("app").await;
+    until("it waits for answers", SOON, || async { (rule.met().fired > 0).then_some(()) }).await;
+    first.signal("-STOP");
+    drop(rule);
     let busy = stage.keep_busy(&tenant, async {
-        tokio::time::sleep(Duration::from_secs(3)).await;
-        first.signal("-STOP");
         tokio::time::sleep(Duration::from_secs(30)).await;
         first.signal("-CONT");
         let resumed = Instant::now();
@@ -77,6 +85,7 @@ async fn a_leader_that_was_stopped_for_a_while_acts_no_more() {
     });
     busy.await;
     stage.assert_one_after_the_other(&first, &second);
+    tenant.token_ready("late").await;
     tenant.close().await;
 }
 

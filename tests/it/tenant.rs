@@ -223,6 +223,11 @@ impl Tenant {
         condition_of(&self.tokens(), name, "Ready", status, reason).await
     }
 
+    /// Waits until a condition of a DbAuthToken is this, and returns its message.
+    pub async fn token_condition(&self, name: &str, condition: &str, status: &str, reason: &str) -> String {
+        condition_of(&self.tokens(), name, condition, status, reason).await
+    }
+
     /// Asks the operator to look at an IamDbUser now rather than at the next resync.
     pub async fn look_at(&self, user: &str) {
         annotate(&self.users(), user, "iamdb.dev/look-at").await;

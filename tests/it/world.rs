@@ -19,6 +19,8 @@ pub struct World {
     turn: RwLock<()>,
     /// When tests were alone; the last one is without end while it runs.
     alone: Mutex<Vec<(Instant, Option<Instant>)>>,
+    /// Where the audit log ended when the tests began.
+    audit: u64,
 }
 
 /// The turn of a test that runs alone.
@@ -77,7 +79,7 @@ impl Database {
         }
     }
 
-    const fn client(self) -> &'static str {
+    pub const fn client(self) -> &'static str {
         match self {
             Self::Orders | Self::Ledger => "mysql",
             Self::Billing => "mariadb",
@@ -98,8 +100,9 @@ impl World {
             assert!(output.status.success(), "{} cannot be sourced", file.display());
             let env = String::from_utf8(output.stdout).expect("the environment is text");
             let env = env.split('\0').filter_map(|pair| pair.split_once('='));
-            let env = env.map(|(key, value)| (key.to_owned(), value.to_owned())).collect();
-            Self { env, root, turn: RwLock::new(()), alone: Mutex::default() }
+            let env: HashMap<_, _> = env.map(|(key, value)| (key.to_owned(), value.to_owned())).collect();
+            let audit = std::fs::metadata(&env["WORLD_AUDIT_LOG"]).map_or(0, |file| file.len());
+            Self { env, root, turn: RwLock::new(()), alone: Mutex::default(), audit }
         })
     }
 
@@ -246,6 +249,11 @@ impl World {
         let lines = text[from..end].split(|&byte| byte == b'\n').filter(|line| !line.is_empty());
         let lines = lines.map(|line| serde_json::from_slice(line).expect("a JSON line")).collect();
         (lines, end as u64)
+    }
+
+    /// Where the audit log ended when the tests began.
+    pub const fn beginning(&self) -> u64 {
+        self.audit
     }
 
     /// Where a log ends now.

@@ -151,7 +151,7 @@ done
 
 say "6. kubectl delete: account, policy and login go"
 show "the role may connect as $(policies_of_role) accounts"
-kubectl delete -f examples/orders.yaml -f examples/billing.yaml --wait
+kubectl delete -f examples/orders.yaml -f examples/billing.yaml -f examples/ledger.yaml --wait
 for database in orders billing; do
     accounts=$(root_sql "$database" "SELECT COUNT(*) FROM mysql.user WHERE User = 'app_$database'")
     [ "$accounts" = 0 ] || fail "the account app_$database is left"

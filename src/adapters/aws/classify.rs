@@ -5,6 +5,7 @@ use std::error::Error;
 use aws_credential_types::provider::error::CredentialsError;
 use aws_sdk_sts::config::http::HttpResponse;
 use aws_sdk_sts::error::{ProvideErrorMetadata, SdkError};
+use aws_sdk_sts::operation::assume_role::AssumeRoleError;
 use aws_sdk_sts::operation::assume_role_with_web_identity::AssumeRoleWithWebIdentityError;
 
 use crate::ports::{Fault, FaultKind};
@@ -44,6 +45,11 @@ fn service(operation: &'static str, code: Option<&str>, status: u16) -> Fault {
     }
 }
 
+/// The fault that a failed search for credentials is.
+pub(super) fn credentials(operation: &'static str, error: &CredentialsError) -> Fault {
+    identity(operation, error).unwrap_or_else(|| Fault::new(FaultKind::Denied, operation))
+}
+
 #[allow(clippy::wildcard_enum_match_arm, reason = "the SDK's enum may grow")]
 /// Whether the operator did not even get credentials of its own, or those that it has were refused by the service that
 /// should have exchanged them. Wherever in the error that is said.
@@ -58,6 +64,11 @@ fn identity(operation: &'static str, error: &(dyn Error + 'static)) -> Option<Fa
                 }
                 _ => Fault::new(FaultKind::Unreachable, operation).with_code("no-credentials"),
             });
+        }
+        if let (Some(_), Some(error)) = (&denied, error.downcast_ref::<AssumeRoleError>()) {
+            let fault = service(operation, error.code(), 403);
+            let is_denied = fault.kind == FaultKind::Denied;
+            return Some(if is_denied { Fault { kind: FaultKind::IdentityDenied, ..fault } } else { fault });
         }
         if let (Some(_), Some(error)) = (&denied, error.downcast_ref::<AssumeRoleWithWebIdentityError>()) {
             return Some(service(operation, error.code(), 403));
@@ -100,11 +111,20 @@ fn kind(code: &str) -> Option<FaultKind> {
         | "InvalidIdentityToken"
         | "IDPRejectedClaim"
         | "NotAuthorized" => FaultKind::Denied,
-        "NoSuchEntity" | "DBInstanceNotFound" | "DBClusterNotFound" | "ResourceNotFound" => FaultKind::Missing,
-        "EntityAlreadyExists" | "DeleteConflict" | "ConcurrentModification" | "EntityTemporarilyUnmodifiable" => {
-            FaultKind::Conflict
-        }
+        "NoSuchEntity"
+        | "DBInstanceNotFound"
+        | "DBClusterNotFound"
+        | "DBProxyNotFound"
+        | "BlueGreenDeploymentNotFound"
+        | "ResourceNotFound" => FaultKind::Missing,
+        "EntityAlreadyExists"
+        | "DeleteConflict"
+        | "ConcurrentModification"
+        | "EntityTemporarilyUnmodifiable"
+        | "InvalidDBInstanceState"
+        | "InvalidDBClusterState" => FaultKind::Conflict,
         "UnmodifiableEntity" => FaultKind::Unmodifiable,
+        "LimitExceeded" => FaultKind::Quota,
         "InternalFailure"
         | "InternalError"
         | "InternalService"
@@ -137,12 +157,15 @@ mod tests {
             ("DBInstanceNotFound", FaultKind::Missing),
             ("DBInstanceNotFoundFault", FaultKind::Missing),
             ("ResourceNotFoundException", FaultKind::Missing),
+            ("DBProxyNotFoundFault", FaultKind::Missing),
+            ("InvalidDBClusterStateFault", FaultKind::Conflict),
             ("EntityAlreadyExists", FaultKind::Conflict),
             ("DeleteConflict", FaultKind::Conflict),
             ("ConcurrentModification", FaultKind::Conflict),
             ("UnmodifiableEntity", FaultKind::Unmodifiable),
             ("ServiceUnavailable", FaultKind::Unreachable),
-            ("LimitExceeded", FaultKind::Other),
+            ("LimitExceeded", FaultKind::Quota),
+            ("LimitExceededException", FaultKind::Quota),
         ] {
             let fault = service("try", Some(code), 400);
             assert_eq!((fault.kind, fault.code.as_deref()), (expected, Some(code)));
@@ -176,5 +199,18 @@ mod tests {
         assert_eq!((fault.kind, fault.code.as_deref()), (FaultKind::Denied, Some("no-credentials")));
         let error = NoError::timeout_error("canary");
         assert_eq!(super::fault("try", &error).kind, FaultKind::Unreachable);
+    }
+
+    #[test]
+    fn a_role_that_may_not_be_assumed_is_told_apart_from_a_missing_right() {
+        type NoError = SdkError<AssumeRoleError, HttpResponse>;
+        let denied = aws_sdk_sts::error::ErrorMetadata::builder().code("AccessDenied").message("canary").build();
+        let denied = CredentialsError::provider_error(AssumeRoleError::generic(denied));
+        let fault = fault("try", &NoError::construction_failure(denied));
+        assert_eq!((fault.kind, fault.code.as_deref()), (FaultKind::IdentityDenied, Some("AccessDenied")));
+        let throttled = aws_sdk_sts::error::ErrorMetadata::builder().code("Throttling").build();
+        let throttled = CredentialsError::provider_error(AssumeRoleError::generic(throttled));
+        assert_eq!(credentials("try", &throttled).kind, FaultKind::Throttled);
+        assert_eq!(credentials("try", &CredentialsError::not_loaded("canary")).kind, FaultKind::Denied);
     }
 }

@@ -1,20 +1,17 @@
-//! Managed policies and what they are attached to.
+//! Managed policies and what they are attached to, and policies in principals themselves.
 
 mod apply;
+mod inline;
 mod observe;
 
 use async_trait::async_trait;
-use aws_config::SdkConfig;
 use aws_sdk_iam::Client;
 
-use super::clients::Regional;
+use super::clients::{Identities, Regional};
 use crate::domain::access::Access;
 use crate::domain::arn::Principal;
-use crate::domain::policy::{ObservedPolicies, PolicyHome, PolicyStep};
+use crate::domain::policy::{ObservedPolicies, Place, PolicyHome, PolicyStep};
 use crate::ports::{Fault, Policies};
-
-/// Tag that says whose a policy is: the id of the cluster.
-const CLUSTER_TAG: &str = "iamdb.dev/cluster";
 
 /// IAM of every partition.
 #[derive(Debug)]
@@ -23,17 +20,17 @@ pub struct IamPolicies {
 }
 
 impl IamPolicies {
-    pub(super) fn new(sdk: &SdkConfig) -> Self {
-        Self { clients: Regional::new(sdk, Client::new) }
+    pub(super) fn new(identities: &Identities) -> Self {
+        Self { clients: Regional::new(identities, Client::new) }
     }
 
-    fn client(&self, _access: &Access, principal: &Principal) -> Client {
-        self.clients.client(home_region(principal.arn().partition()))
+    fn client(&self, access: &Access, principal: &Principal) -> Client {
+        self.clients.client(&access.in_region(home_region(principal.arn().partition())))
     }
 }
 
 /// IAM has one endpoint a partition; this is the Region that its calls are signed for.
-fn home_region(partition: &str) -> &'static str {
+pub(super) fn home_region(partition: &str) -> &'static str {
     match partition {
         "aws-cn" => "cn-north-1",
         "aws-us-gov" => "us-gov-west-1",
@@ -46,7 +43,11 @@ fn home_region(partition: &str) -> &'static str {
 #[async_trait]
 impl Policies for IamPolicies {
     async fn observe(&self, access: &Access, home: &PolicyHome) -> Result<ObservedPolicies, Fault> {
-        observe::policies(&self.client(access, &home.principal), home).await
+        let client = self.client(access, &home.principal);
+        match home.place {
+            Place::Path(_) => observe::policies(&client, home).await,
+            Place::Inline => inline::policies(&client, home).await,
+        }
     }
 
     async fn exists(&self, access: &Access, principal: &Principal) -> Result<bool, Fault> {

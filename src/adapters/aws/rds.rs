@@ -1,116 +1,134 @@
-//! DB instances, as RDS describes them.
+//! DB instances and clusters, as RDS describes them.
+//!
+//! What belongs to one server is few: 15 members, 15 replicas, 5 custom endpoints. No answer here has a second page.
+
+mod deployments;
+mod proxies;
+mod read;
 
 use async_trait::async_trait;
-use aws_config::SdkConfig;
 use aws_sdk_rds::Client;
-use aws_sdk_rds::types::DbInstance;
+use aws_sdk_rds::types::{DbInstance, Filter};
+use futures::future::try_join;
 
 use super::classify;
-use super::clients::Regional;
+use super::clients::{Identities, Regional};
 use crate::domain::access::Access;
-use crate::ports::{Fault, FaultKind, Instance, Instances};
+use crate::ports::{Address, Apply, Fault, FaultKind, RdsServer, RdsServers, ServerName};
 
-const DESCRIBE: &str = "describe DB instance";
+pub use deployments::RdsDeployments;
+pub use proxies::RdsProxies;
 
-/// DB instances of every Region.
+const INSTANCE: &str = "describe DB instance";
+const INSTANCES: &str = "describe DB instances";
+const CLUSTER: &str = "describe DB cluster";
+const ENDPOINTS: &str = "describe DB cluster endpoints";
+const MAINTENANCE: &str = "describe pending maintenance";
+const MODIFY: &str = "switch IAM database authentication on";
+
+/// RDS of every Region.
 #[derive(Debug)]
-pub struct RdsInstances {
+pub struct Rds {
     clients: Regional<Client>,
 }
 
-impl RdsInstances {
-    pub(super) fn new(sdk: &SdkConfig) -> Self {
-        Self { clients: Regional::new(sdk, Client::new) }
+impl Rds {
+    pub(super) fn new(identities: &Identities) -> Self {
+        Self { clients: Regional::new(identities, Client::new) }
     }
 }
 
 #[async_trait]
-impl Instances for RdsInstances {
-    async fn describe(&self, access: &Access, identifier: &str) -> Result<Option<Instance>, Fault> {
-        let answer =
-            self.clients.client(&access.region).describe_db_instances().db_instance_identifier(identifier).send().await;
-        match answer.map_err(|error| classify::fault(DESCRIBE, &error)) {
-            Ok(answer) => match answer.db_instances() {
-                [instance] => read(instance).map(Some),
-                _ => Err(unreadable("DBInstances")),
-            },
-            Err(fault) if fault.kind == FaultKind::Missing => Ok(None),
-            Err(fault) => Err(fault),
+impl RdsServers for Rds {
+    async fn describe(&self, access: &Access, name: &ServerName) -> Result<Option<RdsServer>, Fault> {
+        let client = self.clients.client(access);
+        match name {
+            ServerName::Instance(name) => instance(&client, name).await,
+            ServerName::Cluster(name) => cluster(&client, name).await,
+        }
+    }
+
+    async fn maintenance(&self, access: &Access, arn: &str) -> Result<Vec<&'static str>, Fault> {
+        let call = self.clients.client(access).describe_pending_maintenance_actions().resource_identifier(arn);
+        let answer = call.send().await.map_err(|error| classify::fault(MAINTENANCE, &error))?;
+        Ok(read::maintenance(answer.pending_maintenance_actions(), arn))
+    }
+
+    async fn enable_iam(&self, access: &Access, name: &ServerName, apply: Apply) -> Result<(), Fault> {
+        let client = self.clients.client(access);
+        let at_once = apply == Apply::Immediately;
+        match name {
+            ServerName::Instance(name) => client
+                .modify_db_instance()
+                .db_instance_identifier(name)
+                .enable_iam_database_authentication(true)
+                .apply_immediately(at_once)
+                .send()
+                .await
+                .map(drop)
+                .map_err(|error| classify::fault(MODIFY, &error)),
+            ServerName::Cluster(name) => client
+                .modify_db_cluster()
+                .db_cluster_identifier(name)
+                .enable_iam_database_authentication(true)
+                .apply_immediately(at_once)
+                .send()
+                .await
+                .map(drop)
+                .map_err(|error| classify::fault(MODIFY, &error)),
         }
     }
 }
 
-/// The parts that an instance has from its first moment on are required, so that none of them is ever guessed.
-fn read(instance: &DbInstance) -> Result<Instance, Fault> {
-    let required = |value: Option<&str>, field| value.map(str::to_owned).ok_or_else(|| unreadable(field));
-    let endpoint = instance.endpoint().and_then(|endpoint| {
-        let port = endpoint.port().and_then(|port| u16::try_from(port).ok())?;
-        Some((endpoint.address()?.to_owned(), port))
-    });
-    Ok(Instance {
-        status: required(instance.db_instance_status(), "DBInstanceStatus")?,
-        arn: required(instance.db_instance_arn(), "DBInstanceArn")?,
-        resource_id: required(instance.dbi_resource_id(), "DbiResourceId")?,
-        engine: required(instance.engine(), "Engine")?,
-        engine_version: required(instance.engine_version(), "EngineVersion")?,
-        endpoint,
-        iam_authentication: instance.iam_database_authentication_enabled().unwrap_or_default(),
-        master_username: required(instance.master_username(), "MasterUsername")?,
-        master_secret_arn: instance.master_user_secret().and_then(|secret| secret.secret_arn()).map(str::to_owned),
-        ca_identifier: instance.ca_certificate_identifier().map(str::to_owned),
-        cluster: instance.db_cluster_identifier().map(str::to_owned),
-    })
+async fn instance(client: &Client, name: &str) -> Result<Option<RdsServer>, Fault> {
+    let call = client.describe_db_instances().db_instance_identifier(name);
+    let answer = call.send().await.map_err(|error| classify::fault(INSTANCE, &error));
+    let Some(answer) = missing_is_none(answer)? else { return Ok(None) };
+    let [found] = answer.db_instances() else { return Err(unreadable(INSTANCE, "DBInstances")) };
+    let names = read::replicas_of(found);
+    let replicas = if names.is_empty() { Vec::new() } else { instances(client, "db-instance-id", names).await? };
+    read::instance(found, &replicas).map(Some)
 }
 
-fn unreadable(field: &'static str) -> Fault {
-    Fault::new(FaultKind::Unreadable, DESCRIBE).with_code(field)
+async fn cluster(client: &Client, name: &str) -> Result<Option<RdsServer>, Fault> {
+    let call = client.describe_db_clusters().db_cluster_identifier(name);
+    let answer = call.send().await.map_err(|error| classify::fault(CLUSTER, &error));
+    let Some(answer) = missing_is_none(answer)? else { return Ok(None) };
+    let [found] = answer.db_clusters() else { return Err(unreadable(CLUSTER, "DBClusters")) };
+    let has_custom_endpoints = found.engine().is_some_and(|engine| engine.starts_with("aurora"));
+    let custom = async {
+        if !has_custom_endpoints {
+            return Ok(Vec::new()); // RDS answers this call for Aurora only
+        }
+        let call = client.describe_db_cluster_endpoints().db_cluster_identifier(name);
+        let answer = call.send().await.map_err(|error| classify::fault(ENDPOINTS, &error))?;
+        Ok(answer.db_cluster_endpoints.unwrap_or_default())
+    };
+    let (custom, members) = try_join(custom, instances(client, "db-cluster-id", vec![name.to_owned()])).await?;
+    read::cluster(found, &custom, &members).map(Some)
 }
 
-#[cfg(test)]
-mod tests {
-    use aws_sdk_rds::types::{Endpoint, MasterUserSecret};
+/// All instances of a filter, in one call.
+async fn instances(client: &Client, filter: &'static str, values: Vec<String>) -> Result<Vec<DbInstance>, Fault> {
+    let filter = Filter::builder().name(filter).set_values(Some(values)).build();
+    let answer = client.describe_db_instances().filters(filter).send().await;
+    let answer = answer.map_err(|error| classify::fault(INSTANCES, &error))?;
+    Ok(answer.db_instances.unwrap_or_default())
+}
 
-    use super::*;
-
-    fn instance() -> aws_sdk_rds::types::builders::DbInstanceBuilder {
-        DbInstance::builder()
-            .db_instance_status("creating")
-            .db_instance_arn("arn:aws:rds:us-east-1:123456789012:db:orders")
-            .dbi_resource_id("db-ORDERS")
-            .engine("mysql")
-            .engine_version("8.0.33")
-            .master_username("admin")
+/// What RDS says does not exist is no fault.
+fn missing_is_none<T>(answer: Result<T, Fault>) -> Result<Option<T>, Fault> {
+    match answer {
+        Ok(answer) => Ok(Some(answer)),
+        Err(fault) if fault.kind == FaultKind::Missing => Ok(None),
+        Err(fault) => Err(fault),
     }
+}
 
-    #[test]
-    fn an_instance_that_is_being_created_has_no_endpoint() {
-        let seen = read(&instance().build()).unwrap();
-        assert_eq!((seen.endpoint, seen.iam_authentication), (None, false));
-        let half = instance().endpoint(Endpoint::builder().address("x").build()).build();
-        assert_eq!(read(&half).unwrap().endpoint, None);
-    }
+fn unreadable(operation: &'static str, field: &'static str) -> Fault {
+    Fault::new(FaultKind::Unreadable, operation).with_code(field)
+}
 
-    #[test]
-    fn an_instance_is_read() {
-        let full = instance()
-            .endpoint(Endpoint::builder().address("x").port(3306).build())
-            .iam_database_authentication_enabled(true)
-            .master_user_secret(MasterUserSecret::builder().secret_arn("arn:s").build())
-            .ca_certificate_identifier("rds-ca-rsa2048-g1")
-            .db_cluster_identifier("c")
-            .build();
-        let seen = read(&full).unwrap();
-        assert_eq!(seen.endpoint, Some(("x".into(), 3306)));
-        assert!(seen.iam_authentication);
-        assert_eq!(
-            (seen.master_secret_arn, seen.ca_identifier, seen.cluster),
-            (Some("arn:s".into()), Some("rds-ca-rsa2048-g1".into()), Some("c".into()))
-        );
-    }
-
-    #[test]
-    fn an_instance_without_a_resource_id_is_unreadable() {
-        let fault = read(&instance().set_dbi_resource_id(None).build()).unwrap_err();
-        assert_eq!((fault.kind, fault.code.as_deref()), (FaultKind::Unreadable, Some("DbiResourceId")));
-    }
+fn address(host: Option<&str>, port: Option<i32>) -> Option<Address> {
+    Some((host?.to_owned(), u16::try_from(port?).ok()?))
 }

@@ -1,12 +1,11 @@
 //! Administrators' logins in Secrets Manager.
 
 use async_trait::async_trait;
-use aws_config::SdkConfig;
 use aws_sdk_secretsmanager::Client;
 use serde::Deserialize;
 
 use super::classify;
-use super::clients::Regional;
+use super::clients::{Identities, Regional};
 use crate::domain::access::Access;
 use crate::domain::secret::Secret;
 use crate::ports::{AdminLogin, AdminSecrets, Fault, FaultKind};
@@ -20,8 +19,8 @@ pub struct SecretsManager {
 }
 
 impl SecretsManager {
-    pub(super) fn new(sdk: &SdkConfig) -> Self {
-        Self { clients: Regional::new(sdk, Client::new) }
+    pub(super) fn new(identities: &Identities) -> Self {
+        Self { clients: Regional::new(identities, Client::new) }
     }
 }
 
@@ -30,7 +29,7 @@ impl AdminSecrets for SecretsManager {
     async fn read(&self, access: &Access, arn: &str) -> Result<AdminLogin, Fault> {
         let mut answer = self
             .clients
-            .client(&access.region)
+            .client(access)
             .get_secret_value()
             .secret_id(arn)
             .send()

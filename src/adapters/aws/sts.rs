@@ -3,14 +3,15 @@
 use std::time::Duration;
 
 use async_trait::async_trait;
-use aws_config::SdkConfig;
 use aws_sdk_sts::Client;
-use aws_sdk_sts::types::Credentials as StsCredentials;
+use aws_sdk_sts::types::{Credentials as StsCredentials, Tag};
 use jiff::Timestamp;
 
 use super::classify;
-use super::clients::Regional;
+use super::clients::{Identities, Regional};
+use crate::domain::access::Access;
 use crate::domain::arn::Principal;
+use crate::domain::assume::Assume;
 use crate::domain::secret::Secret;
 use crate::domain::token::Credentials;
 use crate::ports::{Fault, FaultKind, Sessions};
@@ -19,7 +20,7 @@ const BY_WEB_IDENTITY: &str = "assume a role by web identity";
 const BY_ROLE: &str = "assume a role";
 
 /// Name of every session: CloudTrail shows it, and trust policies may ask for it.
-const SESSION_NAME: &str = "iamdb-operator";
+pub(super) const SESSION_NAME: &str = "iamdb-operator";
 
 /// STS of every Region.
 #[derive(Debug)]
@@ -28,8 +29,8 @@ pub struct StsSessions {
 }
 
 impl StsSessions {
-    pub(super) fn new(sdk: &SdkConfig) -> Self {
-        Self { clients: Regional::new(sdk, Client::new) }
+    pub(super) fn new(identities: &Identities) -> Self {
+        Self { clients: Regional::new(identities, Client::new) }
     }
 }
 
@@ -45,7 +46,7 @@ impl Sessions for StsSessions {
     ) -> Result<Credentials, Fault> {
         let answer = self
             .clients
-            .client(region)
+            .client(&Access::own(region))
             .assume_role_with_web_identity()
             .role_arn(role.arn().as_str())
             .role_session_name(SESSION_NAME)
@@ -60,26 +61,43 @@ impl Sessions for StsSessions {
     async fn by_role(
         &self,
         region: &str,
-        role: &Principal,
-        external_id: &str,
+        assume: &Assume,
+        with: Option<&Credentials>,
         life: Duration,
     ) -> Result<Credentials, Fault> {
-        let answer = self
+        let tags = assume.tags.iter().filter_map(|(key, value)| Tag::builder().key(key).value(value).build().ok());
+        let call = self
             .clients
-            .client(region)
+            .client(&Access::own(region))
             .assume_role()
-            .role_arn(role.arn().as_str())
+            .role_arn(assume.role.arn().as_str())
             .role_session_name(SESSION_NAME)
-            .external_id(external_id)
-            .duration_seconds(seconds(life))
-            .send()
-            .await
-            .map_err(|error| classify::fault(BY_ROLE, &error))?;
-        read(BY_ROLE, answer.credentials)
+            .external_id(&assume.external_id)
+            .set_tags(Some(tags.collect()).filter(|tags: &Vec<Tag>| !tags.is_empty()))
+            .duration_seconds(seconds(life));
+        let answer = match with {
+            Some(credentials) => {
+                let config = aws_sdk_sts::Config::builder().credentials_provider(provider(credentials));
+                call.customize().config_override(config).send().await
+            }
+            None => call.send().await,
+        };
+        read(BY_ROLE, answer.map_err(|error| classify::fault(BY_ROLE, &error))?.credentials)
     }
 }
 
-fn seconds(life: Duration) -> i32 {
+/// Credentials as the SDK takes them.
+fn provider(credentials: &Credentials) -> aws_credential_types::Credentials {
+    aws_credential_types::Credentials::new(
+        &credentials.access_key_id,
+        credentials.secret_access_key.expose(),
+        credentials.session_token.as_ref().map(|token| token.expose().to_owned()),
+        credentials.expires_at.map(Into::into),
+        "session",
+    )
+}
+
+pub(super) fn seconds(life: Duration) -> i32 {
     i32::try_from(life.as_secs()).unwrap_or(i32::MAX)
 }
 

@@ -1,8 +1,10 @@
 //! The statements that give the operator a login of its own with no more rights than it uses. A person runs them once, as the master user.
 
+use std::collections::BTreeSet;
+
 use super::sql::{self, Statement, Unquotable};
 use crate::domain::engine::{Engine, ServerFacts};
-use crate::domain::names::{DatabaseName, Username};
+use crate::domain::names::{DatabaseName, RoleName, Username};
 use crate::domain::privilege::Privilege;
 
 /// What the login shall be able to do.
@@ -16,6 +18,8 @@ pub struct AdminRights {
     pub username: Username,
     /// Databases on which it hands out privileges, and which.
     pub ceiling: Vec<(DatabaseName, Vec<Privilege>)>,
+    /// Roles that it hands out.
+    pub roles: BTreeSet<RoleName>,
 }
 
 /// The statements, in the order in which they are to be run, each ended by a semicolon.
@@ -34,7 +38,8 @@ pub fn admin_sql(rights: &AdminRights) -> Result<String, UnquotableName> {
         .ceiling
         .iter()
         .map(|(database, privileges)| (facts.schema_pattern(database.as_str()), privileges.iter().copied().collect()));
-    let statements = sql::admin_login(rights.engine, &rights.username, ceiling).map_err(|Unquotable| UnquotableName)?;
+    let statements = sql::admin_login(rights.engine, &rights.username, ceiling, &rights.roles)
+        .map_err(|Unquotable| UnquotableName)?;
     let line = |statement: Statement| format!("{};\n", statement.text);
     Ok(statements.into_iter().map(line).collect())
 }
@@ -54,6 +59,7 @@ mod tests {
             partial_revokes: false,
             username: Username::parse("iamdb_operator").unwrap(),
             ceiling: vec![(DatabaseName::parse("orders_prod").unwrap(), vec![Privilege::Select, Privilege::Insert])],
+            roles: BTreeSet::new(),
         }
     }
 
@@ -62,8 +68,9 @@ mod tests {
         assert_eq!(
             admin_sql(&rights(Engine::MySql)).unwrap(),
             "CREATE USER 'iamdb_operator'@'%' IDENTIFIED WITH AWSAuthenticationPlugin AS 'RDS' REQUIRE SSL;\n\
-             GRANT CREATE USER ON *.* TO 'iamdb_operator'@'%';\n\
+             GRANT CREATE USER, PROCESS ON *.* TO 'iamdb_operator'@'%';\n\
              GRANT SELECT ON `mysql`.* TO 'iamdb_operator'@'%';\n\
+             GRANT EXECUTE ON PROCEDURE `mysql`.`rds_kill` TO 'iamdb_operator'@'%';\n\
              GRANT SELECT, INSERT ON `orders\\_prod`.* TO 'iamdb_operator'@'%' WITH GRANT OPTION;\n"
         );
     }
@@ -77,6 +84,17 @@ mod tests {
             ),
             "{text}"
         );
+    }
+
+    #[test]
+    fn a_role_is_passed_on_by_whom_it_is_active_for() {
+        let roles = [RoleName::parse("reader").unwrap()].into();
+        let text = |engine| admin_sql(&AdminRights { roles: BTreeSet::clone(&roles), ..rights(engine) }).unwrap();
+        assert!(text(Engine::MySql).ends_with(
+            "GRANT 'reader'@'%' TO 'iamdb_operator'@'%' WITH ADMIN OPTION;\n\
+             SET DEFAULT ROLE 'reader'@'%' TO 'iamdb_operator'@'%';\n"
+        ));
+        assert!(text(Engine::MariaDb).ends_with("GRANT 'reader' TO 'iamdb_operator'@'%' WITH ADMIN OPTION;\n"));
     }
 
     #[test]

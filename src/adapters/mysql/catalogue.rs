@@ -1,15 +1,16 @@
 //! What the rows of the catalogue mean. No I/O.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use sqlx::Row as _;
 use sqlx::mysql::MySqlRow;
 
 use super::classify::{self, Phase};
 use super::sql;
-use crate::domain::account::{GrantedOn, Grants, LedgerRow, ObservedAccount, ObservedUser};
+use crate::domain::account::{Catalogue, Definer, GrantedOn, Grants, LedgerRow, ObservedAccount, Question, Role};
 use crate::domain::engine::{Engine, ServerFacts};
-use crate::domain::privilege::Privilege;
+use crate::domain::names::Username;
+use crate::domain::privilege::Right;
 use crate::ports::{Fault, FaultKind};
 
 /// The oldest MySQL whose accounts can carry a mark (`ATTRIBUTE`).
@@ -40,58 +41,158 @@ pub(super) fn greeting(operation: &'static str, row: &MySqlRow) -> Result<Greeti
     Ok(Greeting { facts, has_ledger: cell.number("ledgers")? != 0 })
 }
 
-/// Adds a row of [`sql::accounts`].
-pub(super) fn add_account(user: &mut ObservedUser, operation: &'static str, row: &MySqlRow) -> Result<(), Fault> {
-    let cell = Cells { operation, row };
-    let seen = ObservedAccount {
-        plugin: cell.text("plugin")?,
-        plugin_string_is_rds: cell.number("plugin_string_is_rds")? != 0,
-        requires_tls: cell.number("requires_tls")? != 0,
-        credentials_set_at: cell.get("credentials_set_at")?,
-        // A mark that cannot be read is no mark of ours: the account is foreign then, and left alone.
-        mark: cell.get::<Option<String>>("mark")?.and_then(|mark| serde_json::from_str(&mark).ok()),
-        grants: Grants::new(),
-        max_user_connections: u32::try_from(cell.number("max_user_connections")?).unwrap_or_default(),
-        is_locked: cell.number("is_locked")? != 0,
-        is_privileged: cell.number("is_privileged")? != 0,
-    };
-    let account = user.accounts.entry(cell.text("host")?).or_insert(seen);
-    if let Some(schema) = cell.get::<Option<String>>("schema_pattern")? {
-        account.grants.entry(GrantedOn::Schema(schema)).or_default().extend(privileges(&cell.text("privileges")?));
-    }
-    Ok(())
+/// What the rows of a bulk read have told so far.
+#[derive(Debug, Default)]
+pub(super) struct Gathering {
+    /// By name and host.
+    accounts: BTreeMap<(String, String), ObservedAccount>,
+    ledger: BTreeMap<(String, String), LedgerRow>,
+    mandatory_roles: BTreeSet<Role>,
+    definers: Option<BTreeSet<Definer>>,
 }
 
-/// Adds a row of [`sql::object_grants`]. Grants of an account that is not there are leftovers that nobody can use.
-pub(super) fn add_object_grant(user: &mut ObservedUser, operation: &'static str, row: &MySqlRow) -> Result<(), Fault> {
-    let cell = Cells { operation, row };
-    let (schema, object) = (cell.text("schema_name")?, cell.text("object_name")?);
-    let on = match cell.text("kind")?.as_str() {
-        "TABLE" => GrantedOn::Table(schema, object),
-        "PROCEDURE" => GrantedOn::Procedure(schema, object),
-        "FUNCTION" => GrantedOn::Function(schema, object),
-        _ => return Ok(()), // MariaDB's packages
-    };
-    let held: BTreeSet<Privilege> = privileges(&cell.text("privileges")?).collect();
-    if let Some(account) = user.accounts.get_mut(&cell.text("host")?)
-        && !held.is_empty()
-    {
-        account.grants.entry(on).or_default().extend(held);
+impl Gathering {
+    /// Adds a row of [`sql::read::accounts`].
+    pub(super) fn add_account(&mut self, operation: &'static str, row: &MySqlRow) -> Result<(), Fault> {
+        let cell = Cells { operation, row };
+        let globally: BTreeSet<Right> = rights(&cell.text("globally")?).collect();
+        let seen = ObservedAccount {
+            plugin: cell.text("plugin")?,
+            plugin_string_is_rds: cell.number("plugin_string_is_rds")? != 0,
+            requires_tls: cell.number("requires_tls")? != 0,
+            credentials_set_at: cell.get("credentials_set_at")?,
+            // A mark that cannot be read is no mark of ours: the account is foreign then, and left alone.
+            mark: cell.get::<Option<String>>("mark")?.and_then(|mark| serde_json::from_str(&mark).ok()),
+            grants: if globally.is_empty() { Grants::new() } else { [(GrantedOn::Server, globally)].into() },
+            roles: BTreeMap::new(),
+            default_roles: BTreeSet::new(),
+            max_user_connections: u32::try_from(cell.number("max_user_connections")?).unwrap_or_default(),
+            is_locked: cell.number("is_locked")? != 0,
+            is_privileged: cell.number("is_privileged")? != 0,
+        };
+        let account = self.accounts.entry((cell.text("user")?, cell.text("host")?)).or_insert(seen);
+        if let Some(schema) = cell.get::<Option<String>>("schema_pattern")? {
+            account.grants.entry(GrantedOn::Schema(schema)).or_default().extend(rights(&cell.text("privileges")?));
+        }
+        Ok(())
     }
-    Ok(())
+
+    /// Names of the accounts so far.
+    pub(super) fn names(&self) -> Vec<String> {
+        let mut names: Vec<String> = self.accounts.keys().map(|(user, _)| user.clone()).collect();
+        names.retain(|user| !user.is_empty());
+        names.dedup();
+        names
+    }
+
+    /// Adds a row of [`sql::read::object_grants`]. Grants of an account that is not there are leftovers that nobody can use.
+    pub(super) fn add_object_grant(&mut self, operation: &'static str, row: &MySqlRow) -> Result<(), Fault> {
+        let cell = Cells { operation, row };
+        let (schema, object) = (cell.text("schema_name")?, cell.text("object_name")?);
+        let on = match cell.text("kind")?.as_str() {
+            "SERVER" => GrantedOn::Server,
+            "TABLE" => GrantedOn::Table(schema, object),
+            "COLUMN" => GrantedOn::Column(schema, object, cell.text("column_name")?),
+            "PROCEDURE" => GrantedOn::procedure(schema, &object),
+            "FUNCTION" => GrantedOn::function(schema, &object),
+            _ => return Ok(()), // MariaDB's packages
+        };
+        if let Some(account) = self.accounts.get_mut(&(cell.text("user")?, cell.text("host")?)) {
+            // Of rights that are all unknown the place still counts.
+            account.grants.entry(on).or_default().extend(object_rights(&cell.text("privileges")?));
+        }
+        Ok(())
+    }
+
+    /// Adds a row of [`sql::read::roles`].
+    pub(super) fn add_role(&mut self, operation: &'static str, row: &MySqlRow) -> Result<(), Fault> {
+        let cell = Cells { operation, row };
+        let name = cell.text("role_name")?;
+        if cell.text("kind")? == "MANDATORY" {
+            self.mandatory_roles.extend(role_list(&name));
+            return Ok(());
+        }
+        let role = Role { name, host: cell.text("role_host")? };
+        if let Some(account) = self.accounts.get_mut(&(cell.text("user")?, cell.text("host")?)) {
+            if cell.text("kind")? == "DEFAULT" {
+                account.default_roles.insert(role);
+            } else {
+                account.roles.insert(role, cell.number("may_pass_on")? != 0);
+            }
+        }
+        Ok(())
+    }
+
+    /// Adds a row of [`sql::read::ledger`]. One that cannot be read is a fault: it may be the only thing that says whose an account is.
+    pub(super) fn add_ledger_row(&mut self, operation: &'static str, row: &MySqlRow) -> Result<(), Fault> {
+        let cell = Cells { operation, row };
+        let unreadable = || Fault::new(FaultKind::Unreadable, operation).with_code("ledger");
+        let entry = LedgerRow {
+            owner: serde_json::from_str(&cell.text("owner")?).map_err(|_| unreadable())?,
+            state: sql::state_of(&cell.text("state")?).ok_or_else(unreadable)?,
+            stamp: cell.number("stamp")?,
+        };
+        self.ledger.insert((cell.text("user")?, cell.text("host")?), entry);
+        Ok(())
+    }
+
+    /// Takes the rows of [`sql::read::definers`].
+    pub(super) fn set_definers(&mut self, operation: &'static str, rows: &[MySqlRow]) -> Result<(), Fault> {
+        let mut definers = BTreeSet::new();
+        for row in rows {
+            let text: Option<String> = Cells { operation, row }.get("definer")?;
+            if let Some((user, host)) = text.as_deref().and_then(|text| text.rsplit_once('@')) {
+                definers.insert(Definer { user: user.to_owned(), host: host.to_owned() });
+            }
+        }
+        self.definers = Some(definers);
+        Ok(())
+    }
+
+    /// All that was told, sorted by what was asked for.
+    pub(super) fn finish(self, question: &Question) -> Catalogue {
+        let mut catalogue =
+            Catalogue { mandatory_roles: self.mandatory_roles, definers: self.definers, ..Catalogue::default() };
+        let is_asked: BTreeSet<&str> = question.usernames.iter().map(Username::as_str).collect();
+        for ((user, host), row) in self.ledger {
+            catalogue.users.entry(user).or_default().ledger.insert(host, row);
+        }
+        for ((user, host), account) in self.accounts {
+            if user.is_empty() {
+                catalogue.anonymous.insert(host);
+                continue;
+            }
+            if is_asked.contains(user.as_str()) {
+                catalogue.users.entry(user.clone()).or_default().accounts.insert(host.clone(), account.clone());
+            }
+            if !question.roles.is_empty() {
+                catalogue.roles.insert(Role { name: user, host }, account);
+            }
+        }
+        catalogue
+    }
 }
 
-/// Adds a row of [`sql::ledger`]. One that cannot be read is a fault: it may be the only thing that says whose an account is.
-pub(super) fn add_ledger_row(user: &mut ObservedUser, operation: &'static str, row: &MySqlRow) -> Result<(), Fault> {
+/// Reads a row of [`sql::read::sessions`]: the id, and the client's address without its port.
+pub(super) fn session(operation: &'static str, row: &MySqlRow) -> Result<(u64, String), Fault> {
     let cell = Cells { operation, row };
-    let unreadable = || Fault::new(FaultKind::Unreadable, operation).with_code("ledger");
-    let entry = LedgerRow {
-        owner: serde_json::from_str(&cell.text("owner")?).map_err(|_| unreadable())?,
-        state: sql::state_of(&cell.text("state")?).ok_or_else(unreadable)?,
-        stamp: cell.number("stamp")?,
+    let id = u64::try_from(cell.number("id")?).unwrap_or_default();
+    let client = cell.text("host")?;
+    let is_port = |text: &str| !text.is_empty() && text.bytes().all(|b| b.is_ascii_digit());
+    let address = match client.rsplit_once(':') {
+        Some((address, port)) if is_port(port) => address,
+        _ => client.as_str(),
     };
-    user.ledger.insert(cell.text("host")?, entry);
-    Ok(())
+    Ok((id, address.to_owned()))
+}
+
+/// Roles as a setting lists them: with or without quotes, with or without a host.
+fn role_list(text: &str) -> impl Iterator<Item = Role> {
+    let bare = |text: &str| text.trim().trim_matches(['`', '\'', '"']).to_owned();
+    text.split(',').filter(|role| !role.trim().is_empty()).map(move |role| match role.split_once('@') {
+        Some((name, host)) => Role { name: bare(name), host: bare(host) },
+        None => Role { name: bare(role), host: "%".to_owned() },
+    })
 }
 
 /// The engine of a version text. Aurora's says what MySQL's says.
@@ -107,8 +208,13 @@ fn engine(operation: &'static str, version: &str) -> Result<Engine, Fault> {
     }
 }
 
-fn privileges(words: &str) -> impl Iterator<Item = Privilege> {
-    words.split(',').filter_map(Privilege::of_sql)
+fn rights(words: &str) -> impl Iterator<Item = Right> {
+    words.split(',').filter_map(Right::of_sql)
+}
+
+/// The words of `tables_priv` and `procs_priv`, where the right to pass on is called by half its name.
+fn object_rights(words: &str) -> impl Iterator<Item = Right> {
+    words.split(',').map(|words| if words == "GRANT" { "GRANT OPTION" } else { words }).filter_map(Right::of_sql)
 }
 
 /// A row whose cells answer with faults.
@@ -156,9 +262,21 @@ mod tests {
     }
 
     #[test]
-    fn privileges_outside_the_closed_list_are_not_seen() {
-        let seen: Vec<_> = privileges("SELECT,CREATE TEMPORARY TABLES,SUPER").collect();
-        assert_eq!(seen, [Privilege::Select, Privilege::CreateTemporaryTables]);
-        assert_eq!(privileges("").count(), 0);
+    fn rights_beyond_the_list_are_seen_too() {
+        let words = |rights: Vec<Right>| rights.iter().map(|right| right.sql().to_owned()).collect::<Vec<_>>();
+        assert_eq!(
+            words(rights("SELECT,CREATE TEMPORARY TABLES,PROCESS").collect()),
+            ["SELECT", "CREATE TEMPORARY TABLES", "PROCESS"]
+        );
+        assert_eq!(words(object_rights("SELECT,GRANT").collect()), ["SELECT", "GRANT OPTION"]);
+        assert_eq!(rights("").count(), 0);
+    }
+
+    #[test]
+    fn a_list_of_roles_is_read_with_and_without_quotes() {
+        let roles: Vec<_> = role_list("`a`@`%`, b,'c'@localhost").map(|role| (role.name, role.host)).collect();
+        let of = |name: &str, host: &str| (name.to_owned(), host.to_owned());
+        assert_eq!(roles, [of("a", "%"), of("b", "%"), of("c", "localhost")]);
+        assert_eq!(role_list("").count(), 0);
     }
 }

@@ -61,11 +61,12 @@ fn kind(phase: Phase, number: u16) -> FaultKind {
         // (MariaDB lets it in, and then answers every statement with 1820).
         (Phase::Login, 1044 | 1045 | 1698 | 1130 | 3118 | 4151 | 1862) | (_, 1820) => FaultKind::Denied,
         // GRANT answers 1045 and MariaDB's roles 1698, long after the password was found right.
-        (Phase::Statement, 1044 | 1045 | 1698 | 1142 | 1143 | 1227 | 1370) => FaultKind::LacksPrivilege,
+        (Phase::Statement, 1044 | 1045 | 1095 | 1698 | 1142 | 1143 | 1227 | 1370) => FaultKind::LacksPrivilege,
         (_, 1524) => FaultKind::PluginMissing,
         (_, 1290 | 1792 | 1836 | 1874) => FaultKind::ReadOnly,
-        // The table or routine of a grant is not there.
-        (Phase::Statement, 1146 | 1305) => FaultKind::Missing,
+        // The table, routine or role of a grant is not there.
+        (Phase::Statement, 1146 | 1305 | 1959 | 3523) => FaultKind::Missing,
+        (Phase::Statement, 4006) => FaultKind::Definer,
         // The account is there (or gone) against what was read: 1410 and 1133 are how a GRANT says that its account is gone.
         (Phase::Statement, 1396 | 1062 | 1133 | 1410) => FaultKind::Conflict,
         // Too many connections, host blocked, going down, killed, waited too long for a lock, out of time, offline.

@@ -83,7 +83,11 @@ impl MySqlDatabases {
         turn.lock_owned().await
     }
 
-    async fn connect(&self, target: &AdminTarget) -> Result<MySqlConnection, Fault> {
+    pub(super) const fn deadlines(&self) -> Deadlines {
+        self.deadlines
+    }
+
+    pub(super) async fn connect(&self, target: &AdminTarget) -> Result<MySqlConnection, Fault> {
         self.look_up(&target.endpoint).await?;
         options(target).connect().await.map_err(|error| classify::fault(Phase::Login, "log in to the database", &error))
     }

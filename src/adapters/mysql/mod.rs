@@ -4,6 +4,7 @@
 //! |---|---|
 //! | `databases` | dials, verifies, logs in; one session a server at a time |
 //! | `session` | runs statements under a deadline: observe, apply, close |
+//! | `probe` | logs in only to prove that a token can |
 //! | `catalogue` | what the rows of an answer mean |
 //! | `sql` | every statement there is; the only file with SQL text |
 //! | `admin_sql` | the statements that give the operator a login of its own |
@@ -13,6 +14,7 @@ mod admin_sql;
 mod catalogue;
 mod classify;
 mod databases;
+mod probe;
 mod session;
 mod sql;
 

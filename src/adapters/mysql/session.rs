@@ -1,29 +1,37 @@
 //! One administrator's session: statements under a deadline.
 
+use std::collections::BTreeSet;
+
 use async_trait::async_trait;
 use sqlx::mysql::{MySqlConnection, MySqlRow};
 use sqlx::{AssertSqlSafe, Connection as _};
 use tokio::sync::OwnedMutexGuard;
 use tokio::time;
 
-use super::catalogue;
+use super::catalogue::{self, Gathering};
 use super::classify::{self, Phase};
 use super::databases::{Deadlines, Turn};
-use super::sql::{self, Statement, Unquotable};
-use crate::domain::account::{AccountStep, ObservedUser};
+use super::sql::{self, Statement, Unquotable, read};
+use crate::domain::account::{AccountStep, Catalogue, Question};
 use crate::domain::engine::{Engine, ServerFacts};
-use crate::domain::names::{HostPattern, Username};
+use crate::domain::hosts;
+use crate::domain::names::{HostPattern, RoleName, Username};
 use crate::domain::ownership::Owner;
 use crate::ports::{AdminSession, Fault, FaultKind};
 
-/// A REVOKE of what is not granted.
-const NO_SUCH_GRANT: [&str; 3] = ["1141", "1147", "1403"];
+/// A REVOKE of what is not granted, or, of a role, of what everybody has.
+const NO_SUCH_GRANT: [&str; 6] = ["1141", "1147", "1403", "1962", "3530", "3628"];
+
+/// A session that is not there.
+const NO_SUCH_SESSION: &str = "1094";
 
 /// A session that has logged in and has been told about the server.
 pub(super) struct Session {
     link: Link,
     engine: Engine,
     has_ledger: bool,
+    /// Whether the server has refused to let this login end sessions by itself.
+    kills_by_procedure: bool,
     /// Held as long as the session: the next one for this server waits for it. Fields are dropped in order, the link first.
     _turn: OwnedMutexGuard<Turn>,
 }
@@ -39,16 +47,66 @@ impl Session {
         let greeting = catalogue::greeting("read the server's settings", &link.row(sql::facts()).await?)?;
         let facts = greeting.facts;
         link.execute(sql::pin(facts.engine, deadlines.statement / 2)).await?;
-        let session = Self { link, engine: facts.engine, has_ledger: greeting.has_ledger, _turn: turn };
+        let session = Self {
+            link,
+            engine: facts.engine,
+            has_ledger: greeting.has_ledger,
+            kills_by_procedure: false,
+            _turn: turn,
+        };
         Ok((facts, session))
     }
 
-    async fn record_intent(&mut self, username: &Username, host: &HostPattern, owner: &Owner) -> Result<(), Fault> {
+    async fn need_ledger(&mut self) -> Result<(), Fault> {
         if !self.has_ledger {
             self.link.execute(sql::create_ledger_schema()).await?;
             self.link.execute(sql::create_ledger_table()).await?;
             self.has_ledger = true;
         }
+        Ok(())
+    }
+
+    async fn record_adoption(&mut self, username: &Username, host: &HostPattern, owner: &Owner) -> Result<(), Fault> {
+        self.need_ledger().await?;
+        self.link.execute(sql::clear_for_adoption(username, host, owner)).await?;
+        self.link.execute_on_one(sql::record_adoption(username, host, owner)).await
+    }
+
+    /// Ends the sessions that are of this account and of no other of its name.
+    async fn end_sessions(
+        &mut self,
+        username: &Username,
+        host: &HostPattern,
+        beside: &BTreeSet<String>,
+    ) -> Result<(), Fault> {
+        let hosts = || beside.iter().map(String::as_str).chain([host.as_str()]);
+        for row in self.link.rows(read::sessions(username)).await? {
+            let (id, client) = catalogue::session("read sessions", &row)?;
+            if hosts::winner(hosts(), &client) == Some(host.as_str()) {
+                self.end_session(id).await?;
+            }
+        }
+        Ok(())
+    }
+
+    /// One that has ended by itself is done.
+    async fn end_session(&mut self, id: u64) -> Result<(), Fault> {
+        let is_gone = |fault: &Fault| fault.code.as_deref() == Some(NO_SUCH_SESSION);
+        if !self.kills_by_procedure {
+            match self.link.execute(sql::kill(id)).await {
+                Err(fault) if is_gone(&fault) => return Ok(()),
+                Err(fault) if fault.kind == FaultKind::LacksPrivilege => self.kills_by_procedure = true,
+                outcome => return outcome.map(|_| ()),
+            }
+        }
+        match self.link.execute(sql::kill_on_rds(id)).await {
+            Err(fault) if is_gone(&fault) => Ok(()),
+            outcome => outcome.map(|_| ()),
+        }
+    }
+
+    async fn record_intent(&mut self, username: &Username, host: &HostPattern, owner: &Owner) -> Result<(), Fault> {
+        self.need_ledger().await?;
         self.link.execute(sql::clear_intent(username, host, owner)).await?;
         self.link.execute_on_one(sql::record_intent(username, host, owner)).await
     }
@@ -63,25 +121,38 @@ impl Session {
 
 #[async_trait]
 impl AdminSession for Session {
-    /// One statement for accounts and their grants on schemas, one for those on tables and routines, and on MariaDB one more for the ledger: it is a table of ours, which may
-    /// not exist yet, and a statement that names it could not even be prepared then.
-    async fn observe(&mut self, username: &Username) -> Result<ObservedUser, Fault> {
-        let mut user = ObservedUser::default();
-        for row in self.link.rows(sql::accounts(self.engine, username)).await? {
-            catalogue::add_account(&mut user, "read accounts", &row)?;
-        }
-        // No account, no grants: the most frequent answer for a new user needs no second question.
-        if !user.accounts.is_empty() {
-            for row in self.link.rows(sql::object_grants(username)).await? {
-                catalogue::add_object_grant(&mut user, "read grants", &row)?;
+    /// A statement each for accounts with their grants on schemas, for roles, for all other grants, and on MariaDB for the ledger: it is a table of
+    /// ours, which may not exist yet, and a statement that names it could not even be prepared then.
+    async fn observe(&mut self, question: &Question) -> Result<Catalogue, Fault> {
+        let mut gathering = Gathering::default();
+        let users = read::names(&question.usernames);
+        let asked: Vec<&str> = users.iter().copied().chain(question.roles.iter().map(RoleName::as_str)).collect();
+        if !asked.is_empty() {
+            for row in self.link.rows(read::accounts(self.engine, &asked, !question.roles.is_empty())).await? {
+                gathering.add_account("read accounts", &row)?;
             }
         }
-        if self.engine == Engine::MariaDb && self.has_ledger {
-            for row in self.link.rows(sql::ledger(username)).await? {
-                catalogue::add_ledger_row(&mut user, "read the ledger", &row)?;
+        // No account, no grants: the most frequent answer for a new user needs no further question.
+        let found = gathering.names();
+        let found: Vec<&str> = found.iter().map(String::as_str).collect();
+        if !found.is_empty() {
+            for row in self.link.rows(read::roles(self.engine, &found)).await? {
+                gathering.add_role("read roles", &row)?;
+            }
+            for row in self.link.rows(read::object_grants(self.engine, &found)).await? {
+                gathering.add_object_grant("read grants", &row)?;
             }
         }
-        Ok(user)
+        if self.engine == Engine::MariaDb && self.has_ledger && !users.is_empty() {
+            for row in self.link.rows(read::ledger(&users)).await? {
+                gathering.add_ledger_row("read the ledger", &row)?;
+            }
+        }
+        if question.definers {
+            let rows = self.link.rows(read::definers()).await?;
+            gathering.set_definers("read definers", &rows)?;
+        }
+        Ok(gathering.finish(question))
     }
 
     async fn apply(&mut self, username: &Username, step: &AccountStep) -> Result<(), Fault> {
@@ -90,15 +161,18 @@ impl AdminSession for Session {
             AccountStep::RecordOwned { host, owner } => {
                 return self.link.execute_on_one(sql::record_owned(username, host, owner)).await;
             }
-            AccountStep::Mark { host, owner } if self.engine == Engine::MariaDb => {
-                return self.link.execute_on_one(sql::mark_in_ledger(username, host, owner)).await;
+            AccountStep::RecordAdoption { host, owner } => return self.record_adoption(username, host, owner).await,
+            AccountStep::Revoke { host, on, rights } => {
+                return self.revoke(built(sql::revoke(username, host, on, rights))?).await;
             }
-            AccountStep::Revoke { host, on, privileges } => {
-                return self.revoke(built(sql::revoke(username, host, on, privileges))?).await;
+            AccountStep::RevokeRoles { host, roles } => {
+                return self.revoke(built(sql::revoke_roles(username, host, roles))?).await;
             }
+            AccountStep::EndSessions { host, beside } => return self.end_sessions(username, host, beside).await,
             AccountStep::Forget { .. } if !self.has_ledger => return Ok(()),
             AccountStep::Forget { host } => Ok(sql::forget(username, host)),
             AccountStep::Create { host, owner } => sql::create_account(self.engine, username, host, owner),
+            AccountStep::Adopt { host, owner } => sql::adopt_account(self.engine, username, host, owner),
             AccountStep::Mark { host, owner } => sql::mark_account(username, host, owner),
             AccountStep::UsePlugin { host } => sql::use_plugin(username, host),
             AccountStep::RequireTls { host } => sql::require_tls(username, host),
@@ -106,6 +180,8 @@ impl AdminSession for Session {
             AccountStep::Lock { host } => sql::lock(username, host),
             AccountStep::Unlock { host } => sql::unlock(username, host),
             AccountStep::Grant { host, on, privileges } => sql::grant(username, host, on, privileges),
+            AccountStep::GrantRoles { host, roles } => sql::grant_roles(username, host, roles),
+            AccountStep::SetDefaultRoles { host, roles } => sql::set_default_roles(self.engine, username, host, roles),
             AccountStep::Drop { host } => sql::drop_account(username, host),
         };
         self.link.execute(built(statement)?).await.map(|_| ())
@@ -192,7 +268,7 @@ impl Link {
 ///
 /// Prepared statements stay until the session ends. sqlx sends the end of one without waiting for an answer, there is none,
 /// and the next statement then waits 40 ms for the server's delayed acknowledgement of it.
-fn query(statement: Statement) -> sqlx::query::Query<'static, sqlx::MySql, sqlx::mysql::MySqlArguments> {
+pub(super) fn query(statement: Statement) -> sqlx::query::Query<'static, sqlx::MySql, sqlx::mysql::MySqlArguments> {
     let query = sqlx::query(AssertSqlSafe(statement.text)).persistent(true);
     statement.values.into_iter().fold(query, sqlx::query::Query::bind)
 }

@@ -1,19 +1,24 @@
-//! Every statement that the operator sends, one function each: the only file with SQL text.
+//! Every statement that the operator sends, one function each: SQL text stands here and in [`read`], nowhere else.
 //!
 //! Values are bound where the server allows it. Account names and attributes cannot be bound in statements on accounts, so
 //! they pass through [`string`]; schema names through [`identifier`]. Both are right in every `sql_mode`, and the types of the
 //! arguments let nothing through that would need quoting: two locks on the same door.
+
+mod login;
+pub(super) mod read;
 
 use std::collections::BTreeSet;
 use std::time::Duration;
 
 use serde_json::json;
 
-use crate::domain::account::{GrantedOn, LedgerState, PLUGIN, PLUGIN_STRING};
+use crate::domain::account::{GrantedOn, LedgerState, PLUGIN, PLUGIN_STRING, Role};
 use crate::domain::engine::Engine;
-use crate::domain::names::{HostPattern, Username};
+use crate::domain::names::{HostPattern, RoleName, Username};
 use crate::domain::ownership::Owner;
-use crate::domain::privilege::Privilege;
+use crate::domain::privilege::{Privilege, Right};
+
+pub(super) use login::who_am_i;
 
 /// Schema and table of the operator's own ledger.
 const LEDGER_SCHEMA: &str = "iamdb_operator";
@@ -87,93 +92,6 @@ pub(super) fn pin(engine: Engine, limit: Duration) -> Statement {
     )
 }
 
-/// Every account of a user name, one row for each schema that it has a grant on, or one without.
-pub(super) fn accounts(engine: Engine, username: &Username) -> Statement {
-    let text = match engine {
-        Engine::MySql => mysql_accounts(),
-        Engine::MariaDb => mariadb_accounts(),
-    };
-    Statement::new("read accounts", text).bind([PLUGIN_STRING, username.as_str()])
-}
-
-/// The password hash of a foreign account never leaves the server: it is compared there.
-///
-/// A role is what CREATE ROLE leaves (locked, expired, nothing to log in with) and whatever has been granted to somebody as
-/// a role, which on MySQL can be any account.
-fn mysql_accounts() -> String {
-    format!(
-        "SELECT CAST(a.Host AS CHAR) AS host, \
-         CAST(a.plugin AS CHAR) AS plugin, \
-         CAST(CAST(a.authentication_string AS BINARY) <=> CAST(? AS BINARY) AS SIGNED) AS plugin_string_is_rds, \
-         CAST(a.ssl_type <> '' AS SIGNED) AS requires_tls, \
-         CAST(UNIX_TIMESTAMP(a.password_last_changed) AS SIGNED) AS credentials_set_at, \
-         CAST(JSON_EXTRACT(a.User_attributes, '$.metadata.\"{MARK}\"') AS CHAR) AS mark, \
-         CAST(a.Super_priv = 'Y' \
-         OR (a.account_locked = 'Y' AND a.password_expired = 'Y' AND a.authentication_string = '') \
-         OR EXISTS (SELECT 1 FROM mysql.role_edges r WHERE r.FROM_USER = a.User AND r.FROM_HOST = a.Host) \
-         OR EXISTS (SELECT 1 FROM mysql.global_grants g WHERE g.USER = a.User AND g.HOST = a.Host AND g.PRIV = 'SYSTEM_USER') \
-         AS SIGNED) AS is_privileged, \
-         CAST(a.max_user_connections AS SIGNED) AS max_user_connections, \
-         CAST(a.account_locked = 'Y' AS SIGNED) AS is_locked, \
-         {GRANTS} \
-         FROM mysql.user a LEFT JOIN mysql.db d ON d.User = a.User AND d.Host = a.Host \
-         WHERE a.User = ?",
-        GRANTS = grants_of_row(),
-    )
-}
-
-/// `mysql.user` is a view here that does not tell when the credentials were set; the table behind it does. An account with
-/// `auth_or` has a second way to log in, so its plugin is not what it should be. 32768 is the bit of SUPER.
-fn mariadb_accounts() -> String {
-    format!(
-        "SELECT CAST(a.Host AS CHAR) AS host, \
-         CAST(COALESCE(JSON_VALUE(a.Priv, '$.plugin'), '') AS CHAR) AS plugin, \
-         CAST(CAST(JSON_VALUE(a.Priv, '$.authentication_string') AS BINARY) <=> CAST(? AS BINARY) \
-         AND NOT JSON_EXISTS(a.Priv, '$.auth_or') AS SIGNED) AS plugin_string_is_rds, \
-         CAST(COALESCE(JSON_VALUE(a.Priv, '$.ssl_type'), 0) > 0 AS SIGNED) AS requires_tls, \
-         CAST(JSON_VALUE(a.Priv, '$.password_last_changed') AS SIGNED) AS credentials_set_at, \
-         CAST(NULL AS CHAR) AS mark, \
-         CAST(COALESCE(JSON_VALUE(a.Priv, '$.is_role'), 0) <> 0 \
-         OR CAST(COALESCE(JSON_VALUE(a.Priv, '$.access'), 0) AS UNSIGNED) & 32768 <> 0 AS SIGNED) AS is_privileged, \
-         CAST(COALESCE(JSON_VALUE(a.Priv, '$.max_user_connections'), 0) AS SIGNED) AS max_user_connections, \
-         CAST(COALESCE(JSON_VALUE(a.Priv, '$.account_locked'), 0) <> 0 AS SIGNED) AS is_locked, \
-         {GRANTS} \
-         FROM mysql.global_priv a LEFT JOIN mysql.db d ON d.User = a.User AND d.Host = a.Host \
-         WHERE a.User = ?",
-        GRANTS = grants_of_row(),
-    )
-}
-
-/// The columns of a row of `mysql.db`, as the schema and the words of a GRANT.
-fn grants_of_row() -> String {
-    let words: Vec<String> = Privilege::ALL
-        .iter()
-        .map(|privilege| format!("IF(d.{} = 'Y', '{}', NULL)", privilege.column(), privilege.sql()))
-        .collect();
-    format!("CAST(d.Db AS CHAR) AS schema_pattern, CAST(CONCAT_WS(',', {}) AS CHAR) AS privileges", words.join(", "))
-}
-
-/// Grants on tables and stored routines, one row for each. Privileges are the words of a SET.
-pub(super) fn object_grants(username: &Username) -> Statement {
-    let text = "SELECT 'TABLE' AS kind, CAST(t.Host AS CHAR) AS host, CAST(t.Db AS CHAR) AS schema_name, \
-         CAST(t.Table_name AS CHAR) AS object_name, UPPER(CAST(t.Table_priv AS CHAR)) AS privileges \
-         FROM mysql.tables_priv t WHERE t.User = ? \
-         UNION ALL \
-         SELECT CAST(p.Routine_type AS CHAR), CAST(p.Host AS CHAR), CAST(p.Db AS CHAR), \
-         CAST(p.Routine_name AS CHAR), UPPER(CAST(p.Proc_priv AS CHAR)) \
-         FROM mysql.procs_priv p WHERE p.User = ?";
-    Statement::new("read grants", text).bind([username.as_str(), username.as_str()])
-}
-
-/// The ledger's rows of a user name.
-pub(super) fn ledger(username: &Username) -> Statement {
-    let text = format!(
-        "SELECT CAST(host AS CHAR) AS host, CAST(owner AS CHAR) AS owner, CAST(state AS CHAR) AS state, stamp \
-         FROM {LEDGER_SCHEMA}.{LEDGER_TABLE} WHERE user = ?"
-    );
-    Statement::new("read the ledger", text).bind([username.as_str()])
-}
-
 /// The ledger's schema.
 pub(super) fn create_ledger_schema() -> Statement {
     Statement::new("create the ledger", format!("CREATE DATABASE IF NOT EXISTS {LEDGER_SCHEMA}"))
@@ -200,12 +118,30 @@ pub(super) fn create_ledger_table() -> Statement {
 /// Clears an older intent of this cluster out of the way, unless the account is there by now.
 pub(super) fn clear_intent(username: &Username, host: &HostPattern, owner: &Owner) -> Statement {
     let text = format!(
-        "DELETE FROM {LEDGER_SCHEMA}.{LEDGER_TABLE} WHERE user = ? AND host = ? \
-         AND JSON_VALUE(owner, '$.cluster') = ? AND JSON_VALUE(owner, '$.server') = ? \
+        "DELETE FROM {LEDGER_SCHEMA}.{LEDGER_TABLE} WHERE user = ? AND host = ? AND JSON_VALUE(owner, '$.cluster') = ? \
          AND NOT EXISTS (SELECT 1 FROM mysql.global_priv a WHERE a.User = ? AND a.Host = ?)"
     );
     let (user, host) = (username.as_str(), host.as_str());
-    Statement::new("record an intent", text).bind([user, host, &owner.cluster, &owner.server, user, host])
+    Statement::new("record an intent", text).bind([user, host, &owner.cluster, user, host])
+}
+
+/// Clears a row that speaks of an account of former days: the one that is there now is not ours yet.
+pub(super) fn clear_for_adoption(username: &Username, host: &HostPattern, owner: &Owner) -> Statement {
+    let text = format!(
+        "DELETE FROM {LEDGER_SCHEMA}.{LEDGER_TABLE} WHERE user = ? AND host = ? AND JSON_VALUE(owner, '$.cluster') = ?"
+    );
+    Statement::new("record an adoption", text).bind([username.as_str(), host.as_str(), &owner.cluster])
+}
+
+/// Writes that an account is to be adopted, if it is still there. It becomes ours by the plugin that it gets after this moment.
+pub(super) fn record_adoption(username: &Username, host: &HostPattern, owner: &Owner) -> Statement {
+    let text = format!(
+        "INSERT INTO {LEDGER_SCHEMA}.{LEDGER_TABLE} (user, host, owner, state, stamp) \
+         SELECT ?, ?, ?, '{}', UNIX_TIMESTAMP() FROM mysql.global_priv a WHERE a.User = ? AND a.Host = ?",
+        state_word(LedgerState::Intent),
+    );
+    let (user, host) = (username.as_str(), host.as_str());
+    Statement::new("record an adoption", text).bind([user, host, &mark_of(owner), user, host])
 }
 
 /// Writes the intent, unless the account is there by now: an intent that is younger than its account disowns it for good.
@@ -226,31 +162,10 @@ pub(super) fn record_owned(username: &Username, host: &HostPattern, owner: &Owne
     let text = format!(
         "UPDATE {LEDGER_SCHEMA}.{LEDGER_TABLE} l JOIN mysql.global_priv a ON a.User = l.user AND a.Host = l.host \
          SET l.owner = ?, l.state = '{}', l.stamp = CAST(JSON_VALUE(a.Priv, '$.password_last_changed') AS SIGNED) \
-         WHERE l.user = ? AND l.host = ? AND JSON_VALUE(l.owner, '$.cluster') = ? AND JSON_VALUE(l.owner, '$.server') = ?",
+         WHERE l.user = ? AND l.host = ? AND JSON_VALUE(l.owner, '$.cluster') = ?",
         state_word(LedgerState::Owned),
     );
-    Statement::new("record an account", text).bind([
-        &mark_of(owner),
-        username.as_str(),
-        host.as_str(),
-        &owner.cluster,
-        &owner.server,
-    ])
-}
-
-/// Rewrites the owner in the ledger.
-pub(super) fn mark_in_ledger(username: &Username, host: &HostPattern, owner: &Owner) -> Statement {
-    let text = format!(
-        "UPDATE {LEDGER_SCHEMA}.{LEDGER_TABLE} SET owner = ? WHERE user = ? AND host = ? \
-         AND JSON_VALUE(owner, '$.cluster') = ? AND JSON_VALUE(owner, '$.server') = ?"
-    );
-    Statement::new("mark an account", text).bind([
-        &mark_of(owner),
-        username.as_str(),
-        host.as_str(),
-        &owner.cluster,
-        &owner.server,
-    ])
+    Statement::new("record an account", text).bind([&mark_of(owner), username.as_str(), host.as_str(), &owner.cluster])
 }
 
 /// Removes a row from the ledger.
@@ -273,6 +188,21 @@ pub(super) fn create_account(
         Engine::MariaDb => format!("CREATE USER {account} {login}"),
     };
     Ok(Statement::new("create an account", text))
+}
+
+/// Makes an account that is there one of ours: on MySQL with its mark in the same statement.
+pub(super) fn adopt_account(
+    engine: Engine,
+    username: &Username,
+    host: &HostPattern,
+    owner: &Owner,
+) -> Result<Statement, Unquotable> {
+    let (account, login) = (account(username, host)?, login()?);
+    let text = match engine {
+        Engine::MySql => format!("ALTER USER {account} {login} ATTRIBUTE {}", attribute(owner)?),
+        Engine::MariaDb => format!("ALTER USER {account} {login}"),
+    };
+    Ok(Statement::new("adopt an account", text))
 }
 
 /// Merges the mark into the account's attributes; those of others stay.
@@ -329,10 +259,61 @@ pub(super) fn revoke(
     username: &Username,
     host: &HostPattern,
     on: &GrantedOn,
-    privileges: &BTreeSet<Privilege>,
+    rights: &BTreeSet<Right>,
 ) -> Result<Statement, Unquotable> {
-    let text = format!("REVOKE {} ON {} FROM {}", words(privileges), target(on), account(username, host)?);
+    let column = match on {
+        GrantedOn::Column(_, _, column) => format!(" ({})", identifier(column)),
+        _ => String::new(),
+    };
+    let words: Vec<String> = rights.iter().map(|right| format!("{}{column}", right.sql())).collect();
+    let text = format!("REVOKE {} ON {} FROM {}", words.join(", "), target(on), account(username, host)?);
     Ok(Statement::new("revoke privileges", text))
+}
+
+/// Grants roles. MariaDB's have no host.
+pub(super) fn grant_roles(
+    username: &Username,
+    host: &HostPattern,
+    roles: &BTreeSet<Role>,
+) -> Result<Statement, Unquotable> {
+    let text = format!("GRANT {} TO {}", role_list(roles)?, account(username, host)?);
+    Ok(Statement::new("grant roles", text))
+}
+
+/// Takes roles away.
+pub(super) fn revoke_roles(
+    username: &Username,
+    host: &HostPattern,
+    roles: &BTreeSet<Role>,
+) -> Result<Statement, Unquotable> {
+    let text = format!("REVOKE {} FROM {}", role_list(roles)?, account(username, host)?);
+    Ok(Statement::new("revoke roles", text))
+}
+
+/// Sets the roles that are active after a login.
+pub(super) fn set_default_roles(
+    engine: Engine,
+    username: &Username,
+    host: &HostPattern,
+    roles: &BTreeSet<Role>,
+) -> Result<Statement, Unquotable> {
+    let to = match engine {
+        Engine::MySql => "TO",
+        Engine::MariaDb => "FOR",
+    };
+    let list = if roles.is_empty() { "NONE".to_owned() } else { role_list(roles)? };
+    let text = format!("SET DEFAULT ROLE {list} {to} {}", account(username, host)?);
+    Ok(Statement::new("set default roles", text))
+}
+
+/// Ends a session, where the login may.
+pub(super) fn kill(session: u64) -> Statement {
+    Statement::new("end a session", format!("KILL {session}"))
+}
+
+/// Ends a session on RDS, whose master user may not.
+pub(super) fn kill_on_rds(session: u64) -> Statement {
+    Statement::new("end a session", format!("CALL mysql.rds_kill({session})"))
 }
 
 /// Drops the account; one that is gone already is no error.
@@ -347,21 +328,34 @@ pub(super) fn admin_login(
     engine: Engine,
     username: &Username,
     ceiling: impl Iterator<Item = (String, BTreeSet<Privilege>)>,
+    roles: &BTreeSet<RoleName>,
 ) -> Result<Vec<Statement>, Unquotable> {
     let account = format!("{}@'%'", string(username.as_str())?);
     let give = |text: String| Statement::new("give the operator its rights", text);
     let mut statements = vec![
         give(format!("CREATE USER {account} {}", login()?)),
-        give(format!("GRANT CREATE USER ON *.* TO {account}")),
+        // PROCESS to see whose sessions are open.
+        give(format!("GRANT CREATE USER, PROCESS ON *.* TO {account}")),
         give(format!("GRANT SELECT ON `mysql`.* TO {account}")),
+        give(format!("GRANT EXECUTE ON PROCEDURE `mysql`.`rds_kill` TO {account}")),
     ];
     if engine == Engine::MariaDb {
+        // To see who is the DEFINER of a view. MySQL refuses to drop such an account by itself.
+        statements.push(give(format!("GRANT SHOW VIEW ON *.* TO {account}")));
         let ledger = identifier(&LEDGER_SCHEMA.replace('_', "\\_"));
         statements.push(give(format!("GRANT SELECT, INSERT, UPDATE, DELETE, CREATE ON {ledger}.* TO {account}")));
     }
     statements.extend(ceiling.map(|(schema, privileges)| {
         give(format!("GRANT {} ON {}.* TO {account} WITH GRANT OPTION", words(&privileges), identifier(&schema)))
     }));
+    if !roles.is_empty() {
+        // A role can be passed on by whom it is active for.
+        let roles = roles.iter().map(|name| Role::named(name, engine)).collect();
+        statements.push(give(format!("GRANT {} TO {account} WITH ADMIN OPTION", role_list(&roles)?)));
+        if engine == Engine::MySql {
+            statements.push(give(format!("SET DEFAULT ROLE {} TO {account}", role_list(&roles)?)));
+        }
+    }
     Ok(statements)
 }
 
@@ -387,8 +381,11 @@ fn words(privileges: &BTreeSet<Privilege>) -> String {
 fn target(on: &GrantedOn) -> String {
     let pair = |schema: &str, object: &str| format!("{}.{}", identifier(schema), identifier(object));
     match on {
+        GrantedOn::Server => "*.*".to_owned(),
         GrantedOn::Schema(schema) => format!("{}.*", identifier(schema)),
-        GrantedOn::Table(schema, table) => format!("TABLE {}", pair(schema, table)),
+        GrantedOn::Table(schema, table) | GrantedOn::Column(schema, table, _) => {
+            format!("TABLE {}", pair(schema, table))
+        }
         GrantedOn::Procedure(schema, name) => format!("PROCEDURE {}", pair(schema, name)),
         GrantedOn::Function(schema, name) => format!("FUNCTION {}", pair(schema, name)),
     }
@@ -397,6 +394,15 @@ fn target(on: &GrantedOn) -> String {
 /// How an account logs in. MariaDB takes MySQL's words for it.
 fn login() -> Result<String, Unquotable> {
     Ok(format!("IDENTIFIED WITH {PLUGIN} AS {} REQUIRE SSL", string(PLUGIN_STRING)?))
+}
+
+fn role_list(roles: &BTreeSet<Role>) -> Result<String, Unquotable> {
+    let one = |role: &Role| {
+        let name = string(&role.name)?;
+        if role.host.is_empty() { Ok(name) } else { Ok(format!("{name}@{}", string(&role.host)?)) }
+    };
+    let list: Vec<String> = roles.iter().map(one).collect::<Result<_, _>>()?;
+    Ok(list.join(", "))
 }
 
 fn account(username: &Username, host: &HostPattern) -> Result<String, Unquotable> {

@@ -11,6 +11,10 @@ use crate::api::Scope;
 /// How policies are written.
 #[derive(KubeSchema, Clone, Debug, Default, PartialEq, Eq, Deserialize, Serialize)]
 #[serde(rename_all = "camelCase")]
+#[x_kube(
+    validation = Rule::new("!has(self.tags) || self.tags.all(key, size(key) <= 128 && !key.startsWith('aws:') && !key.startsWith('iamdb.dev/') && key != 'app.kubernetes.io/managed-by')")
+        .message("keys of tags have at most 128 characters and are none of AWS's or the operator's own")
+)]
 pub struct Policy {
     /// Whether the operator writes policies itself.
     #[serde(default)]

@@ -5,8 +5,8 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::source::HostPort;
-use crate::api::Conditions;
 use crate::api::condition;
+use crate::api::{AttachmentStatus, Conditions};
 
 /// What the operator found out about the server.
 #[derive(KubeSchema, Clone, Debug, Default, PartialEq, Deserialize, Serialize)]
@@ -73,7 +73,12 @@ pub struct DbServerStatus {
     /// What IAM allows the database's account.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub quotas: Option<Quotas>,
-    /// Ready, Resolved, AdminReachable, IamAuthentication.
+    /// The principals of `spec.policy.fullAccess`.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(length(max = 64))]
+    #[x_kube(merge_strategy = ListMerge::Map(vec!["principal".into(), "path".into()]))]
+    pub attachments: Vec<AttachmentStatus>,
+    /// Ready, Resolved, AdminReachable, IamAuthentication; PolicyReady where `spec.policy.fullAccess` is set.
     #[serde(default)]
     #[schemars(schema_with = "condition::schema")]
     pub conditions: Conditions,

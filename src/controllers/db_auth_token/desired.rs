@@ -1,75 +1,115 @@
 //! What stands in a DbAuthToken's Secret: parsed, admitted, and nothing left to check. Pure.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::OwnerReference;
 use kube::{Resource, ResourceExt};
 
 use super::resolve::Inputs;
-use crate::api::{DbAuthToken, Format, MANAGED_BY, MANAGED_BY_LABEL, ROTATE_ANNOTATION, Reason};
+use crate::api::{DbAuthToken, Format, ROTATE_ANNOTATION, Reason, TokenCaType, VerifyLogin};
 use crate::controllers::problem::Problem;
-use crate::domain::binding::{self, Binding};
+use crate::domain::binding::{self, Binding, Ca};
 use crate::domain::schedule;
 use crate::domain::tenancy::{Request, admit};
 use crate::domain::token::Connect;
-use crate::rotation::{Identity, Order, SecretRef};
+use crate::rotation::{Identity, Order, SecretRef, Verify};
+
+/// Key of the CA bundle, unless the object says otherwise.
+const CA_KEY: &str = "ca.crt";
 
 /// Where pods are expected to mount the Secret, unless the object says otherwise.
 const MOUNT_ROOT: &str = "/var/run/secrets/iamdb.dev";
 
 pub(super) fn order(object: &DbAuthToken, inputs: &Inputs) -> Result<Order, Problem> {
-    let assume_role = match &inputs.identity {
-        Identity::Role { role, .. } => Some(role),
+    let (assume_role, operator_identity) = match &inputs.identity {
+        Identity::Role { assume, .. } | Identity::ServiceAccount { then: Some(assume), .. } => {
+            (Some(&assume.role), false)
+        }
         // The ServiceAccount proves by its own token that it may assume the role.
-        Identity::ServiceAccount { .. } => None,
+        Identity::ServiceAccount { then: None, .. } => (None, false),
+        Identity::Operator => (None, true),
     };
-    admit(&inputs.rules, &Request { username: &inputs.username, assume_role, ..Request::default() })?;
+    let request = Request { username: &inputs.username, assume_role, operator_identity, ..Request::default() };
+    admit(&inputs.rules, &request)?;
     let binding = binding(object, inputs)?;
     let template = &object.spec.secret;
-    let mut labels = template.labels.clone();
-    labels.insert(MANAGED_BY_LABEL.to_owned(), MANAGED_BY.to_owned());
-    let owner = owner_reference(object);
-    let inputs_digest = binding.inputs(&everything_else(object, &inputs.identity, &labels));
+    let inputs_digest = binding.inputs(&everything_else(object, &inputs.identity));
     Ok(Order {
         secret: SecretRef { namespace: object.namespace().unwrap_or_default(), name: template.name.clone() },
-        owner,
+        owner: owner_reference(object),
         identity: inputs.identity.clone(),
         binding,
         renew_before: renew_before(object),
-        labels,
+        labels: template.labels.clone(),
         annotations: template.annotations.clone(),
+        verify: verify(object)?,
+        ca: inputs.ca.pem(),
+        hosts: inputs.hosts.clone(),
         inputs: inputs_digest,
     })
 }
 
 fn binding(object: &DbAuthToken, inputs: &Inputs) -> Result<Binding, Problem> {
     let template = &object.spec.secret;
-    let mut formats = BTreeSet::new();
-    for format in &template.formats {
-        match format {
-            Format::Binding => {}
-            Format::MyCnf => {
-                formats.insert(binding::Format::MyCnf);
-            }
-            Format::Unknown => {
-                let message = "spec.secret.formats: one is not known to this version";
-                return Err(Problem::of_spec(Reason::NotSupportedYet, message));
-            }
-        }
-    }
     let mount_path = template.mount_path.clone().unwrap_or_else(|| format!("{MOUNT_ROOT}/{}", template.name));
     Ok(Binding {
         connect: Connect {
             region: inputs.server.region.clone(),
-            endpoint: inputs.server.writer.clone(),
+            endpoint: inputs.endpoint.clone(),
             username: inputs.username.clone(),
         },
+        alias: inputs.alias.clone(),
         engine: inputs.server.engine,
         database: object.spec.database.clone(),
-        ca: inputs.ca.pem(),
-        formats,
+        ca: ca(object, inputs)?,
+        formats: formats(object)?,
         mount_path,
     })
+}
+
+fn ca(object: &DbAuthToken, inputs: &Inputs) -> Result<Option<Ca>, Problem> {
+    let asked = &object.spec.ca;
+    match asked.kind {
+        TokenCaType::Server => {
+            let key = asked.key.clone().unwrap_or_else(|| CA_KEY.to_owned());
+            Ok(Some(Ca { bundle: inputs.ca.clone(), key }))
+        }
+        TokenCaType::None => Ok(None),
+        TokenCaType::Unknown => {
+            Err(Problem::of_spec(Reason::NotSupportedYet, "spec.ca.type is not known to this version"))
+        }
+    }
+}
+
+fn formats(object: &DbAuthToken) -> Result<BTreeSet<binding::Format>, Problem> {
+    let mut formats = BTreeSet::new();
+    for format in &object.spec.secret.formats {
+        formats.insert(match format {
+            Format::Binding => continue,
+            Format::MyCnf => binding::Format::MyCnf,
+            Format::Uri => binding::Format::Uri,
+            Format::Jdbc => binding::Format::Jdbc,
+            Format::GoDsn => binding::Format::GoDsn,
+            Format::Pkcs12 => binding::Format::Pkcs12,
+            Format::P7b => binding::Format::P7b,
+            Format::Unknown => {
+                let message = "spec.secret.formats: one is not known to this version";
+                return Err(Problem::of_spec(Reason::NotSupportedYet, message));
+            }
+        });
+    }
+    Ok(formats)
+}
+
+fn verify(object: &DbAuthToken) -> Result<Verify, Problem> {
+    match object.spec.verify_login {
+        VerifyLogin::Never => Ok(Verify::Never),
+        VerifyLogin::OnCreate => Ok(Verify::OnCreate),
+        VerifyLogin::Always => Ok(Verify::Always),
+        VerifyLogin::Unknown => {
+            Err(Problem::of_spec(Reason::NotSupportedYet, "spec.verifyLogin is not known to this version"))
+        }
+    }
 }
 
 fn renew_before(object: &DbAuthToken) -> std::time::Duration {
@@ -90,17 +130,18 @@ fn owner_reference(object: &DbAuthToken) -> OwnerReference {
 }
 
 /// What goes into the Secret besides the binding, or asks for a new signing: who signs, labels, annotations, and the request to rotate.
-fn everything_else<'a>(
-    object: &'a DbAuthToken,
-    identity: &'a Identity,
-    labels: &'a BTreeMap<String, String>,
-) -> Vec<&'a str> {
+fn everything_else<'a>(object: &'a DbAuthToken, identity: &'a Identity) -> Vec<&'a str> {
     let requested = object.annotations().get(ROTATE_ANNOTATION).map_or("", String::as_str);
-    let mut parts = vec![identity.role().arn().as_str(), requested];
+    let template = &object.spec.secret;
+    let mut parts = vec![identity.role().map_or("", |role| role.arn().as_str()), requested];
     match identity {
         Identity::ServiceAccount { name, .. } => parts.extend(["ServiceAccount", name]),
-        Identity::Role { external_id, .. } => parts.extend(["AssumeRole", external_id]),
+        Identity::Role { assume, .. } => parts.extend(["AssumeRole", &assume.external_id]),
+        Identity::Operator => parts.push("Operator"),
     }
-    parts.extend(labels.iter().chain(&object.spec.secret.annotations).flat_map(|(key, value)| [key.as_str(), value]));
+    parts.push("labels");
+    parts.extend(template.labels.iter().flat_map(|(key, value)| [key.as_str(), value]));
+    parts.push("annotations");
+    parts.extend(template.annotations.iter().flat_map(|(key, value)| [key.as_str(), value]));
     parts
 }

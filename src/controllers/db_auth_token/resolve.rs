@@ -1,15 +1,21 @@
 //! What a DbAuthToken needs to know of the cluster: its user, that user's server and CA, the rules, and the signing role.
 
+use std::sync::Arc;
+
 use kube::ResourceExt;
 use kube::runtime::reflector::ObjectRef;
 
-use crate::api::{ConditionType, DbAuthToken, EndpointType, IamDbUser, IdentityType, Reason};
+use super::endpoint;
+use crate::api::{ConditionType, DbAuthToken, EndpointType, IamDbUser, IdentityType, Manager, Reason};
 use crate::controllers::context::Context;
 use crate::controllers::iam_db_user::role_of_service_account;
 use crate::controllers::problem::Problem;
 use crate::controllers::server::{self, Server};
 use crate::domain::arn::Principal;
+use crate::domain::assume::Assume;
+use crate::domain::binding::Alias;
 use crate::domain::ca::Bundle;
+use crate::domain::endpoint::Endpoint;
 use crate::domain::tenancy::Rule;
 use crate::k8s::conditions;
 use crate::rotation::Identity;
@@ -17,7 +23,11 @@ use crate::rotation::Identity;
 /// What there is to decide with.
 pub(super) struct Inputs {
     pub(super) username: String,
+    /// Hosts of the account; none where somebody else makes it.
+    pub(super) hosts: Vec<String>,
     pub(super) server: Server,
+    pub(super) endpoint: Endpoint,
+    pub(super) alias: Option<Alias>,
     pub(super) rules: Vec<Rule>,
     pub(super) ca: Bundle,
     pub(super) identity: Identity,
@@ -28,21 +38,36 @@ pub(super) async fn inputs(object: &DbAuthToken, context: &Context) -> Result<In
     let user = user(object, &namespace, context)?;
     let definition = server::find(context, &user.spec.server_ref.name)?;
     let server = server::resolved(&definition)?;
-    if object.spec.endpoint.kind != EndpointType::Writer {
-        return Err(Problem::of_spec(Reason::NotSupportedYet, "spec.endpoint.type: this version knows Writer only"));
-    }
+    let endpoint = endpoint::signed(&object.spec.endpoint, &server)?;
+    let alias = endpoint::alias(&object.spec.endpoint, &definition)?;
     let rules = server::rules(context, &definition, &namespace);
-    let ca = server::ca(context, &definition)?;
+    let is_proxy = object.spec.endpoint.kind == EndpointType::Proxy;
+    let ca = if is_proxy { server::proxy_ca(context, &definition) } else { server::ca(context, &definition) }?;
     let identity = identity(object, &namespace, &server, context).await?;
-    Ok(Inputs { username: user.spec.username.clone(), server, rules, ca, identity })
+    Ok(Inputs {
+        username: user.spec.username.clone(),
+        hosts: hosts(&user),
+        server,
+        endpoint,
+        alias,
+        rules,
+        ca,
+        identity,
+    })
 }
 
-fn user(object: &DbAuthToken, namespace: &str, context: &Context) -> Result<std::sync::Arc<IamDbUser>, Problem> {
-    let name = &object.spec.user_ref.name;
-    let user = context.feeds.users.store().get(&ObjectRef::new(name).within(namespace));
-    let user = user.ok_or_else(|| {
-        Problem::of_spec(Reason::UserRefNotFound, format!("there is no IamDbUser {name} in namespace {namespace}"))
-    })?;
+fn user(object: &DbAuthToken, namespace: &str, context: &Context) -> Result<Arc<IamDbUser>, Problem> {
+    let reference = &object.spec.user_ref;
+    let (name, home) = (&reference.name, reference.namespace.as_deref().unwrap_or(namespace));
+    let user = context.feeds.users.store().get(&ObjectRef::new(name).within(home));
+    let user = if home == namespace {
+        user.ok_or_else(|| {
+            let message = format!("there is no IamDbUser {name} in namespace {namespace}");
+            Problem::of_spec(Reason::UserRefNotFound, message)
+        })?
+    } else {
+        user.filter(|user| consents(user, namespace, context)).ok_or_else(|| no_consent(name, home, namespace))?
+    };
     if user.metadata.deletion_timestamp.is_some() {
         return Err(Problem::of_spec(Reason::UserGone, format!("IamDbUser {name} is being deleted")));
     }
@@ -60,6 +85,24 @@ fn user(object: &DbAuthToken, namespace: &str, context: &Context) -> Result<std:
     Ok(user)
 }
 
+/// Whether a user of another namespace lets this one have tokens.
+fn consents(user: &IamDbUser, namespace: &str, context: &Context) -> bool {
+    user.spec.token_consumers.as_ref().is_some_and(|it| server::holds(context, &it.namespaces, namespace))
+}
+
+/// The same words for a user that does not consent and for one that does not exist: nobody learns what another namespace holds.
+fn no_consent(name: &str, home: &str, namespace: &str) -> Problem {
+    let message = format!(
+        "there is no IamDbUser {name} in namespace {home} that lists namespace {namespace} in its spec.tokenConsumers"
+    );
+    Problem::of_spec(Reason::NoConsent, message)
+}
+
+fn hosts(user: &IamDbUser) -> Vec<String> {
+    let is_ours = user.spec.management.as_ref().is_none_or(|it| it.account == Manager::Managed);
+    if is_ours { user.spec.hosts.clone() } else { Vec::new() }
+}
+
 async fn identity(
     object: &DbAuthToken,
     namespace: &str,
@@ -71,23 +114,37 @@ async fn identity(
     match (identity.kind, &identity.service_account, &identity.assume_role) {
         (IdentityType::ServiceAccount, Some(account), _) => {
             let found = role_of_service_account(context, namespace, &account.name).await;
-            let role = found.map_err(|problem| {
-                let names_no_role = problem.reason == Reason::PrincipalNotFound;
-                if names_no_role { problem.because(Reason::IdentityDenied) } else { problem }
-            })?;
+            let role = found.map_err(|problem| explained(problem, namespace, &account.name))?;
+            let then = account.then_assume.as_deref();
+            let then = then.map(|arn| assume(arn, "serviceAccount.thenAssume", namespace, context)).transpose()?;
             let (namespace, name) = (namespace.to_owned(), account.name.clone());
-            Ok(Identity::ServiceAccount { region, namespace, name, role })
+            Ok(Identity::ServiceAccount { region, namespace, name, role, then })
         }
         (IdentityType::AssumeRole, _, Some(role)) => {
-            let role = role.role_arn.parse::<Principal>().map_err(|error| {
-                Problem::of_spec(Reason::IdentityDenied, format!("spec.identity.assumeRole.roleArn is {error}"))
-            })?;
-            let external_id = format!("{}/{namespace}", context.settings.cluster_id);
-            Ok(Identity::Role { region, role, external_id })
+            let assume = assume(&role.role_arn, "assumeRole.roleArn", namespace, context)?;
+            Ok(Identity::Role { region, assume })
         }
-        _ => Err(Problem::of_spec(
-            Reason::NotSupportedYet,
-            "spec.identity.type: this version knows ServiceAccount and AssumeRole only",
-        )),
+        (IdentityType::Operator, ..) => Ok(Identity::Operator),
+        _ => Err(Problem::of_spec(Reason::NotSupportedYet, "spec.identity.type is not known to this version")),
     }
+}
+
+/// A ServiceAccount without a role in its annotation may still have one by EKS Pod Identity; but that is given to pods alone.
+fn explained(problem: Problem, namespace: &str, name: &str) -> Problem {
+    if problem.reason != Reason::PrincipalNotFound {
+        return problem;
+    }
+    let message = format!(
+        "{}; a role that it has by an EKS Pod Identity association only its own pods can use: \
+         annotate ServiceAccount {namespace}/{name} with a role that trusts it, or sign by identity.type AssumeRole",
+        problem.message
+    );
+    Problem { reason: Reason::IdentityDenied, message, ..problem }
+}
+
+fn assume(arn: &str, field: &str, namespace: &str, context: &Context) -> Result<Assume, Problem> {
+    let role = arn
+        .parse::<Principal>()
+        .map_err(|error| Problem::of_spec(Reason::IdentityDenied, format!("spec.identity.{field} is {error}")))?;
+    Ok(Assume::new(role, &context.settings.cluster_id, namespace, context.settings.session_tags))
 }

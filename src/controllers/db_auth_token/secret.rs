@@ -19,7 +19,7 @@ use crate::k8s::status::call;
 /// How soon a Secret that is not there is looked for again: longer than any write takes, and well within a minute.
 const LOOK_AGAIN: Duration = Duration::from_secs(30);
 
-/// Deletes the Secret: at once when its user is gone, else when its last token has run out, since what was allowed when it was signed was allowed.
+/// Deletes the Secret: at once when its user is gone or does not consent any more, else when its last token has run out, since what was allowed when it was signed was allowed.
 pub(super) async fn retire(object: &DbAuthToken, reason: Reason, context: &Context) -> Outcome {
     let namespace = object.namespace().unwrap_or_default();
     let name = &object.spec.secret.name;
@@ -32,8 +32,8 @@ pub(super) async fn retire(object: &DbAuthToken, reason: Reason, context: &Conte
         return Ok(Action::await_change()); // not ours
     }
     let left = time_left(&secret, context);
-    let user_is_gone = matches!(reason, Reason::UserGone | Reason::UserRefNotFound);
-    if !user_is_gone && !left.is_zero() {
+    let is_at_once = matches!(reason, Reason::UserGone | Reason::UserRefNotFound | Reason::NoConsent);
+    if !is_at_once && !left.is_zero() {
         return Ok(Action::requeue(left));
     }
     let api = Api::<Secret>::namespaced(context.client.clone(), &namespace);

@@ -3,36 +3,52 @@
 use jiff::Timestamp;
 use kube::api::Api;
 
-use crate::api::{BindingRef, ConditionType, Conditions, DbAuthToken, DbAuthTokenStatus, Reason};
+use crate::api::{BindingRef, Condition, ConditionType, Conditions, DbAuthToken, DbAuthTokenStatus, Reason};
 use crate::controllers::context::Context;
 use crate::controllers::problem::Problem;
 use crate::controllers::report::{self, Verdict};
 use crate::domain::schedule;
 use crate::k8s::status::CallError;
 use crate::ports::FaultKind;
-use crate::rotation::{self, Order, Progress};
+use crate::rotation::{self, LoginFinding, Order, Progress, Verify};
 
 /// What was found.
 pub(super) struct Findings {
     parts: Vec<(ConditionType, Verdict)>,
+    /// What does not decide whether the object does its job.
+    aside: Vec<(ConditionType, Verdict)>,
     signed_host: Option<String>,
+    alias: Option<String>,
     principal_arn: Option<String>,
+    /// Whether the three above are what holds, rather than what is not known at the moment.
+    is_known: bool,
 }
 
 impl Findings {
     /// The order stands with the engine.
-    pub(super) fn of(order: &Order, progress: &Progress, now: Timestamp) -> Self {
-        let secret = secret(progress, now);
+    pub(super) fn of(object: &DbAuthToken, order: &Order, progress: &Progress, now: Timestamp) -> Self {
+        let curtailed = without_my_cnf(object, progress).filter(|_| progress.is_current);
+        let secret = curtailed.unwrap_or_else(|| secret(progress, now));
         let identity = identity(progress, &secret);
-        let parts = vec![
+        let mut parts = vec![
             (ConditionType::SecretReady, secret),
             (ConditionType::IdentityReady, identity),
-            (ConditionType::CaReady, Verdict::Good("the CA bundle is in the Secret".into())),
+            (ConditionType::CaReady, ca(order, now)),
         ];
+        let mut aside = Vec::new();
+        if order.verify != Verify::Never {
+            let login = login(object, order, progress);
+            // The operator may not be able to reach a database that pods can; but what the database itself refuses, it refuses pods too.
+            let is_refusal = matches!(&login, Verdict::Bad(problem) if problem.reason != Reason::Unreachable);
+            if is_refusal { &mut parts } else { &mut aside }.push((ConditionType::LoginVerified, login));
+        }
         Self {
             parts,
+            aside,
             signed_host: Some(order.binding.connect.endpoint.to_string()),
-            principal_arn: Some(order.identity.role().to_string()),
+            alias: order.binding.alias.as_ref().map(|alias| format!("{}:{}", alias.host, alias.port)),
+            principal_arn: order.identity.role().map(ToString::to_string),
+            is_known: true,
         }
     }
 
@@ -48,15 +64,84 @@ impl Findings {
             (ConditionType::IdentityReady, if about_identity { Verdict::Bad(problem.clone()) } else { open() }),
             (ConditionType::CaReady, if about_ca { Verdict::Bad(problem.clone()) } else { open() }),
         ];
-        Self { parts, signed_host: None, principal_arn: None }
+        Self { parts, aside: Vec::new(), signed_host: None, alias: None, principal_arn: None, is_known: false }
     }
+}
+
+/// A Secret without the file that was asked for is not what was ordered. A process that has not written it yet goes by what the last one told.
+fn without_my_cnf(object: &DbAuthToken, progress: &Progress) -> Option<Verdict> {
+    let reason = Reason::MyCnfTooLongForMariaDb;
+    let was_told = || told(object, ConditionType::SecretReady).is_some_and(|it| it.reason == reason.as_str());
+    let message =
+        "the token is too long for the option files of MariaDB's client: the Secret holds everything but my.cnf";
+    progress.omits_my_cnf.unwrap_or_else(was_told).then(|| Verdict::Bad(Problem::of_spec(reason, message)))
+}
+
+fn ca(order: &Order, now: Timestamp) -> Verdict {
+    match &order.binding.ca {
+        None => Verdict::Good("clients bring their own CA bundle".into()),
+        Some(ca) if ca.bundle.expires_soon(now) => {
+            let end = ca.bundle.expires_at();
+            Verdict::Notice(Reason::CaExpiresSoon, format!("the last certificate of the CA bundle expires at {end}"))
+        }
+        Some(_) => Verdict::Good("the CA bundle is in the Secret".into()),
+    }
+}
+
+/// What came of the login; before this process has tried one, what the last one told of the same spec.
+fn login(object: &DbAuthToken, order: &Order, progress: &Progress) -> Verdict {
+    let bad = |reason, message: &str| Verdict::Bad(Problem::of_spec(reason, message));
+    let Some(finding) = progress.login else {
+        return match told(object, ConditionType::LoginVerified) {
+            Some(told) if told.status == "True" => Verdict::Good(told.message.clone()),
+            _ => Verdict::Waiting(Reason::Resolving, "not tried yet".into()),
+        };
+    };
+    let endpoint = &order.binding.connect.endpoint;
+    match finding {
+        LoginFinding::Verified { cipher } => {
+            let cipher = cipher.map(|cipher| format!(" over TLS with {cipher}")).unwrap_or_default();
+            Verdict::Good(format!("logged in at {endpoint}{cipher}"))
+        }
+        LoginFinding::OtherAccount => {
+            bad(Reason::ShadowedAccount, "the server took the login for another account of this name")
+        }
+        LoginFinding::Propagating => {
+            let message = "the database refused the login; what allows it may still be on its way to it";
+            Verdict::Waiting(Reason::IamPropagating, message.into())
+        }
+        LoginFinding::Failed(kind) => bad(login_reason(kind), &format!("the login at {endpoint} failed: {kind}")),
+    }
+}
+
+const fn login_reason(kind: FaultKind) -> Reason {
+    match kind {
+        FaultKind::Unreachable | FaultKind::Throttled | FaultKind::ReadOnly => Reason::Unreachable,
+        FaultKind::Denied | FaultKind::IdentityDenied | FaultKind::LacksPrivilege => Reason::AccessDenied,
+        FaultKind::TlsVerification => Reason::TlsVerificationFailed,
+        FaultKind::PluginMissing => Reason::PluginMissing,
+        FaultKind::Definer
+        | FaultKind::Missing
+        | FaultKind::Quota
+        | FaultKind::Conflict
+        | FaultKind::Unmodifiable
+        | FaultKind::Unreadable
+        | FaultKind::Other => Reason::UnexpectedError,
+    }
+}
+
+/// What the object's status says of its present spec.
+fn told(object: &DbAuthToken, kind: ConditionType) -> Option<&Condition> {
+    let status = object.status.as_ref().filter(|status| status.observed_generation == object.metadata.generation)?;
+    status.conditions.iter().find(|condition| condition.type_ == kind.as_str())
 }
 
 /// A published token is good until failure to renew it becomes an alarm: a rotation that succeeds at the second try is nobody's business.
 fn secret(progress: &Progress, now: Timestamp) -> Verdict {
     let reason_of = |problem: &rotation::Problem| match problem {
         rotation::Problem::ForeignSecret => Reason::ForeignSecret,
-        rotation::Problem::Identity(_) => identity_reason(problem),
+        rotation::Problem::Identity(_) | rotation::Problem::SessionTooShort => identity_reason(problem),
+        rotation::Problem::ClockSkew => Reason::ClockSkew,
         rotation::Problem::Write(_) => Reason::RotationFailing,
     };
     let live = || Verdict::Good("the Secret holds a live token".into());
@@ -84,7 +169,7 @@ fn secret(progress: &Progress, now: Timestamp) -> Verdict {
 /// Like the Secret, the identity is no problem while the token that it signed lives on.
 fn identity(progress: &Progress, secret: &Verdict) -> Verdict {
     match &progress.problem {
-        Some(problem @ rotation::Problem::Identity(_)) if !secret.is_good() => {
+        Some(problem @ (rotation::Problem::Identity(_) | rotation::Problem::SessionTooShort)) if !secret.is_good() => {
             Verdict::Bad(Problem::of_spec(identity_reason(problem), problem.to_string()))
         }
         _ if progress.is_current => Verdict::Good("the signing identity can be assumed".into()),
@@ -97,16 +182,21 @@ fn identity_reason(problem: &rotation::Problem) -> Reason {
         rotation::Problem::Identity(fault) => match fault.kind {
             FaultKind::Unreachable | FaultKind::Throttled => Reason::Unreachable,
             FaultKind::Denied
+            | FaultKind::IdentityDenied
             | FaultKind::LacksPrivilege
             | FaultKind::TlsVerification
             | FaultKind::PluginMissing
             | FaultKind::ReadOnly
             | FaultKind::Missing
             | FaultKind::Conflict
+            | FaultKind::Definer
             | FaultKind::Unmodifiable
+            | FaultKind::Quota
             | FaultKind::Unreadable
             | FaultKind::Other => Reason::IdentityDenied,
         },
+        rotation::Problem::SessionTooShort => Reason::SessionTooShort,
+        rotation::Problem::ClockSkew => Reason::ClockSkew,
         rotation::Problem::ForeignSecret | rotation::Problem::Write(_) => Reason::RotationFailing,
     }
 }
@@ -122,13 +212,20 @@ pub(super) async fn write(
     let before = object.status.as_ref();
     let before_conditions = before.map_or(&none, |status| &status.conditions);
     let generation = object.metadata.generation;
-    let told = report::findings(&findings.parts, "the Secret holds a live token");
+    let mut told = report::findings(&findings.parts, "the Secret holds a live token");
+    told.extend(findings.aside.iter().map(|(kind, verdict)| verdict.finding(*kind)));
     let conditions = report::conditions(context, before_conditions, &told, generation);
     let kept = before.cloned().unwrap_or_default();
+    let (signed_host, alias, principal_arn) = if findings.is_known {
+        (findings.signed_host.clone(), findings.alias.clone(), findings.principal_arn.clone())
+    } else {
+        (kept.signed_host, kept.alias, kept.principal_arn)
+    };
     let status = DbAuthTokenStatus {
         observed_generation: generation,
-        signed_host: findings.signed_host.clone().or(kept.signed_host),
-        principal_arn: findings.principal_arn.clone().or(kept.principal_arn),
+        signed_host,
+        alias,
+        principal_arn,
         binding: Some(BindingRef { name: object.spec.secret.name.clone() }),
         conditions,
     };

@@ -8,17 +8,57 @@ use crate::api::{ADMIN_CREDENTIALS_LABEL, AdminType, DbServer, Reason, SecretLog
 use crate::controllers::context::Context;
 use crate::controllers::problem::Problem;
 use crate::controllers::server::{self, Server};
+use crate::domain::engine::ServerFacts;
 use crate::domain::secret::Secret;
 use crate::domain::token::{Connect, sign};
 use crate::k8s::status::call;
-use crate::ports::{AdminLogin, AdminTarget, FaultKind};
+use crate::ports::{AdminLogin, AdminSession, AdminTarget, Databases, FaultKind};
 
-/// The administrator's way into a server.
-pub(in crate::controllers) async fn target(
+/// An administrator's session, and what the server says of itself.
+type Opened = (ServerFacts, Box<dyn AdminSession>);
+
+/// Opens a session for a user's account. A server that cannot be got at, or takes no writes, is looked at anew: it may have moved.
+pub(in crate::controllers) async fn open(
     object: &DbServer,
     server: &Server,
     context: &Context,
-) -> Result<AdminTarget, Problem> {
+) -> Result<Opened, Problem> {
+    let opened = log_in(object, server, context).await;
+    let has_moved = match &opened {
+        Ok((facts, _)) => facts.read_only,
+        Err(problem) => problem.reason == Reason::Unreachable,
+    };
+    if has_moved {
+        context.looks.ask(&object.name_any(), context.clock.now());
+    }
+    opened
+}
+
+/// Logs in. Between reading the secret and using it somebody may rotate it, so a login that was refused is tried once more with what the
+/// secret says then, if that is something else.
+pub(super) async fn log_in(object: &DbServer, server: &Server, context: &Context) -> Result<Opened, Problem> {
+    let first = target(object, server, context).await?;
+    log_in_by(context.databases.as_ref(), first, target(object, server, context)).await
+}
+
+async fn log_in_by(
+    databases: &dyn Databases,
+    first: AdminTarget,
+    again: impl Future<Output = Result<AdminTarget, Problem>> + Send,
+) -> Result<Opened, Problem> {
+    let refused = match databases.open(&first).await {
+        Err(fault) if fault.kind == FaultKind::Denied && !first.by_token => fault,
+        answer => return Ok(answer?),
+    };
+    let again = again.await?;
+    if again.login == first.login {
+        return Err(refused.into());
+    }
+    Ok(databases.open(&again).await?)
+}
+
+/// The administrator's way into a server.
+async fn target(object: &DbServer, server: &Server, context: &Context) -> Result<AdminTarget, Problem> {
     let ca = server::ca(context, object)?;
     let name = object.name_any();
     let admin = object.spec.admin.as_ref();
@@ -72,9 +112,53 @@ async fn in_secret(reference: &SecretLogin, context: &Context) -> Result<AdminLo
 }
 
 async fn by_token(server: &Server, username: &str, context: &Context) -> Result<AdminLogin, Problem> {
-    let credentials = context.own_identity.credentials().await?;
+    let credentials = context.own_identity.credentials_for(&server.access).await?;
     let connect =
         Connect { region: server.region.clone(), endpoint: server.writer.clone(), username: username.to_owned() };
     let token = sign(&credentials, &connect, context.clock.now());
     Ok(AdminLogin { username: username.to_owned(), password: token.text })
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Mutex;
+
+    use async_trait::async_trait;
+
+    use super::*;
+    use crate::domain::endpoint::Endpoint;
+    use crate::ports::Fault;
+
+    /// A server that refuses everybody and remembers who came.
+    #[derive(Default)]
+    struct Closed(Mutex<Vec<String>>);
+
+    #[async_trait]
+    impl Databases for Closed {
+        async fn open(&self, target: &AdminTarget) -> Result<Opened, Fault> {
+            self.0.lock().unwrap().push(target.login.password.expose().to_owned());
+            Err(Fault::new(FaultKind::Denied, "log in").with_code("1045"))
+        }
+    }
+
+    /// What is tried, if the secret says one password after the other.
+    async fn tried(first: &str, again: &str, by_token: bool) -> Vec<String> {
+        let closed = Closed::default();
+        let target = |password: &str| AdminTarget {
+            endpoint: Endpoint::new("x.rds.amazonaws.com", 3306).unwrap(),
+            login: AdminLogin { username: "admin".into(), password: Secret::new(password) },
+            ca: "".into(),
+            by_token,
+        };
+        let refused = log_in_by(&closed, target(first), async { Ok(target(again)) }).await.err().unwrap();
+        assert_eq!(refused.reason, Reason::AccessDenied);
+        closed.0.into_inner().unwrap()
+    }
+
+    #[tokio::test]
+    async fn a_refused_login_is_tried_once_more_with_what_the_secret_says_then() {
+        assert_eq!(tried("old", "new", false).await, ["old", "new"]);
+        assert_eq!(tried("same", "same", false).await, ["same"], "it was not rotated");
+        assert_eq!(tried("token", "another", true).await, ["token"], "no secret is behind a token");
+    }
 }

@@ -1,23 +1,33 @@
 //! `DbServer`: finds the database, checks IAM authentication and the administrator's login, and tells the others where it is.
 
 mod admin;
+mod found;
+mod iam;
+mod proxies;
 mod resolve;
 mod status;
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use kube::api::Api;
 use kube::runtime::controller::Action;
 use kube::runtime::finalizer::{Event, finalizer};
 use kube::{Resource, ResourceExt};
 
-pub(super) use admin::target as admin_target;
+pub(super) use admin::open;
 
 use super::context::Context;
+use super::policies::{grant_full_access, withdraw_full_access};
 use super::problem::{Problem, Retry};
 use super::run::{Outcome, digest};
-use super::server::{self, Server};
+use super::server::Server;
 use crate::api::{DbServer, FINALIZER, Reason};
+use crate::domain::schedule;
+use found::Found;
+
+/// For how many resyncs RDS may fail to answer before a server that was resolved counts as not resolved.
+const PATIENCE: u32 = 2;
 
 pub(super) async fn reconcile(object: Arc<DbServer>, context: Arc<Context>) -> Outcome {
     let api = Api::<DbServer>::all(context.client.clone());
@@ -32,18 +42,97 @@ pub(super) async fn reconcile(object: Arc<DbServer>, context: Arc<Context>) -> O
 
 async fn examine(api: &Api<DbServer>, object: &DbServer, context: &Context) -> Outcome {
     let found = resolve::server(object, context).await; // reads RDS
-    let known = status::with(object, found.as_ref().ok());
-    let login = match (&found, server::resolved(&known)) {
-        (Ok(_), Ok(server)) => Some(resolve::login(object, &server, context).await), // logs in to the database
-        _ => None,
+    let look = Look::of(object, found, context);
+    let mut known = status::with(object, look.found(), context.clock.now()); // pure
+    resolve::quotas(&mut known, context).await; // reads IAM, once an hour
+    let server = look.is_resolved().then(|| Server::of(&known)).flatten();
+    let iam = match &look {
+        Look::Found(found) => iam::converge(&known, found, context).await, // may ask RDS to switch it on
+        Look::Unanswered(_) | Look::Failed(_) => iam::as_told_last(&known),
     };
-    let next = status::of(&known, &found, login.as_ref());
+    let login = match &server {
+        Some(server) => Some(resolve::login(object, server, context).await), // logs in to the database
+        None => None,
+    };
+    let iam = iam.and_then(|()| iam::in_server(login.as_ref()));
+    let full_access = grant_full_access(api, object, &known, context).await; // reads and writes IAM
+    let next = status::of(&known, &look, &iam, login.as_ref()).with(&full_access);
     status::write(api, object, next, context).await?;
-    let iam = found.as_ref().ok().and_then(|found| resolve::iam_authentication(&known, found, login.as_ref()).err());
-    let problems = [found.err(), login.and_then(Result::err), iam];
-    match problems.into_iter().flatten().find(|problem| problem.retry != Retry::OnChange) {
+    let problems = look.problems().cloned().chain(iam.err()).chain(login.and_then(Result::err));
+    match problems.chain(full_access.problem()).find(|problem| problem.retry != Retry::OnChange) {
         Some(problem) => Err(problem),
-        None => Ok(Action::requeue(context.resync_after(&object.uid().unwrap_or_default()))),
+        None => Ok(Action::requeue(next_look(&known, context))),
+    }
+}
+
+/// At the resync, or when a former resource id has had its time.
+fn next_look(known: &DbServer, context: &Context) -> Duration {
+    let resync = context.resync_after(&known.uid().unwrap_or_default());
+    let now = context.clock.now();
+    let runs_out = status::former(known).into_iter().map(|former| schedule::until(former.until, now)).min();
+    runs_out.map_or(resync, |runs_out| resync.min(runs_out + Duration::from_secs(1)))
+}
+
+/// What a look at RDS came to.
+enum Look {
+    /// RDS told.
+    Found(Box<Found>),
+    /// RDS did not answer, for a short while only: what it told last stands.
+    Unanswered(Problem),
+    /// There is no such server, or none that can be used.
+    Failed(Problem),
+}
+
+impl Look {
+    /// An outage of AWS makes nothing worse that was well: databases go on without it.
+    fn of(object: &DbServer, found: Result<Found, Problem>, context: &Context) -> Self {
+        let uid = object.uid().unwrap_or_default();
+        let problem = match found {
+            Ok(found) => {
+                context.looks.answered(&uid);
+                return Self::Found(Box::new(found));
+            }
+            Err(problem) => problem,
+        };
+        let (patience, now) = (context.settings.resync.saturating_mul(PATIENCE), context.clock.now());
+        let is_outage = problem.reason == Reason::Unreachable;
+        if is_outage && status::is_resolved(object) && context.looks.is_patient(&uid, patience, now) {
+            return Self::Unanswered(problem);
+        }
+        Self::Failed(problem)
+    }
+
+    fn found(&self) -> Option<&Found> {
+        match self {
+            Self::Found(found) => Some(found),
+            Self::Unanswered(_) | Self::Failed(_) => None,
+        }
+    }
+
+    /// Whether there is a server to log in to.
+    fn is_resolved(&self) -> bool {
+        match self {
+            Self::Found(found) => found.serves(),
+            Self::Unanswered(_) => true,
+            Self::Failed(_) => false,
+        }
+    }
+
+    /// Why the server does not count as resolved.
+    fn shortfall(&self) -> Option<&Problem> {
+        match self {
+            Self::Found(found) => found.shortfalls.first(),
+            Self::Unanswered(_) => None,
+            Self::Failed(problem) => Some(problem),
+        }
+    }
+
+    fn problems(&self) -> impl Iterator<Item = &Problem> {
+        match self {
+            Self::Found(found) => found.shortfalls.as_slice(),
+            Self::Unanswered(problem) | Self::Failed(problem) => std::slice::from_ref(problem),
+        }
+        .iter()
     }
 }
 
@@ -52,6 +141,8 @@ async fn release(api: &Api<DbServer>, object: &DbServer, context: &Context) -> O
     let name = object.name_any();
     let users = context.feeds.users.store().state_filter(|user| user.spec.server_ref.name == name);
     if users.is_empty() {
+        withdraw_full_access(object, context).await?;
+        context.looks.forget(&object.uid().unwrap_or_default(), &name);
         return Ok(Action::await_change());
     }
     let problem = Problem::passing(Reason::Deleting, format!("in use by {}", listed(&users)));

@@ -1,15 +1,20 @@
 //! What a DbServer tells.
 
+use jiff::Timestamp;
 use kube::api::Api;
 
-use super::resolve::{self, Found};
-use crate::api::{ConditionType, Conditions, DbServer, DbServerStatus, Endpoints, HostPort, Reason};
+use super::Look;
+use super::found::Found;
+use crate::api::{
+    Capabilities, ConditionType, Conditions, DbServer, DbServerStatus, PreviousResourceId, Reason, SourceType,
+};
 use crate::controllers::context::Context;
+use crate::controllers::policies::FullAccess;
 use crate::controllers::problem::Problem;
 use crate::controllers::report::{self, Verdict};
-use crate::domain::endpoint::Endpoint;
 use crate::domain::engine::ServerFacts;
-use crate::k8s::conditions::Finding;
+use crate::domain::succession::{self, Former};
+use crate::k8s::conditions::{self, Finding};
 use crate::k8s::status::CallError;
 
 /// A status to be written: its fields, and what was found.
@@ -18,13 +23,28 @@ pub(super) struct Next {
     findings: Vec<Finding>,
 }
 
+impl Next {
+    /// The same with what became of full access, which stands beside the rest: a DbServer without it has no such part.
+    pub(super) fn with(mut self, full_access: &FullAccess) -> Self {
+        self.fields.attachments.clone_from(&full_access.attachments);
+        report::add(&mut self.findings, ConditionType::PolicyReady, full_access.verdict.as_ref());
+        self
+    }
+}
+
 /// The object with what was found in its status. Where nothing was, what was found last still stands: a describe call that fails must not stop
 /// tokens from being renewed.
-pub(super) fn with(object: &DbServer, found: Option<&Found>) -> DbServer {
+pub(super) fn with(object: &DbServer, found: Option<&Found>, now: Timestamp) -> DbServer {
     let mut known = object.clone();
+    let before = former(object);
     let fields = known.status.get_or_insert_default();
     if let Some(found) = found.cloned() {
-        let host_port = |endpoint: Endpoint| HostPort { host: endpoint.host().to_owned(), port: endpoint.port() };
+        let former = succession::former(before, fields.resource_id.as_deref(), &found.resource_id, now);
+        fields.previous_resource_ids = former
+            .into_iter()
+            .map(|it| PreviousResourceId { resource_id: it.resource_id, until: it.until.to_string() })
+            .collect();
+        fields.upcoming_resource_ids = found.upcoming;
         fields.arn = found.arn;
         fields.partition = Some(found.partition);
         fields.account_id = Some(found.account_id);
@@ -35,26 +55,40 @@ pub(super) fn with(object: &DbServer, found: Option<&Found>) -> DbServer {
         fields.master_username = found.master_username;
         fields.admin_secret_arn = found.master_secret_arn;
         fields.ca_identifier = found.ca_identifier;
-        fields.endpoints = Some(Endpoints {
-            writer: Some(host_port(found.writer)),
-            reader: found.reader.map(host_port),
-            ..Endpoints::default()
-        });
+        fields.endpoints = Some(found.endpoints);
     }
     known
+}
+
+/// The former ids that the status remembers. An end that cannot be read has come.
+pub(super) fn former(object: &DbServer) -> Vec<Former> {
+    let listed = object.status.iter().flat_map(|status| &status.previous_resource_ids);
+    listed
+        .filter_map(|it| Some(Former { resource_id: it.resource_id.clone(), until: it.until.parse().ok()? }))
+        .collect()
+}
+
+/// Whether the status says that the server of this very spec is known.
+pub(super) fn is_resolved(object: &DbServer) -> bool {
+    let current = object.status.as_ref().filter(|status| status.observed_generation == object.metadata.generation);
+    current.is_some_and(|status| conditions::is_true(&status.conditions, ConditionType::Resolved.as_str()))
 }
 
 /// The status after a look at RDS and, where that was possible, a login.
 pub(super) fn of(
     known: &DbServer,
-    found: &Result<Found, Problem>,
+    look: &Look,
+    iam: &Result<(), Problem>,
     login: Option<&Result<ServerFacts, Problem>>,
 ) -> Next {
-    let resolved = Verdict::of(found, |found| format!("{} at {}", found.resource_id, found.writer));
+    let resolved = match look.shortfall() {
+        Some(problem) => Verdict::Bad(problem.clone()),
+        None => Verdict::Good(whereabouts(known, look)),
+    };
     let unknown = || Verdict::Waiting(Reason::Resolving, "not looked at while the server is not resolved".into());
-    let iam = match found {
-        Ok(found) => Verdict::of(&resolve::iam_authentication(known, found, login), |()| "on".into()),
-        Err(_) => unknown(),
+    let iam = match look {
+        Look::Failed(_) => unknown(),
+        Look::Found(_) | Look::Unanswered(_) => Verdict::of(iam, |()| is_on(known, login).to_owned()),
     };
     let admin = match login {
         // Nothing to reach is no failure: such a server serves accounts that somebody else makes.
@@ -64,15 +98,44 @@ pub(super) fn of(
         Some(login) => Verdict::of(login, |facts| format!("logged in to {:?}", facts.engine)),
         None => unknown(),
     };
+    let has_no_admin = matches!(admin, Verdict::Waiting(Reason::NoAdmin, _));
     let parts = [
         (ConditionType::Resolved, resolved),
         (ConditionType::IamAuthentication, iam),
         (ConditionType::AdminReachable, admin),
     ];
-    Next {
-        fields: known.status.clone().unwrap_or_default(),
-        findings: report::findings(&parts, "accounts and tokens can be had"),
+    let mut findings = report::findings(&parts, "accounts and tokens can be had");
+    if has_no_admin {
+        let without = report::findings(&parts[..2], "tokens can be had, for accounts that somebody else makes");
+        findings.splice(..1, without.into_iter().take(1));
     }
+    let mut fields = known.status.clone().unwrap_or_default();
+    if let Some(Ok(facts)) = login {
+        fields.capabilities = capabilities(facts).or(fields.capabilities);
+    }
+    Next { fields, findings }
+}
+
+/// Where the server is. While RDS does not answer, what was said last.
+fn whereabouts(known: &DbServer, look: &Look) -> String {
+    let status = known.status.as_ref();
+    if let Look::Found(found) = look {
+        let writer = found.endpoints.writer.as_ref();
+        let place = writer.map(|it| format!("{} at {}:{}", found.resource_id, it.host, it.port)).unwrap_or_default();
+        return found.note.map_or(place.clone(), |note| format!("{place}; {note}"));
+    }
+    let said = status.and_then(|it| it.conditions.iter().find(|it| it.type_ == ConditionType::Resolved.as_str()));
+    said.map(|it| it.message.clone()).unwrap_or_default()
+}
+
+fn is_on(known: &DbServer, login: Option<&Result<ServerFacts, Problem>>) -> &'static str {
+    let is_known = known.spec.source.kind != SourceType::Static || matches!(login, Some(Ok(_)));
+    if is_known { "on" } else { "taken for granted: the server is described by hand" }
+}
+
+/// What can be done, as far as a login tells.
+const fn capabilities(_facts: &ServerFacts) -> Option<Capabilities> {
+    None
 }
 
 /// The status of a DbServer that is to go and may not yet.

@@ -1,22 +1,32 @@
-//! Brings the accounts of an IamDbUser to what they shall be, in one session of the administrator.
+//! Brings the accounts of an IamDbUser to what they shall be.
+
+use std::time::Instant;
 
 use kube::ResourceExt;
 
 use super::desired;
+use super::desk::{Chair, Desk, Survey};
+use super::judgements::Need;
 use super::resolve::Inputs;
-use crate::api::{IamDbUser, Reason, Scope};
+use crate::api::{ConditionType, IamDbUser, Mode, Reason, Scope};
 use crate::controllers::context::Context;
-use crate::controllers::db_server::admin_target;
-use crate::controllers::problem::Problem;
+use crate::controllers::problem::{Problem, Retry};
+use crate::controllers::report;
+use crate::controllers::run::{digest, own_state};
 use crate::controllers::server::{self, Server};
-use crate::domain::account::{AccountStep, DesiredUser, plan};
+use crate::domain::account::{AccountStep, Catalogue, DesiredUser, Question, Refusal, plan};
 use crate::domain::engine::ServerFacts;
-use crate::ports::{AdminSession, Fault, FaultKind};
+use crate::domain::names::Username;
+use crate::ports::{Fault, FaultKind};
 
 /// What became of the account, and of its grants. Grants are open while there is no account.
 pub(super) struct Converged {
     pub(super) account: Result<Maker, Problem>,
     pub(super) grants: Option<Result<Maker, Problem>>,
+    /// What differs from the spec and was left so.
+    pub(super) drift: Vec<String>,
+    /// What people are to be told once.
+    pub(super) warnings: Vec<(Reason, String)>,
 }
 
 /// Who made what is there.
@@ -30,7 +40,30 @@ pub(super) enum Maker {
 
 impl Converged {
     const fn failed(problem: Problem) -> Self {
-        Self { account: Err(problem), grants: None }
+        Self { account: Err(problem), grants: None, drift: Vec::new(), warnings: Vec::new() }
+    }
+
+    const fn made(grants: Result<Maker, Problem>) -> Self {
+        Self { account: Ok(Maker::Operator), grants: Some(grants), drift: Vec::new(), warnings: Vec::new() }
+    }
+
+    /// What is not done where the DbServer's mode is Observe.
+    fn drifted(steps: &[AccountStep]) -> Self {
+        let differs = |is_part: &dyn Fn(&AccountStep) -> bool| {
+            let steps: Vec<_> = steps.iter().filter(|step| is_part(step)).collect();
+            let message = || {
+                format!("{} changes are not made, since the DbServer's mode is Observe: see status.drift", steps.len())
+            };
+            if steps.is_empty() { Ok(Maker::Operator) } else { Err(Problem::standing(Reason::Drifted, message())) }
+        };
+        let mut drift: Vec<String> = steps.iter().map(ToString::to_string).collect();
+        drift.dedup();
+        Self {
+            account: differs(&|step| !step.is_grant()),
+            grants: Some(differs(&AccountStep::is_grant)),
+            drift,
+            warnings: Vec::new(),
+        }
     }
 }
 
@@ -49,7 +82,7 @@ pub(super) fn external(object: &IamDbUser, server: &Server, context: &Context) -
             let message = format!("the account {} is managed by IamDbUser {namespace}/{name}", object.spec.username);
             Converged::failed(Problem::standing(Reason::Conflict, message))
         }
-        None => Converged { account: Ok(Maker::Other), grants: Some(Ok(Maker::Other)) },
+        None => Converged { account: Ok(Maker::Other), ..Converged::made(Ok(Maker::Other)) },
     }
 }
 
@@ -64,81 +97,151 @@ fn reaches(scope: Scope, server: &Server, other: &IamDbUser, context: &Context) 
     })
 }
 
-/// Observes, plans and applies.
-pub(super) async fn converge(inputs: &Inputs, desired: &DesiredUser, context: &Context) -> Converged {
-    let (facts, mut session) = match open(inputs, context).await {
-        Ok(opened) => opened,
-        Err(problem) => return Converged::failed(problem),
-    };
-    let converged = in_session(desired, &facts, session.as_mut(), context).await;
-    session.close().await;
-    converged
-}
-
-async fn open(inputs: &Inputs, context: &Context) -> Result<(ServerFacts, Box<dyn AdminSession>), Problem> {
-    let target = admin_target(&inputs.object, &inputs.server, context).await?;
-    let (facts, session) = context.databases.open(&target).await?;
-    let problem = if facts.read_only {
-        Problem::passing(Reason::Unreachable, format!("{} takes no writes", inputs.server.writer))
-    } else if facts.engine != inputs.server.engine {
-        Problem::standing(Reason::UnexpectedError, "the server is of another engine than RDS says")
-    } else if !facts.plugin_active {
-        let message = "the server has not loaded AWSAuthenticationPlugin (1524): is IAM authentication on?";
-        Problem::passing(Reason::PluginMissing, message)
-    } else {
-        return Ok((facts, session));
-    };
-    session.close().await;
-    Err(problem)
-}
-
-async fn in_session(
+/// Looks, and where something is to be done sits down at the desk, looks once more and does it.
+pub(super) async fn converge(
+    object: &IamDbUser,
+    inputs: &Inputs,
     desired: &DesiredUser,
-    facts: &ServerFacts,
-    session: &mut dyn AdminSession,
     context: &Context,
 ) -> Converged {
-    let observed = match session.observe(&desired.username).await {
-        Ok(observed) => observed,
-        Err(fault) => return Converged::failed(fault.into()),
-    };
-    let is_alive =
-        |uid: &str| context.feeds.users.store().find(|user| user.metadata.uid.as_deref() == Some(uid)).is_some();
-    let steps = match plan(desired, &observed, facts, is_alive) {
-        Ok(steps) => steps,
-        Err(refusal) => return Converged::failed(refusal.into()),
-    };
-    match apply(desired, &steps, session).await {
-        Ok(None) => Converged { account: Ok(Maker::Operator), grants: Some(Ok(Maker::Operator)) },
-        Ok(Some(fault)) => {
-            let is_missing = fault.kind == FaultKind::Missing;
-            let problem = Problem::from(fault);
-            let problem = if is_missing { problem.because(Reason::ObjectMissing) } else { problem };
-            Converged { account: Ok(Maker::Operator), grants: Some(Err(problem)) }
+    let judgements = &context.desks.judgements;
+    let (uid, fingerprint) = (object.uid().unwrap_or_default(), digest(&(own_state(object), desired)));
+    let need = judgements.need(&uid, fingerprint, was_well(object), Instant::now());
+    let desk = context.desks.at(&inputs.object.name_any(), context);
+    if let Some(survey) = desk.survey(need, context)
+        && let Some(converged) = judge(desired, inputs.object.spec.mode, &survey, context)
+    {
+        judgements.judged(&uid, fingerprint, survey.at);
+        return converged;
+    }
+    let mut chair = desk.clone().sit().await;
+    let outcome = at_desk(&mut chair, need, &desk, inputs, desired, context).await;
+    chair.leave(outcome.is_ok()).await;
+    match outcome {
+        Ok((at, converged)) => {
+            for (reason, note) in &converged.warnings {
+                report::warn(context, object, *reason, note.clone()).await;
+            }
+            // What failed for the moment is looked at with fresh eyes; what waits for people can wait for a survey.
+            let passes =
+                |it: &Result<Maker, Problem>| it.as_ref().is_err_and(|problem| problem.retry == Retry::Backoff);
+            if passes(&converged.account) || converged.grants.as_ref().is_some_and(passes) {
+                judgements.forget(&uid);
+            } else {
+                judgements.judged(&uid, fingerprint, at);
+            }
+            converged
         }
-        Err(fault) => Converged::failed(fault.into()),
+        Err(problem) => {
+            judgements.forget(&uid);
+            Converged::failed(problem)
+        }
     }
 }
 
-/// Applies the steps. A grant that the server refuses (its table may be gone) holds up no other step, above all no REVOKE: the first such refusal is
-/// told at the end.
-async fn apply(
+/// Whether the status says that the account was in order, for this very spec.
+fn was_well(object: &IamDbUser) -> bool {
+    let status = object.status.as_ref();
+    let is_current = status.is_some_and(|status| status.observed_generation == object.metadata.generation);
+    let is_true = |kind: ConditionType| {
+        let conditions = status.map(|status| status.conditions.as_slice()).unwrap_or_default();
+        conditions.iter().any(|condition| condition.type_ == kind.as_str() && condition.status == "True")
+    };
+    is_current && is_true(ConditionType::AccountReady) && is_true(ConditionType::GrantsReady)
+}
+
+/// What a survey says of a user, if nothing is to be done. Refusals are told by it too: who is refused is not touched.
+fn judge(desired: &DesiredUser, mode: Mode, survey: &Survey, context: &Context) -> Option<Converged> {
+    match planned(desired, &survey.catalogue, &survey.facts, context) {
+        Ok(steps) if steps.is_empty() => Some(Converged::made(Ok(Maker::Operator))),
+        Ok(steps) => (mode != Mode::Enforce).then(|| Converged::drifted(&steps)),
+        Err(refusal) => Some(Converged::failed(refusal.into())),
+    }
+}
+
+fn planned(
     desired: &DesiredUser,
-    steps: &[AccountStep],
-    session: &mut dyn AdminSession,
-) -> Result<Option<Fault>, Fault> {
-    let mut first_refusal = None;
+    catalogue: &Catalogue,
+    facts: &ServerFacts,
+    context: &Context,
+) -> Result<Vec<AccountStep>, Refusal> {
+    let is_alive =
+        |uid: &str| context.feeds.users.store().find(|user| user.metadata.uid.as_deref() == Some(uid)).is_some();
+    plan(desired, catalogue, facts, is_alive)
+}
+
+async fn at_desk(
+    chair: &mut Chair,
+    need: Need,
+    desk: &Desk,
+    inputs: &Inputs,
+    desired: &DesiredUser,
+    context: &Context,
+) -> Result<(Instant, Converged), Problem> {
+    // Whoever waited may find that another has read a survey meanwhile.
+    let mut survey = desk.survey(need, context);
+    if survey.is_none() && !need.is_alone {
+        chair.facts(&inputs.object, &inputs.server, context).await?;
+        survey = Some(chair.read_survey(&inputs.object.name_any(), context).await?);
+    }
+    let mode = inputs.object.spec.mode;
+    if let Some(survey) = survey
+        && let Some(converged) = judge(desired, mode, &survey, context)
+    {
+        return Ok((survey.at, converged));
+    }
+    let facts = chair.facts(&inputs.object, &inputs.server, context).await?;
+    let at = Instant::now();
+    let mut catalogue = chair.observe(&Question::of(&desired.username, &desired.roles)).await?;
+    let mut steps = planned(desired, &catalogue, &facts, context);
+    if steps.as_ref().is_ok_and(|steps| steps.iter().any(AccountStep::makes_or_drops)) {
+        catalogue.definers = Some(chair.definers().await?);
+        steps = planned(desired, &catalogue, &facts, context);
+    }
+    let converged = match steps {
+        Err(refusal) => Converged::failed(refusal.into()),
+        Ok(steps) if mode == Mode::Enforce => apply(desired, &steps, chair).await?,
+        Ok(steps) => Converged::drifted(&steps),
+    };
+    Ok((at, converged))
+}
+
+/// Applies the steps. A grant that the server refuses (its table may be gone) holds up no other step, above all no REVOKE: the first such refusal is
+/// told at the end. Sessions that cannot be ended are told too, and hold up nothing.
+async fn apply(desired: &DesiredUser, steps: &[AccountStep], chair: &mut Chair) -> Result<Converged, Problem> {
+    let (mut first_refusal, mut warnings) = (None, Vec::new());
     for step in steps {
-        match session.apply(&desired.username, step).await {
+        match chair.apply(&desired.username, step).await {
+            Ok(()) if matches!(step, AccountStep::Adopt { .. }) => {
+                let note = format!(
+                    "'{}'@'{}' was there before and logs in with IAM tokens only now",
+                    desired.username,
+                    step.host()
+                );
+                warnings.push((Reason::Adopted, note));
+            }
             Ok(()) => {}
             Err(fault) if step.is_grant() && fault.kind != FaultKind::Unreachable => {
                 first_refusal.get_or_insert(fault);
             }
-            Err(fault) => return Err(fault),
+            Err(fault) if matches!(step, AccountStep::EndSessions { .. }) => {
+                warnings.push(sessions_left(&desired.username, step, &fault));
+            }
+            Err(fault) => return Err(fault.into()),
         }
     }
     if !steps.is_empty() {
-        tracing::info!(username = %desired.username, server = desired.owner.server, steps = steps.len(), "account changed");
+        let server = &desired.claimant.owner.server;
+        tracing::info!(username = %desired.username, server, steps = steps.len(), "account changed");
     }
-    Ok(first_refusal)
+    let grants = first_refusal.map_or(Ok(Maker::Operator), |fault| {
+        let is_missing = fault.kind == FaultKind::Missing;
+        let problem = Problem::from(fault);
+        Err(if is_missing { problem.because(Reason::ObjectMissing) } else { problem })
+    });
+    Ok(Converged { warnings, ..Converged::made(grants) })
+}
+
+pub(super) fn sessions_left(username: &Username, step: &AccountStep, fault: &Fault) -> (Reason, String) {
+    (Reason::SessionsLeft, format!("open sessions of '{username}'@'{}' go on: {fault}", step.host()))
 }

@@ -5,36 +5,22 @@ use std::collections::{BTreeMap, BTreeSet};
 use kube::ResourceExt;
 
 use super::resolve::Inputs;
-use crate::api::{
-    self, DeletionPolicy, ExistingUser, GrantPolicy, IamDbUser, Manager, ObjectType, PolicyAttach, PolicyMode, Reason,
-    Scope,
-};
+use crate::api::{self, DeletionPolicy, ExistingUser, GrantPolicy, IamDbUser, Manager, ObjectType, Reason, Scope};
+use crate::controllers::policies::{self, Wants};
 use crate::controllers::problem::Problem;
 use crate::controllers::server::{self, Server};
-use crate::domain::access::Access;
 use crate::domain::account::{DesiredUser, Target};
 use crate::domain::arn::Principal;
-use crate::domain::names::{DatabaseName, HostPattern, NotAUsername, ObjectName, Username};
-use crate::domain::ownership::Owner;
-use crate::domain::policy::{ConnectArn, PolicyHome};
+use crate::domain::names::{DatabaseName, HostPattern, NotAUsername, ObjectName, RoleName, Username};
+use crate::domain::ownership::{Claimant, Owner};
 use crate::domain::privilege::Privilege;
 use crate::domain::tenancy::{Request, admit};
 
 /// The account and the policies as they shall be.
 pub(super) struct Desired {
     pub(super) user: DesiredUser,
-    pub(super) resource: ConnectArn,
-    pub(super) homes: Vec<PolicyHome>,
-    /// The way into the account that the policies are in.
-    pub(super) access: Access,
+    pub(super) policy: Wants,
     pub(super) management: Managed,
-}
-
-impl Desired {
-    /// Where policies are written: nowhere, if somebody else writes them.
-    pub(super) fn written_homes(&self) -> impl Iterator<Item = &PolicyHome> {
-        self.homes.iter().filter(|_| self.management.policy)
-    }
 }
 
 /// What the operator makes itself.
@@ -60,18 +46,24 @@ pub(super) fn management(object: &IamDbUser) -> Result<Managed, Problem> {
 
 /// Whether one tenancy rule admits all that the object asks for, as it is written and as far as its principals are known.
 pub(super) fn admitted(object: &IamDbUser, inputs: &Inputs) -> Result<(), Problem> {
+    admit(&inputs.rules, &request(object, &inputs.principals))?;
+    Ok(())
+}
+
+/// What an object asks the rules for.
+pub(super) fn request<'a>(object: &'a IamDbUser, principals: &'a [Principal]) -> Request<'a> {
     let spec = &object.spec;
     let known = |grant: &api::Grant| grant.privileges.iter().copied().filter_map(server::privilege).collect();
-    let request = Request {
+    Request {
         username: &spec.username,
         hosts: spec.hosts.iter().map(String::as_str).collect(),
         grants: spec.grants.iter().map(|grant| (grant.database.as_str(), known(grant))).collect(),
-        principals: inputs.principals.iter().collect(),
+        roles: spec.roles.iter().map(String::as_str).collect(),
+        adopts: spec.existing_user == ExistingUser::Adopt,
+        principals: principals.iter().collect(),
         account_region: spec.scope == Scope::AccountRegion,
         ..Request::default()
-    };
-    admit(&inputs.rules, &request)?;
-    Ok(())
+    }
 }
 
 /// What an admitted object shall be.
@@ -81,17 +73,21 @@ pub(super) fn user(object: &IamDbUser, inputs: &Inputs, cluster_id: &str) -> Res
     let username = username(object, &inputs.server, own_login)?;
     let hosts = hosts(object)?;
     let grants = grants(&object.spec.grants)?;
-    if object.spec.existing_user != ExistingUser::Fail {
-        return Err(Problem::of_spec(Reason::NotSupportedYet, "spec.existingUser: this version knows Fail only"));
-    }
+    let roles = roles(&object.spec.roles)?;
+    let adopts = match object.spec.existing_user {
+        ExistingUser::Fail => false,
+        ExistingUser::Adopt => true,
+        ExistingUser::Unknown => {
+            return Err(Problem::of_spec(Reason::NotSupportedYet, "spec.existingUser is not known to this version"));
+        }
+    };
     if let Some(problem) = &inputs.unresolved {
         return Err(problem.clone());
     }
-    let homes =
-        inputs.principals.iter().map(|principal| home(principal, inputs, cluster_id)).collect::<Result<_, _>>()?;
-    let resource = resource(object.spec.scope, &inputs.server, &username)?;
+    let management = management(object)?;
+    let on = (inputs.object.as_ref(), &inputs.server);
+    let policy = policies::of_user(object, &username, management.account, &inputs.principals, on, cluster_id)?;
     let drop_surplus = deletion_policy(object, &inputs.object) == DeletionPolicy::Drop;
-    let owner = owner(object, &inputs.server, cluster_id);
     let revoke_surplus = match object.spec.grant_policy {
         GrantPolicy::Authoritative => true,
         GrantPolicy::Additive => false,
@@ -103,40 +99,46 @@ pub(super) fn user(object: &IamDbUser, inputs: &Inputs, cluster_id: &str) -> Res
         username,
         hosts,
         grants,
-        owner,
+        roles,
+        claimant: claimant(object, &inputs.object, &inputs.server, cluster_id),
+        elder: inputs.elder.clone(),
+        adopts,
         drop_surplus,
+        drops_adopted: drops_adopted(object),
         revoke_surplus,
         max_user_connections: object.spec.limits.as_ref().map_or(0, |limits| limits.max_user_connections),
         is_locked: object.spec.locked,
+        ends_sessions: object.spec.end_sessions,
     };
-    Ok(Desired { user, resource, homes, access: inputs.server.access.clone(), management: management(object)? })
+    Ok(Desired { user, policy, management })
 }
 
-/// The mark of an IamDbUser on a server.
-pub(super) fn owner(object: &IamDbUser, server: &Server, cluster_id: &str) -> Owner {
-    Owner {
+/// The mark of an IamDbUser on a server, and which others it may take for its own.
+pub(super) fn claimant(object: &IamDbUser, definition: &api::DbServer, server: &Server, cluster_id: &str) -> Claimant {
+    let owner = Owner {
         cluster: cluster_id.to_owned(),
         server: server.resource_id.clone(),
         namespace: object.namespace().unwrap_or_default(),
         name: object.name_any(),
         uid: object.uid().unwrap_or_default(),
+        adopted: false,
+    };
+    Claimant {
+        owner,
+        further_servers: server.further_resource_ids.clone(),
+        accepts_restored: definition.spec.accept_restored,
     }
+}
+
+/// Whether even an adopted account is dropped: only where the object itself says so.
+pub(super) fn drops_adopted(object: &IamDbUser) -> bool {
+    object.spec.deletion_policy == Some(DeletionPolicy::Drop)
 }
 
 /// What becomes of the account when its object goes: the object's word, else the server's, else it is dropped.
 pub(super) fn deletion_policy(object: &IamDbUser, server: &api::DbServer) -> DeletionPolicy {
     let default = server.spec.defaults.as_ref().and_then(|defaults| defaults.deletion_policy);
     object.spec.deletion_policy.or(default).unwrap_or(DeletionPolicy::Drop)
-}
-
-/// What the policy allows: this account on this server, or on every server.
-pub(super) fn resource(scope: Scope, server: &Server, username: &Username) -> Result<ConnectArn, Problem> {
-    let Server { partition, region, account_id, resource_id, .. } = server;
-    match scope {
-        Scope::Server => Ok(ConnectArn::new(partition, region, account_id, resource_id, username)),
-        Scope::AccountRegion => Ok(ConnectArn::of_scope(partition, region, account_id, None, Some(username))),
-        Scope::Unknown => Err(Problem::of_spec(Reason::NotSupportedYet, "spec.scope is not known to this version")),
-    }
 }
 
 fn username(object: &IamDbUser, server: &Server, own_login: Option<&str>) -> Result<Username, Problem> {
@@ -163,6 +165,19 @@ fn hosts(object: &IamDbUser) -> Result<BTreeSet<HostPattern>, Problem> {
             .map_err(|error| Problem::of_spec(Reason::NotAllowed, format!("spec.hosts: {text} {error}")))
     };
     object.spec.hosts.iter().map(parse).collect()
+}
+
+fn roles(names: &[String]) -> Result<BTreeSet<RoleName>, Problem> {
+    let parse = |name: &String| {
+        RoleName::parse(name).map_err(|error| {
+            let reason = match error {
+                NotAUsername::Malformed => Reason::InvalidRole,
+                NotAUsername::Protected => Reason::Protected,
+            };
+            Problem::of_spec(reason, format!("spec.roles: {name} {error}"))
+        })
+    };
+    names.iter().map(parse).collect()
 }
 
 fn grants(grants: &[api::Grant]) -> Result<BTreeMap<Target, BTreeSet<Privilege>>, Problem> {
@@ -207,35 +222,4 @@ fn target(grant: &api::Grant) -> Result<Target, Problem> {
             return Err(Problem::of_spec(Reason::NotSupportedYet, message));
         }
     })
-}
-
-fn home(principal: &Principal, inputs: &Inputs, cluster_id: &str) -> Result<PolicyHome, Problem> {
-    let policy = inputs.object.spec.policy.clone().unwrap_or_default();
-    if policy.mode != PolicyMode::Manage || policy.attach != PolicyAttach::ManagedPolicy {
-        let message = "DbServer spec.policy: this version knows mode Manage and attach ManagedPolicy only";
-        return Err(Problem::of_spec(Reason::NotSupportedYet, message));
-    }
-    let account = &inputs.server.account_id;
-    if principal.arn().account() != account {
-        let message = format!(
-            "spec.principals: {principal} is not of account {account}, which owns the database; \
-             let the workload assume a role there"
-        );
-        return Err(Problem::of_spec(Reason::PrincipalAccountMismatch, message));
-    }
-    if principal.is_reserved() {
-        let message = format!("spec.principals: AWS lets nobody attach policies to {principal}");
-        return Err(Problem::of_spec(Reason::PrincipalUnmodifiable, message));
-    }
-    Ok(policy_home(principal, &inputs.object, cluster_id))
-}
-
-/// Where the policies of a principal live.
-pub(super) fn policy_home(principal: &Principal, server: &api::DbServer, cluster_id: &str) -> PolicyHome {
-    let path = server.spec.policy.as_ref().and_then(|policy| policy.path.clone());
-    PolicyHome {
-        principal: principal.clone(),
-        path: path.unwrap_or_else(|| format!("/iamdb/{cluster_id}/")),
-        cluster: cluster_id.to_owned(),
-    }
 }

@@ -2,20 +2,25 @@
 
 mod account;
 mod desired;
-mod entitlements;
+mod desk;
+mod judgements;
 mod removal;
 mod resolve;
 mod status;
+mod turnstile;
 
 use std::sync::Arc;
+use std::time::Instant;
 
 use kube::ResourceExt;
 use kube::api::Api;
 use kube::runtime::controller::Action;
 use kube::runtime::finalizer::{Event, finalizer};
+use kube::runtime::reflector::ObjectRef;
 
-pub use entitlements::Entitlements;
-pub(super) use resolve::role_of_service_account;
+pub use desk::Desks;
+pub(super) use resolve::{names_service_account, role_of_service_account};
+pub use turnstile::Turnstile;
 
 use super::context::Context;
 use super::problem::{Problem, Retry};
@@ -25,7 +30,13 @@ use crate::domain::schedule::{self, Withdrawal};
 use crate::k8s::status::CallError;
 
 pub(super) async fn reconcile(object: Arc<IamDbUser>, context: Arc<Context>) -> Outcome {
-    let api = Api::<IamDbUser>::namespaced(context.client.clone(), &object.namespace().unwrap_or_default());
+    let namespace = object.namespace().unwrap_or_default();
+    let _pass = context.turnstile.enter(&object.spec.server_ref.name, &namespace).await;
+    // The wait may have been long: the object as it is now, if it still is.
+    let Some(object) = context.feeds.users.store().get(&ObjectRef::from_obj(object.as_ref())) else {
+        return Ok(Action::await_change());
+    };
+    let api = Api::<IamDbUser>::namespaced(context.client.clone(), &namespace);
     let step = |event| async {
         match event {
             Event::Apply(object) => apply(&api, &object, &context).await,
@@ -45,7 +56,10 @@ async fn apply(api: &Api<IamDbUser>, object: &IamDbUser, context: &Context) -> O
             context.refusals.over(&uid);
             match problem {
                 Some(problem) if problem.retry != Retry::OnChange => Err(problem.clone()),
-                _ => Ok(Action::requeue(context.resync_after(&uid))),
+                _ => {
+                    let judgements = &context.desks.judgements;
+                    Ok(Action::requeue(judgements.wait(&uid, context.resync_after(&uid), Instant::now())))
+                }
             }
         }
     }
@@ -85,14 +99,16 @@ async fn work(api: &Api<IamDbUser>, object: &IamDbUser, context: &Context) -> Re
     };
     status::write_intent(api, object, &desired, context).await?;
     let account = if desired.management.account {
-        account::converge(&inputs, &desired.user, context).await // reads and writes the database
+        account::converge(object, &inputs, &desired.user, context).await // reads and writes the database
     } else {
         account::external(object, &inputs.server, context)
     };
     // An account that is not ours gets no policy: it would let the principals in as somebody else.
     let policy = match account.account {
-        Ok(_) if desired.management.policy => Some(context.entitlements.converge(object, &desired, context).await), // reads and writes IAM
+        Ok(_) if desired.management.policy => {
+            Some(context.entitlements.converge(object, &desired.policy, context).await)
+        } // reads and writes IAM
         Ok(_) | Err(_) => None,
     };
-    Ok(status::Findings::of(&desired, object, &account, policy))
+    Ok(status::Findings::of(&desired, object, &account, policy.as_ref()))
 }

@@ -1,25 +1,26 @@
 //! Undoes an IamDbUser: policies first, then the accounts, as the deletion policy says. What is gone already is done.
 
+use std::collections::BTreeSet;
 use std::time::Duration;
 
 use jiff::Timestamp;
-use kube::Resource;
 use kube::ResourceExt;
 use kube::api::Api;
 use kube::runtime::controller::Action;
-use kube::runtime::events::{Event, EventType};
 
+use super::account::sessions_left;
+use super::desk::Chair;
 use super::{desired, status};
-use crate::api::{DbServer, DeletionPolicy, IamDbUser, Reason, UnreachableAction};
+use crate::api::{DbServer, DeletionPolicy, IamDbUser, Mode, Reason, UnreachableAction};
 use crate::controllers::context::Context;
-use crate::controllers::db_server::admin_target;
 use crate::controllers::problem::Problem;
+use crate::controllers::report;
 use crate::controllers::run::Outcome;
 use crate::controllers::server::{self, Server};
-use crate::domain::account::{Removal, plan_removal};
-use crate::domain::names::Username;
+use crate::domain::account::{AccountStep, Question, Removal, Undoing, plan_removal};
+use crate::domain::names::{HostPattern, Username};
 use crate::domain::schedule;
-use crate::k8s::status::call;
+use crate::ports::FaultKind;
 
 /// How long deletion tries to reach a database before it leaves the account behind, where the object says nothing.
 const ORPHAN_AFTER: Duration = Duration::from_secs(3_600);
@@ -42,6 +43,12 @@ pub(super) async fn remove(api: &Api<IamDbUser>, object: &IamDbUser, context: &C
     };
     if !management.is_ok_and(|managed| managed.account) {
         return Ok(done(object, context)); // nobody touches what somebody else makes
+    }
+    if definition.spec.mode != Mode::Enforce {
+        let note =
+            format!("the account {} is left as it is, since the DbServer's mode is Observe", object.spec.username);
+        report::warn(context, object, Reason::Drifted, note).await;
+        return Ok(done(object, context));
     }
     match remove_accounts(object, &definition, &server, removal, context).await {
         Ok(()) => Ok(done(object, context)),
@@ -69,7 +76,9 @@ fn known_server(object: &IamDbUser, context: &Context) -> Option<(std::sync::Arc
 
 fn done(object: &IamDbUser, context: &Context) -> Action {
     context.entitlements.forget(object);
-    context.refusals.over(&object.uid().unwrap_or_default());
+    let uid = object.uid().unwrap_or_default();
+    context.refusals.over(&uid);
+    context.desks.judgements.forget(&uid);
     Action::await_change()
 }
 
@@ -97,19 +106,63 @@ async fn remove_accounts(
     let Ok(username) = Username::parse(&object.spec.username) else {
         return Ok(());
     };
-    let owner = desired::owner(object, server, &context.settings.cluster_id);
-    let target = admin_target(definition, server, context).await?;
-    let (facts, mut session) = context.databases.open(&target).await?;
-    let observed = session.observe(&username).await?;
-    let steps = plan_removal(&username, &owner, &observed, &facts, removal);
-    for step in &steps {
-        session.apply(&username, step).await?;
-    }
-    session.close().await;
-    if !steps.is_empty() {
-        tracing::info!(%username, server = owner.server, ?removal, "account removed");
+    let undoing = Undoing {
+        username,
+        claimant: desired::claimant(object, definition, server, &context.settings.cluster_id),
+        removal,
+        drops_adopted: desired::drops_adopted(object),
+        ends_sessions: object.spec.end_sessions,
+    };
+    let mut chair = context.desks.at(&definition.name_any(), context).sit().await;
+    let outcome = at_desk(&mut chair, &undoing, definition, server, context).await;
+    chair.leave(outcome.is_ok()).await;
+    for (reason, note) in outcome? {
+        report::warn(context, object, reason, note).await;
     }
     Ok(())
+}
+
+/// Removes what is there, and returns what people are to be told.
+async fn at_desk(
+    chair: &mut Chair,
+    undoing: &Undoing,
+    definition: &DbServer,
+    server: &Server,
+    context: &Context,
+) -> Result<Vec<(Reason, String)>, Problem> {
+    let username = &undoing.username;
+    let facts = chair.facts(definition, server, context).await?;
+    let mut catalogue = chair.observe(&Question::of(username, &BTreeSet::new())).await?;
+    let mut plan = plan_removal(undoing, &catalogue, &facts);
+    if plan.steps.iter().any(AccountStep::makes_or_drops) {
+        catalogue.definers = Some(chair.definers().await?);
+        plan = plan_removal(undoing, &catalogue, &facts);
+    }
+    let mut warnings: Vec<_> = plan.definers.iter().map(|host| locked_instead(username, host)).collect();
+    for step in &plan.steps {
+        match chair.apply(username, step).await {
+            Ok(()) => {}
+            Err(fault) if matches!(step, AccountStep::EndSessions { .. }) => {
+                warnings.push(sessions_left(username, step, &fault));
+            }
+            // A login that may not see who is a DEFINER is told by the server.
+            Err(fault) if fault.kind == FaultKind::Definer => {
+                chair.apply(username, &AccountStep::Lock { host: step.host().clone() }).await?;
+                warnings.push(locked_instead(username, step.host()));
+            }
+            Err(fault) => return Err(fault.into()),
+        }
+    }
+    if !plan.steps.is_empty() {
+        let (server, removal) = (&undoing.claimant.owner.server, undoing.removal);
+        tracing::info!(%username, server, ?removal, "account removed");
+    }
+    Ok(warnings)
+}
+
+fn locked_instead(username: &Username, host: &HostPattern) -> (Reason, String) {
+    let note = format!("'{username}'@'{host}' is the DEFINER of something: it is locked and stays, with its mark");
+    (Reason::ReferencedAsDefiner, note)
 }
 
 /// Whether the time is over in which deletion waits for the database.
@@ -122,22 +175,8 @@ fn may_orphan(object: &IamDbUser, now: Timestamp) -> bool {
 }
 
 async fn tell_orphan(object: &IamDbUser, problem: &Problem, context: &Context) {
-    let name = object.name_any();
-    tracing::warn!(namespace = object.namespace(), name, %problem, "account left behind in the database");
-    let event = Event {
-        type_: EventType::Warning,
-        reason: problem.reason.as_str().to_owned(),
-        note: Some(format!(
-            "the account {} was left behind in the database: {}",
-            object.spec.username, problem.message
-        )),
-        action: "Delete".into(),
-        secondary: None,
-    };
-    let about = object.object_ref(&());
-    if let Err(error) = call("publish Event", context.recorder.publish(&event, &about)).await {
-        tracing::warn!(name, %error, "event not published");
-    }
+    let note = format!("the account {} was left behind in the database: {}", object.spec.username, problem.message);
+    report::warn(context, object, problem.reason, note).await;
 }
 
 #[cfg(test)]

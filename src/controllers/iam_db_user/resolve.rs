@@ -5,13 +5,18 @@ use std::sync::Arc;
 use k8s_openapi::api::core::v1::ServiceAccount;
 use kube::ResourceExt;
 use kube::api::Api;
+use kube::core::PartialObjectMeta;
+use kube::runtime::reflector::ObjectRef;
 
+use super::desired::{self, Managed};
 use crate::api::{DbServer, IamDbUser, ROLE_ARN_ANNOTATION, Reason, ServiceAccountRef};
 use crate::controllers::context::Context;
 use crate::controllers::problem::Problem;
 use crate::controllers::server::{self, Server};
+use crate::domain::account::Question;
 use crate::domain::arn::Principal;
-use crate::domain::tenancy::Rule;
+use crate::domain::names::{RoleName, Username};
+use crate::domain::tenancy::{self, Rule};
 use crate::k8s::status::call;
 
 /// What there is to decide with.
@@ -23,6 +28,8 @@ pub(super) struct Inputs {
     pub(super) principals: Vec<Principal>,
     /// Why another one is not.
     pub(super) unresolved: Option<Problem>,
+    /// An older object that asks for the same account.
+    pub(super) elder: Option<String>,
 }
 
 pub(super) async fn inputs(user: &IamDbUser, context: &Context) -> Result<Inputs, Problem> {
@@ -31,7 +38,47 @@ pub(super) async fn inputs(user: &IamDbUser, context: &Context) -> Result<Inputs
     let namespace = user.namespace().unwrap_or_default();
     let rules = server::rules(context, &object, &namespace);
     let (principals, unresolved) = principals(user, &namespace, context).await;
-    Ok(Inputs { object, server, rules, principals, unresolved })
+    let elder = elder(user, &server, context);
+    Ok(Inputs { object, server, rules, principals, unresolved, elder })
+}
+
+/// All that IamDbUsers ask of the catalogue of one DbServer.
+pub(super) fn question(server: &str, context: &Context) -> Question {
+    let mut question = Question::default();
+    for user in context.feeds.users.store().state_filter(|user| user.spec.server_ref.name == server) {
+        if let (Ok(username), Ok(Managed { account: true, .. })) =
+            (Username::parse(&user.spec.username), desired::management(&user))
+        {
+            question.usernames.insert(username);
+            question.roles.extend(user.spec.roles.iter().filter_map(|role| RoleName::parse(role).ok()));
+        }
+    }
+    question
+}
+
+/// Of two objects for one account the older one gets it. One that no rule admits asks for nothing: else it could keep a name from everybody.
+fn elder(user: &IamDbUser, server: &Server, context: &Context) -> Option<String> {
+    let age = |user: &IamDbUser| (user.metadata.creation_timestamp.clone(), user.metadata.uid.clone());
+    let is_elder = |other: &IamDbUser| {
+        other.spec.username == user.spec.username
+            && other.metadata.uid != user.metadata.uid
+            && age(other) < age(user)
+            && other.metadata.deletion_timestamp.is_none()
+            && other.spec.hosts.iter().any(|host| user.spec.hosts.contains(host))
+            && desired::management(other).is_ok_and(|managed| managed.account)
+            && is_admitted_to(other, server, context)
+    };
+    let found = context.feeds.users.store().find(is_elder)?;
+    Some(format!("{}/{}", found.namespace().unwrap_or_default(), found.name_any()))
+}
+
+fn is_admitted_to(user: &IamDbUser, server: &Server, context: &Context) -> bool {
+    let Ok(object) = server::find(context, &user.spec.server_ref.name) else {
+        return false;
+    };
+    let is_same = Server::of(&object).is_some_and(|theirs| theirs.resource_id == server.resource_id);
+    let rules = server::rules(context, &object, &user.namespace().unwrap_or_default());
+    is_same && tenancy::admit(&rules, &desired::request(user, &[])).is_ok()
 }
 
 async fn principals(user: &IamDbUser, namespace: &str, context: &Context) -> (Vec<Principal>, Option<Problem>) {
@@ -59,18 +106,39 @@ async fn role_of(reference: &ServiceAccountRef, namespace: &str, context: &Conte
     role_of_service_account(context, namespace, &reference.name).await
 }
 
+/// Whether a user has this ServiceAccount among its principals.
+pub(in crate::controllers) fn names_service_account(
+    user: &IamDbUser,
+    account: &PartialObjectMeta<ServiceAccount>,
+) -> bool {
+    let wanted = user.spec.principals.iter().flat_map(|principals| &principals.service_accounts);
+    let own = user.metadata.namespace.as_deref().unwrap_or_default();
+    wanted.into_iter().any(|it| {
+        let namespace = if it.namespace.is_empty() { own } else { &it.namespace };
+        account.metadata.name.as_ref() == Some(&it.name) && account.metadata.namespace.as_deref() == Some(namespace)
+    })
+}
+
 /// The role that the IRSA annotation of a ServiceAccount names.
 pub(in crate::controllers) async fn role_of_service_account(
     context: &Context,
     namespace: &str,
     name: &str,
 ) -> Result<Principal, Problem> {
-    let api = Api::<ServiceAccount>::namespaced(context.client.clone(), namespace);
     let missing = |what: String| Problem::passing(Reason::PrincipalNotFound, what);
-    let found = call("read ServiceAccount", api.get_opt(name)).await?;
-    let found = found.ok_or_else(|| missing(format!("there is no ServiceAccount {namespace}/{name}")))?;
-    let role = found
-        .annotations()
+    let reference = ObjectRef::<PartialObjectMeta<ServiceAccount>>::new(name).within(namespace);
+    let watched = context.feeds.service_accounts.store().get(&reference);
+    let watched = watched.map(|found| found.annotations().clone()).filter(|found| !found.is_empty());
+    let annotations = if watched.is_some() {
+        watched
+    } else {
+        // What is made together comes by several watches, in no order: that there is none is concluded from asking.
+        let api = Api::<ServiceAccount>::namespaced(context.client.clone(), namespace);
+        let found = call("read ServiceAccount", api.get_metadata_opt(name)).await?;
+        found.map(|found| found.annotations().clone())
+    };
+    let annotations = annotations.ok_or_else(|| missing(format!("there is no ServiceAccount {namespace}/{name}")))?;
+    let role = annotations
         .get(ROLE_ARN_ANNOTATION)
         .ok_or_else(|| missing(format!("ServiceAccount {namespace}/{name} has no annotation {ROLE_ARN_ANNOTATION}")))?;
     role.parse().map_err(|_| missing(format!("the annotation of ServiceAccount {namespace}/{name} names no IAM role")))

@@ -4,16 +4,20 @@ use kube::api::Api;
 
 use super::account::{Converged, Maker};
 use super::desired::Desired;
-use super::entitlements::Attachment;
 use crate::api::{
-    AccountState, AccountStatus, AttachmentState, AttachmentStatus, ConditionType, Conditions, IamDbUser,
-    IamDbUserStatus, PolicyStatus, Reason,
+    AccountState, AccountStatus, AttachmentStatus, ConditionType, Conditions, IamDbUser, IamDbUserStatus, PolicyStatus,
+    Reason,
 };
 use crate::controllers::context::Context;
+use crate::controllers::policies::{self, Granted};
 use crate::controllers::problem::Problem;
 use crate::controllers::report::{self, Verdict};
 use crate::domain::names::HostPattern;
 use crate::k8s::status::CallError;
+
+/// What the API allows of drift.
+const DRIFT_LINES: usize = 64;
+const DRIFT_LENGTH: usize = 512;
 
 /// What was found and done.
 pub(super) struct Findings {
@@ -25,6 +29,7 @@ pub(super) struct Findings {
 #[derive(Default)]
 struct Made {
     accounts: Vec<AccountStatus>,
+    drift: Vec<String>,
     policies: Vec<PolicyStatus>,
     attachments: Vec<AttachmentStatus>,
 }
@@ -49,25 +54,16 @@ impl Findings {
             (ConditionType::GrantsReady, open()),
             (ConditionType::PolicyReady, open()),
         ];
-        let mut attachments = remembered(object);
-        for home in desired.written_homes() {
-            let principal = home.principal.to_string();
-            if !attachments.iter().any(|it| it.principal == principal) {
-                attachments.push(AttachmentStatus { principal, state: AttachmentState::Pending });
-            }
-        }
-        attachments.sort_by(|left, right| left.principal.cmp(&right.principal));
-        let made = Made { accounts: accounts(desired, AccountState::Pending), policies: Vec::new(), attachments };
+        let made = Made {
+            accounts: accounts(desired, AccountState::Pending),
+            attachments: intended(desired, object),
+            ..Made::default()
+        };
         Self { parts, made: Some(made) }
     }
 
     /// What became of the account and the policies.
-    pub(super) fn of(
-        desired: &Desired,
-        object: &IamDbUser,
-        account: &Converged,
-        attachments: Option<Vec<Attachment>>,
-    ) -> Self {
+    pub(super) fn of(desired: &Desired, object: &IamDbUser, account: &Converged, granted: Option<&Granted>) -> Self {
         let username = &desired.user.username;
         let open = |what: &str| Verdict::Waiting(Reason::Resolving, format!("waits for {what}"));
         let state = if account.account.is_ok() { AccountState::Ready } else { AccountState::Pending };
@@ -83,28 +79,27 @@ impl Findings {
             || open("the account"),
             |grants| {
                 Verdict::of(grants, |maker| match maker {
-                    Maker::Operator => format!("{} grants", desired.user.grants.len()),
+                    Maker::Operator => {
+                        format!("{} grants, {} roles", desired.user.grants.len(), desired.user.roles.len())
+                    }
                     Maker::Other => "somebody else grants privileges (spec.management)".to_owned(),
                 })
             },
         );
-        let policy_verdict = match &attachments {
-            Some(all) => policies_verdict(all),
+        let policy_verdict = match granted {
+            Some(granted) => policies::verdict(granted),
             None if !desired.management.policy && account.account.is_ok() => {
                 Verdict::Good("somebody else writes the policy (spec.management)".to_owned())
             }
             None => open("the account"),
         };
         // Where IAM was not looked at, what the status remembers may still be attached.
-        let kept = if attachments.is_none() { remembered(object) } else { Vec::new() };
-        let attachments = attachments.unwrap_or_default();
-        let mut policies: Vec<_> =
-            attachments.iter().filter_map(|it| it.result.clone().ok()).map(|arn| PolicyStatus { arn }).collect();
-        policies.sort_by(|left, right| left.arn.cmp(&right.arn));
+        let attachments = granted.map_or_else(|| intended(desired, object), policies::state);
         let made = Made {
             accounts: accounts(desired, state),
-            policies,
-            attachments: attachments_status(desired, &attachments, kept),
+            drift: drift(account, granted),
+            policies: granted.map(policies::policies).unwrap_or_default(),
+            attachments,
         };
         let parts = [
             (ConditionType::AccountReady, account_verdict),
@@ -118,7 +113,7 @@ impl Findings {
     pub(super) fn problem(&self) -> Option<&Problem> {
         self.parts.iter().find_map(|(_, verdict)| match verdict {
             Verdict::Bad(problem) => Some(problem),
-            Verdict::Good(_) | Verdict::Waiting(..) => None,
+            Verdict::Good(_) | Verdict::Notice(..) | Verdict::Waiting(..) => None,
         })
     }
 }
@@ -127,39 +122,16 @@ fn accounts(desired: &Desired, state: AccountState) -> Vec<AccountStatus> {
     desired.user.hosts.iter().map(|host| AccountStatus { host: host.to_string(), state }).collect()
 }
 
-/// Every principal that is wanted, attached or not, and every former one that could not be taken off.
-fn attachments_status(
-    desired: &Desired,
-    attachments: &[Attachment],
-    kept: Vec<AttachmentStatus>,
-) -> Vec<AttachmentStatus> {
-    let wanted = desired.written_homes().map(|home| home.principal.to_string());
-    let tried = attachments.iter().map(|it| it.principal.to_string());
-    let mut principals: Vec<String> = wanted.chain(tried).collect();
-    principals.sort();
-    principals.dedup();
-    let is_attached =
-        |principal: &str| attachments.iter().any(|it| it.result.is_ok() && it.principal.arn().as_str() == principal);
-    let state = |principal: &str| {
-        if is_attached(principal) { AttachmentState::Attached } else { AttachmentState::Pending }
-    };
-    principals.retain(|principal| !kept.iter().any(|it| &it.principal == principal));
-    let told = principals.into_iter().map(|principal| AttachmentStatus { state: state(&principal), principal });
-    let mut all: Vec<AttachmentStatus> = told.chain(kept).collect();
-    all.sort_by(|left, right| left.principal.cmp(&right.principal));
-    all
+/// What is left as it is, of the account and of the policies.
+fn drift(account: &Converged, granted: Option<&Granted>) -> Vec<String> {
+    let of_account = account.drift.iter().map(|line| line.chars().take(DRIFT_LENGTH).collect());
+    of_account.chain(granted.map(policies::drift).unwrap_or_default()).take(DRIFT_LINES).collect()
 }
 
-/// The principals of the status: a name leaves it only when the policy is known to be off that principal.
-fn remembered(object: &IamDbUser) -> Vec<AttachmentStatus> {
-    object.status.iter().flat_map(|status| status.attachments.clone()).collect()
-}
-
-fn policies_verdict(attachments: &[Attachment]) -> Verdict {
-    match attachments.iter().find_map(|it| it.result.as_ref().err()) {
-        Some(problem) => Verdict::Bad(problem.clone()),
-        None => Verdict::Good(format!("{} principals may connect", attachments.len())),
-    }
+/// What the status remembers of policies, and what is about to be attached: nothing, if somebody else writes them.
+fn intended(desired: &Desired, object: &IamDbUser) -> Vec<AttachmentStatus> {
+    let remembered = object.status.as_ref().map(|status| status.attachments.as_slice()).unwrap_or_default();
+    if desired.management.policy { policies::intended(remembered, &desired.policy) } else { remembered.to_vec() }
 }
 
 /// Writes down what is about to be made, unless the status says it already.
@@ -169,10 +141,8 @@ pub(super) async fn write_intent(
     desired: &Desired,
     context: &Context,
 ) -> Result<(), CallError> {
-    let remembered = object.status.iter().flat_map(|status| &status.attachments);
-    let remembered: Vec<&str> = remembered.map(|attachment| attachment.principal.as_str()).collect();
-    let is_known = |principal: &str| remembered.contains(&principal);
-    if object.status.is_some() && desired.written_homes().all(|home| is_known(home.principal.arn().as_str())) {
+    let is_known = |status: &IamDbUserStatus| status.attachments == intended(desired, object);
+    if object.status.as_ref().is_some_and(is_known) {
         return Ok(());
     }
     write(api, object, &Findings::intent(desired, object), context).await
@@ -195,7 +165,7 @@ pub(super) async fn write(
         Some(made) => IamDbUserStatus {
             observed_generation: generation,
             accounts: made.accounts.clone(),
-            drift: Vec::new(),
+            drift: made.drift.clone(),
             policies: made.policies.clone(),
             attachments: made.attachments.clone(),
             conditions,

@@ -1,11 +1,13 @@
 //! Grants: what privileges are on, as the spec names it and as the server stores it.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::fmt;
 
 use super::AccountStep;
+use super::step::shown;
 use crate::domain::engine::ServerFacts;
 use crate::domain::names::{DatabaseName, HostPattern, ObjectName};
-use crate::domain::privilege::Privilege;
+use crate::domain::privilege::{Privilege, Right};
 
 /// What privileges shall be on. All names are literal.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -48,8 +50,8 @@ impl Target {
         match self {
             Self::Schema(database) => GrantedOn::Schema(facts.schema_pattern(database.as_str())),
             Self::Table(database, table) => GrantedOn::Table(literal(database), facts.fold(table.as_str())),
-            Self::Procedure(database, name) => GrantedOn::Procedure(literal(database), name.as_str().to_owned()),
-            Self::Function(database, name) => GrantedOn::Function(literal(database), name.as_str().to_owned()),
+            Self::Procedure(database, name) => GrantedOn::procedure(literal(database), name.as_str()),
+            Self::Function(database, name) => GrantedOn::function(literal(database), name.as_str()),
         }
     }
 }
@@ -57,24 +59,57 @@ impl Target {
 /// What privileges are on, in the server's spelling.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub enum GrantedOn {
+    /// Everything. The operator never grants there.
+    Server,
     /// Schemas by a pattern: where `partial_revokes` is off, `_` and `%` are wildcards in it unless a backslash stands before them.
     Schema(String),
     /// A table, both names literal: the escaping of schema-level grants is an error here.
     Table(String, String),
+    /// A column of a table. The operator never grants there either.
+    Column(String, String, String),
     /// A stored procedure.
     Procedure(String, String),
     /// A stored function.
     Function(String, String),
 }
 
-/// Privileges by what they are on.
-pub type Grants = BTreeMap<GrantedOn, BTreeSet<Privilege>>;
+impl GrantedOn {
+    /// A stored procedure. Names of routines are one in whatever case they are written, so here they are in lower case.
+    #[must_use]
+    pub fn procedure(schema: String, name: &str) -> Self {
+        Self::Procedure(schema, name.to_ascii_lowercase())
+    }
+
+    /// A stored function; as for procedures.
+    #[must_use]
+    pub fn function(schema: String, name: &str) -> Self {
+        Self::Function(schema, name.to_ascii_lowercase())
+    }
+}
+
+impl fmt::Display for GrantedOn {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Server => f.write_str("*.*"),
+            Self::Schema(schema) => write!(f, "{}.*", shown(schema)),
+            Self::Table(schema, object) | Self::Procedure(schema, object) | Self::Function(schema, object) => {
+                write!(f, "{}.{}", shown(schema), shown(object))
+            }
+            Self::Column(schema, table, column) => {
+                write!(f, "{}.{}.{}", shown(schema), shown(table), shown(column))
+            }
+        }
+    }
+}
+
+/// Rights by what they are on.
+pub type Grants = BTreeMap<GrantedOn, BTreeSet<Right>>;
 
 /// The grants of the spec as the server would store them.
 pub(super) fn stored(wanted: &BTreeMap<Target, BTreeSet<Privilege>>, facts: &ServerFacts) -> Grants {
     let mut grants = Grants::new();
     for (target, privileges) in wanted {
-        grants.entry(target.stored(facts)).or_default().extend(privileges);
+        grants.entry(target.stored(facts)).or_default().extend(privileges.iter().copied().map(Right::from));
     }
     grants
 }
@@ -93,13 +128,18 @@ pub(super) fn difference(
     less: &Grants,
     direction: Direction,
 ) -> impl Iterator<Item = AccountStep> {
-    more.iter().filter_map(move |(on, privileges)| {
+    more.iter().filter_map(move |(on, rights)| {
         let empty = BTreeSet::new();
-        let privileges: BTreeSet<_> = privileges.difference(less.get(on).unwrap_or(&empty)).copied().collect();
+        let rights: BTreeSet<Right> = rights.difference(less.get(on).unwrap_or(&empty)).cloned().collect();
         let (host, on) = (host.clone(), on.clone());
-        (!privileges.is_empty()).then_some(match direction {
-            Direction::Grant => AccountStep::Grant { host, on, privileges },
-            Direction::Revoke => AccountStep::Revoke { host, on, privileges },
-        })
+        match direction {
+            _ if rights.is_empty() => None,
+            Direction::Grant => {
+                let listed = |right| if let Right::Listed(privilege) = right { Some(privilege) } else { None };
+                let privileges = rights.into_iter().filter_map(listed).collect();
+                Some(AccountStep::Grant { host, on, privileges })
+            }
+            Direction::Revoke => Some(AccountStep::Revoke { host, on, rights }),
+        }
     })
 }

@@ -3,13 +3,14 @@ use std::collections::BTreeSet;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::OwnerReference;
 
 use super::*;
+use crate::domain::assume::Assume;
 use crate::domain::binding::Binding;
 use crate::domain::endpoint::Endpoint;
 use crate::domain::engine::Engine;
 use crate::domain::secret::Secret;
 use crate::domain::token::Connect;
 use crate::ports::{Fault, FaultKind};
-use crate::rotation::order::{Identity, SecretRef};
+use crate::rotation::order::{Identity, SecretRef, Verify};
 
 const NOW: i64 = 1_000_000;
 
@@ -23,8 +24,7 @@ fn order(user: &str, secret: &str) -> Order {
         owner: OwnerReference { uid: secret.into(), ..OwnerReference::default() },
         identity: Identity::Role {
             region: "us-east-1".into(),
-            role: "arn:aws:iam::123456789012:role/app".parse().unwrap(),
-            external_id: "c1/shop".into(),
+            assume: Assume::new("arn:aws:iam::123456789012:role/app".parse().unwrap(), "c1", "shop", false),
         },
         binding: Binding {
             connect: Connect {
@@ -32,15 +32,19 @@ fn order(user: &str, secret: &str) -> Order {
                 endpoint: Endpoint::new("orders.abc.us-east-1.rds.amazonaws.com", 3306).unwrap(),
                 username: user.into(),
             },
+            alias: None,
             engine: Engine::MySql,
             database: None,
-            ca: "".into(),
+            ca: None,
             formats: BTreeSet::new(),
             mount_path: "/x".into(),
         },
         renew_before: schedule::RENEW_BEFORE,
         labels: BTreeMap::new(),
         annotations: BTreeMap::new(),
+        verify: Verify::Never,
+        ca: "".into(),
+        hosts: Vec::new(),
         inputs: "i1".into(),
     }
 }
@@ -144,8 +148,11 @@ fn a_failure_waits_and_the_others_do_not() {
         .into_iter()
         .map(|member| {
             let failed = member.uid == "a";
-            let outcome =
-                if failed { Outcome::Failed(Problem::ForeignSecret) } else { Outcome::Written(Box::new(meta(1))) };
+            let outcome = if failed {
+                Outcome::Failed(Problem::ForeignSecret, None)
+            } else {
+                Outcome::Written(Box::new(meta(1)))
+            };
             (member, outcome)
         })
         .collect();
@@ -170,7 +177,7 @@ fn waits_grow_to_thirty_seconds() {
         let outcomes = turn
             .members
             .into_iter()
-            .map(|member| (member, Outcome::Failed(Problem::Identity(fault.clone()))))
+            .map(|member| (member, Outcome::Failed(Problem::Identity(fault.clone()), None)))
             .collect();
         book.finish(&turn.key, None, outcomes, at(now));
         let wait = schedule::until(book.next_due().unwrap(), at(now)).as_secs();
@@ -246,7 +253,7 @@ fn an_order_changed_in_flight_is_written_again() {
     book.place("a", Order { inputs: "i2".into(), ..order("app", "a") }, None);
     assert!(book.begin(at(0)).is_none(), "one turn of a key at a time");
     write_all(&mut book, turn, 0, 1);
-    let turn = book.begin(at(0)).unwrap();
+    let turn = book.begin(at(1)).unwrap();
     assert!(turn.token.is_none(), "changed inputs want a new signing");
 }
 
@@ -262,14 +269,15 @@ fn a_secret_that_cannot_be_written_does_not_rotate_the_others_again_and_again() 
     let outcomes = turn.members.into_iter().map(|member| {
         let failed = member.uid == "a";
         let outcome =
-            if failed { Outcome::Failed(Problem::Write(Some(422))) } else { Outcome::Written(Box::new(meta(2))) };
+            if failed { Outcome::Failed(Problem::Write(Some(422)), None) } else { Outcome::Written(Box::new(meta(2))) };
         (member, outcome)
     });
     book.finish(&key, Some(&token(0)), outcomes.collect(), at(0));
     for later in [6, 100, 200] {
         let turn = book.begin(at(later)).unwrap();
         assert_eq!((uids(&turn), turn.token.is_some()), (vec!["a"], true), "{later} s later");
-        let outcomes = turn.members.into_iter().map(|member| (member, Outcome::Failed(Problem::Write(Some(422)))));
+        let outcomes =
+            turn.members.into_iter().map(|member| (member, Outcome::Failed(Problem::Write(Some(422)), None)));
         book.finish(&key, turn.token.as_ref(), outcomes.collect(), at(later));
     }
 }
@@ -297,4 +305,88 @@ fn what_is_published_for_an_earlier_order_is_not_current() {
     assert!(book.progress("a").unwrap().is_current);
     book.place("a", Order { inputs: "i2".into(), ..order("app", "a") }, None);
     assert!(!book.progress("a").unwrap().is_current);
+}
+
+#[test]
+fn a_signing_that_is_asked_for_within_the_second_of_the_last_waits_for_the_next() {
+    let mut book = Book::default();
+    book.place("a", order("app", "a"), None);
+    let turn = book.begin(at(0)).unwrap();
+    write_all(&mut book, turn, 0, 1);
+    book.place("a", Order { inputs: "i2".into(), ..order("app", "a") }, None);
+    let within = at(0) + jiff::SignedDuration::from_millis(900);
+    assert!(book.begin(within).is_none(), "it would be the same token once more");
+    assert_eq!(book.next_due(), Some(at(1)));
+    let turn = book.begin(at(1)).unwrap();
+    assert!(turn.token.is_none());
+}
+
+#[test]
+fn a_secret_that_keeps_failing_does_not_renew_its_key_before_its_time() {
+    let mut book = Book::default();
+    book.place("good", order("app", "good"), None);
+    book.place("bad", order("app", "bad"), None);
+    let (mut now, mut signings) = (0, Vec::new());
+    while now < 1_200 {
+        while let Some(turn) = book.begin(at(now)) {
+            let fresh = turn.token.is_none();
+            signings.extend(fresh.then_some(now));
+            let token = turn.token.clone().unwrap_or_else(|| token(now));
+            let outcomes = turn.members.into_iter().map(|member| {
+                let outcome = match member.uid.as_str() {
+                    "bad" => Outcome::Failed(Problem::Write(Some(422)), None),
+                    _ => Outcome::Written(Box::new(meta(u64::try_from(now).unwrap() + 1))),
+                };
+                (member, outcome)
+            });
+            let outcomes = outcomes.collect();
+            book.finish(&turn.key, Some(&token), outcomes, at(now));
+        }
+        now += 1;
+    }
+    let key = order("app", "good").key();
+    let pace = i64::try_from(420 - jitter(&key).as_secs()).unwrap();
+    for pair in signings.windows(2) {
+        assert!(pair[1] - pair[0] >= pace - 1, "{signings:?}, while due every {pace} seconds");
+    }
+}
+
+#[test]
+fn credentials_that_die_soon_make_no_loop() {
+    let mut book = Book::default();
+    book.place("a", order("app", "a"), None);
+    let turn = book.begin(at(0)).unwrap();
+    let dying = Token { usable_until: at(100), ..token(0) };
+    let outcomes = turn.members.into_iter().map(|member| (member, Outcome::Written(Box::new(meta(1))))).collect();
+    book.finish(&turn.key, Some(&dying), outcomes, at(0));
+    assert_eq!(book.next_due(), Some(at(30)));
+}
+
+#[test]
+fn the_apiserver_is_given_the_time_that_it_asks_for_but_not_the_life_of_a_token() {
+    for (asked, expected) in [(1, 4), (45, 45), (3_600, 60)] {
+        let mut book = Book::default();
+        book.place("a", order("app", "a"), None);
+        let turn = book.begin(at(0)).unwrap();
+        let patience = Some(Duration::from_secs(asked));
+        let failed = |member| (member, Outcome::Failed(Problem::Write(Some(429)), patience));
+        book.finish(&turn.key, Some(&token(0)), turn.members.into_iter().map(failed).collect(), at(0));
+        let wait = book.next_due().unwrap().duration_since(at(0)).as_secs();
+        assert!((expected - 1..=expected + 1).contains(&wait), "{asked}: {wait}");
+    }
+}
+
+#[test]
+fn a_file_that_had_to_be_left_out_is_news() {
+    let mut book = Book::default();
+    let mut mariadb = order("app", "a");
+    mariadb.binding.engine = Engine::MariaDb;
+    mariadb.binding.formats = [crate::domain::binding::Format::MyCnf].into();
+    book.place("a", mariadb, None);
+    assert_eq!(book.progress("a").unwrap().omits_my_cnf, None, "nobody knows before it is written");
+    let turn = book.begin(at(0)).unwrap();
+    let long = Token { text: Secret::new("x".repeat(5_000)), ..token(0) };
+    let outcomes = turn.members.into_iter().map(|member| (member, Outcome::Written(Box::new(meta(1))))).collect();
+    assert_eq!(book.finish(&turn.key, Some(&long), outcomes, at(0)), ["a"]);
+    assert_eq!(book.progress("a").unwrap().omits_my_cnf, Some(true));
 }

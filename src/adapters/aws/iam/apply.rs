@@ -8,9 +8,9 @@ use aws_sdk_iam::types::Tag;
 use backon::{ExponentialBuilder, Retryable as _};
 
 use super::super::classify;
-use super::CLUSTER_TAG;
+use super::inline;
 use crate::domain::arn::PrincipalKind;
-use crate::domain::policy::{self, PolicyHome, PolicyStep, Resources};
+use crate::domain::policy::{self, PolicyHome, PolicyStep, Resources, Tags};
 use crate::ports::{Fault, FaultKind};
 
 const CREATE: &str = "create policy";
@@ -19,6 +19,8 @@ const DELETE_VERSION: &str = "delete policy version";
 const ATTACH: &str = "attach policy";
 const DETACH: &str = "detach policy";
 const DELETE: &str = "delete policy";
+const TAG: &str = "tag policy";
+const UNTAG: &str = "untag policy";
 
 const DESCRIPTION: &str =
     "Lets the principal connect to databases by IAM authentication. Made by iamdb-operator: do not edit.";
@@ -31,10 +33,10 @@ const PROPAGATION: ExponentialBuilder = ExponentialBuilder::new()
 
 pub(super) async fn step(client: &Client, home: &PolicyHome, step: &PolicyStep) -> Result<(), Fault> {
     match step {
-        PolicyStep::Create { number, resources } => create(client, home, *number, resources).await,
+        PolicyStep::Create { number, resources, tags } => create(client, home, *number, resources, tags).await,
         PolicyStep::Replace { number, resources } => client
             .create_policy_version()
-            .policy_arn(home.arn(*number))
+            .policy_arn(home.id(*number))
             .policy_document(policy::document(resources))
             .set_as_default(true)
             .send()
@@ -43,7 +45,7 @@ pub(super) async fn step(client: &Client, home: &PolicyHome, step: &PolicyStep) 
             .map_err(|error| classify::fault(REPLACE, &error)),
         PolicyStep::DeleteVersion { number, version } => gone_is_done(
             DELETE_VERSION,
-            client.delete_policy_version().policy_arn(home.arn(*number)).version_id(version).send().await,
+            client.delete_policy_version().policy_arn(home.id(*number)).version_id(version).send().await,
         ),
         // IAM agrees with itself only after a while. Whether the principal is there has been asked before.
         PolicyStep::Attach { number } => {
@@ -54,32 +56,57 @@ pub(super) async fn step(client: &Client, home: &PolicyHome, step: &PolicyStep) 
         }
         PolicyStep::Detach { number } => detach(client, home, *number).await,
         PolicyStep::Delete { number } => {
-            gone_is_done(DELETE, client.delete_policy().policy_arn(home.arn(*number)).send().await)
+            gone_is_done(DELETE, client.delete_policy().policy_arn(home.id(*number)).send().await)
         }
+        PolicyStep::Tag { number, tags } => client
+            .tag_policy()
+            .policy_arn(home.id(*number))
+            .set_tags(Some(listed(TAG, tags)?))
+            .send()
+            .await
+            .map(drop)
+            .map_err(|error| classify::fault(TAG, &error)),
+        PolicyStep::Untag { number, keys } => client
+            .untag_policy()
+            .policy_arn(home.id(*number))
+            .set_tag_keys(Some(keys.iter().cloned().collect()))
+            .send()
+            .await
+            .map(drop)
+            .map_err(|error| classify::fault(UNTAG, &error)),
+        PolicyStep::Put { number, resources } => inline::put(client, home, *number, resources).await,
+        PolicyStep::Remove { number } => inline::remove(client, home, *number).await,
     }
 }
 
-async fn create(client: &Client, home: &PolicyHome, number: usize, resources: &Resources) -> Result<(), Fault> {
-    let principal = home.principal.arn().as_str();
-    let mut call = client
+async fn create(
+    client: &Client,
+    home: &PolicyHome,
+    number: usize,
+    resources: &Resources,
+    tags: &Tags,
+) -> Result<(), Fault> {
+    client
         .create_policy()
         .policy_name(home.name(number))
-        .path(&home.path)
+        .path(home.path())
         .policy_document(policy::document(resources))
-        .description(DESCRIPTION);
-    for (key, value) in [
-        ("app.kubernetes.io/managed-by", "iamdb-operator"),
-        (CLUSTER_TAG, home.cluster.as_str()),
-        ("iamdb.dev/principal", principal),
-    ] {
-        let tag = Tag::builder().key(key).value(value).build();
-        call = call.tags(tag.map_err(|_| Fault::new(FaultKind::Other, CREATE).with_code("request"))?);
-    }
-    call.send().await.map(drop).map_err(|error| classify::fault(CREATE, &error))
+        .description(DESCRIPTION)
+        .set_tags(Some(listed(CREATE, tags)?))
+        .send()
+        .await
+        .map(drop)
+        .map_err(|error| classify::fault(CREATE, &error))
+}
+
+fn listed(operation: &'static str, tags: &Tags) -> Result<Vec<Tag>, Fault> {
+    let tag = |(key, value): (&String, &String)| Tag::builder().key(key).value(value).build();
+    let listed: Result<_, _> = tags.iter().map(tag).collect();
+    listed.map_err(|_| Fault::new(FaultKind::Other, operation).with_code("request"))
 }
 
 async fn attach(client: &Client, home: &PolicyHome, number: usize) -> Result<(), Fault> {
-    let (name, arn) = (home.principal.name(), home.arn(number));
+    let (name, arn) = (home.principal.name(), home.id(number));
     match home.principal.kind() {
         PrincipalKind::Role => client
             .attach_role_policy()
@@ -109,7 +136,7 @@ async fn attach(client: &Client, home: &PolicyHome, number: usize) -> Result<(),
 }
 
 async fn detach(client: &Client, home: &PolicyHome, number: usize) -> Result<(), Fault> {
-    let (name, arn) = (home.principal.name(), home.arn(number));
+    let (name, arn) = (home.principal.name(), home.id(number));
     match home.principal.kind() {
         PrincipalKind::Role => {
             gone_is_done(DETACH, client.detach_role_policy().role_name(name).policy_arn(arn).send().await)
@@ -123,7 +150,7 @@ async fn detach(client: &Client, home: &PolicyHome, number: usize) -> Result<(),
     }
 }
 
-fn gone_is_done<T, E>(
+pub(super) fn gone_is_done<T, E>(
     operation: &'static str,
     answer: Result<T, SdkError<E, aws_sdk_iam::config::http::HttpResponse>>,
 ) -> Result<(), Fault>

@@ -5,14 +5,13 @@ use std::collections::{BTreeMap, BTreeSet};
 use aws_sdk_iam::Client;
 use aws_sdk_iam::config::http::HttpResponse;
 use aws_sdk_iam::error::{ProvideErrorMetadata, SdkError};
-use aws_sdk_iam::types::{AttachedPolicy, Policy, PolicyVersion};
+use aws_sdk_iam::types::{AttachedPolicy, PolicyVersion};
 use futures::future::{try_join, try_join_all};
 use percent_encoding::percent_decode_str;
 
 use super::super::classify;
-use super::CLUSTER_TAG;
 use crate::domain::arn::{Principal, PrincipalKind};
-use crate::domain::policy::{self, ObservedPolicies, ObservedPolicy, PolicyHome, Resources};
+use crate::domain::policy::{self, ObservedPolicies, ObservedPolicy, PolicyHome, Resources, Tags, is_ours};
 use crate::ports::{Fault, FaultKind};
 
 const LIST_ATTACHED: &str = "list attached policies";
@@ -25,7 +24,7 @@ const GET_PRINCIPAL: &str = "get principal";
 const ATTACHABLE: usize = 25;
 
 /// Reads the policies of a home. A number counts as absent only when IAM says so of this very policy; the search for them
-/// ends at the first absent number beyond those that are attached, because a crash can leave gaps below.
+/// ends at the first absent number beyond those that are attached: plans leave no gap below one that is not.
 pub(super) async fn policies(client: &Client, home: &PolicyHome) -> Result<ObservedPolicies, Fault> {
     let attached = attached(client, home).await?;
     let known = try_join_all(attached.iter().map(|&number| policy(client, home, number))).await?;
@@ -39,7 +38,7 @@ pub(super) async fn policies(client: &Client, home: &PolicyHome) -> Result<Obser
             None => {}
         }
     }
-    Ok(ObservedPolicies { policies, attached })
+    Ok(ObservedPolicies { policies, attached, foreign_inline: 0 })
 }
 
 /// Whether the principal of this name is the one of this ARN: a name does not tell the path.
@@ -90,7 +89,7 @@ where
 
 /// Numbers of the home's policies that are attached to the principal.
 async fn attached(client: &Client, home: &PolicyHome) -> Result<BTreeSet<usize>, Fault> {
-    let (name, path) = (home.principal.name(), home.path.as_str());
+    let (name, path) = (home.principal.name(), home.path());
     let listed: Vec<AttachedPolicy> = match home.principal.kind() {
         PrincipalKind::Role => {
             let pages = client.list_attached_role_policies().role_name(name).path_prefix(path);
@@ -110,25 +109,22 @@ async fn attached(client: &Client, home: &PolicyHome) -> Result<BTreeSet<usize>,
 
 /// One policy; none when there is none of that number.
 async fn policy(client: &Client, home: &PolicyHome, number: usize) -> Result<Option<ObservedPolicy>, Fault> {
-    let arn = home.arn(number);
+    let arn = home.id(number);
     let answer = client.get_policy().policy_arn(&arn).send().await.map_err(|error| classify::fault(GET_POLICY, &error));
     let found = match answer {
         Ok(answer) => answer.policy.ok_or_else(|| Fault::new(FaultKind::Unreadable, GET_POLICY))?,
         Err(fault) if fault.kind == FaultKind::Missing => return Ok(None),
         Err(fault) => return Err(fault),
     };
-    if !is_ours(&found, home) {
+    let tags: Tags = found.tags().iter().map(|tag| (tag.key().to_owned(), tag.value().to_owned())).collect();
+    if !is_ours(&tags, &home.cluster) {
         // Nothing more is read of what is not ours: the plan ends at it.
-        return Ok(Some(ObservedPolicy { is_ours: false, resources: None, other_versions: Vec::new() }));
+        return Ok(Some(ObservedPolicy { tags, ..ObservedPolicy::default() }));
     }
     let default = found.default_version_id().ok_or_else(|| Fault::new(FaultKind::Unreadable, GET_POLICY))?;
     let (other_versions, resources) =
         try_join(other_versions(client, &arn, default), resources(client, &arn, default)).await?;
-    Ok(Some(ObservedPolicy { is_ours: true, resources, other_versions }))
-}
-
-fn is_ours(policy: &Policy, home: &PolicyHome) -> bool {
-    policy.tags().iter().any(|tag| tag.key() == CLUSTER_TAG && tag.value() == home.cluster)
+    Ok(Some(ObservedPolicy { is_ours: true, resources, other_versions, tags }))
 }
 
 async fn other_versions(client: &Client, arn: &str, default: &str) -> Result<Vec<String>, Fault> {
@@ -162,9 +158,13 @@ async fn resources(client: &Client, arn: &str, version: &str) -> Result<Option<R
     Ok(parse(document))
 }
 
-/// IAM percent-encodes documents in its answers, and a plus is a plus.
 fn parse(document: &str) -> Option<Resources> {
-    policy::parse(&percent_decode_str(document).decode_utf8().ok()?)
+    policy::parse(&decoded(document)?)
+}
+
+/// IAM percent-encodes documents in its answers, and a plus is a plus.
+pub(super) fn decoded(document: &str) -> Option<String> {
+    Some(percent_decode_str(document).decode_utf8().ok()?.into_owned())
 }
 
 #[cfg(test)]

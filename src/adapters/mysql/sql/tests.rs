@@ -17,6 +17,7 @@ fn owner() -> Owner {
         namespace: "shop".into(),
         name: "orders".into(),
         uid: "u1".into(),
+        adopted: false,
     }
 }
 
@@ -88,9 +89,14 @@ fn a_grant_keeps_the_backslash_of_its_pattern() {
         "GRANT SELECT, INSERT ON `orders\\_prod`.* TO 'app_orders'@'10.1.%'"
     );
     assert_eq!(
-        revoke(&user(), &host(), &GrantedOn::Schema("we`ird".into()), &[Privilege::CreateTemporaryTables].into())
-            .unwrap()
-            .text,
+        revoke(
+            &user(),
+            &host(),
+            &GrantedOn::Schema("we`ird".into()),
+            &[Privilege::CreateTemporaryTables.into()].into()
+        )
+        .unwrap()
+        .text,
         "REVOKE CREATE TEMPORARY TABLES ON `we``ird`.* FROM 'app_orders'@'10.1.%'"
     );
 }
@@ -118,9 +124,9 @@ fn the_server_is_asked_about_itself() {
 
 #[test]
 fn accounts_are_read_without_their_password_hashes() {
-    insta::assert_snapshot!("mysql_accounts", accounts(Engine::MySql, &user()).text);
-    insta::assert_snapshot!("mariadb_accounts", accounts(Engine::MariaDb, &user()).text);
-    assert_eq!(accounts(Engine::MySql, &user()).values, ["RDS", "app_orders"]);
+    insta::assert_snapshot!("mysql_accounts", read::accounts(Engine::MySql, &["app_orders"], true).text);
+    insta::assert_snapshot!("mariadb_accounts", read::accounts(Engine::MariaDb, &["app_orders"], true).text);
+    assert_eq!(read::accounts(Engine::MySql, &["app_orders", "x"], false).values, ["RDS", "", "app_orders", "x"]);
 }
 
 #[test]
@@ -143,27 +149,79 @@ fn the_ledger_is_written_with_bound_values() {
     let clear = clear_intent(&user(), &host(), &owner());
     assert_eq!(
         clear.text,
-        "DELETE FROM iamdb_operator.accounts WHERE user = ? AND host = ? AND JSON_VALUE(owner, '$.cluster') = ? AND JSON_VALUE(owner, '$.server') = ? AND NOT EXISTS (SELECT 1 FROM mysql.global_priv a WHERE a.User = ? AND a.Host = ?)"
+        "DELETE FROM iamdb_operator.accounts WHERE user = ? AND host = ? AND JSON_VALUE(owner, '$.cluster') = ? AND NOT EXISTS (SELECT 1 FROM mysql.global_priv a WHERE a.User = ? AND a.Host = ?)"
     );
-    assert_eq!(clear.values, ["app_orders", "10.1.%", "c1", "db-1", "app_orders", "10.1.%"]);
+    assert_eq!(clear.values, ["app_orders", "10.1.%", "c1", "app_orders", "10.1.%"]);
     let owned = record_owned(&user(), &host(), &owner());
     assert_eq!(
         owned.text,
-        "UPDATE iamdb_operator.accounts l JOIN mysql.global_priv a ON a.User = l.user AND a.Host = l.host SET l.owner = ?, l.state = 'Owned', l.stamp = CAST(JSON_VALUE(a.Priv, '$.password_last_changed') AS SIGNED) WHERE l.user = ? AND l.host = ? AND JSON_VALUE(l.owner, '$.cluster') = ? AND JSON_VALUE(l.owner, '$.server') = ?"
+        "UPDATE iamdb_operator.accounts l JOIN mysql.global_priv a ON a.User = l.user AND a.Host = l.host SET l.owner = ?, l.state = 'Owned', l.stamp = CAST(JSON_VALUE(a.Priv, '$.password_last_changed') AS SIGNED) WHERE l.user = ? AND l.host = ? AND JSON_VALUE(l.owner, '$.cluster') = ?"
     );
-    assert_eq!(owned.values, [MARK_JSON, "app_orders", "10.1.%", "c1", "db-1"]);
-    let mark = mark_in_ledger(&user(), &host(), &owner());
+    assert_eq!(owned.values, [MARK_JSON, "app_orders", "10.1.%", "c1"]);
+    let adoption = record_adoption(&user(), &host(), &owner());
     assert_eq!(
-        mark.text,
-        "UPDATE iamdb_operator.accounts SET owner = ? WHERE user = ? AND host = ? AND JSON_VALUE(owner, '$.cluster') = ? AND JSON_VALUE(owner, '$.server') = ?"
+        adoption.text,
+        "INSERT INTO iamdb_operator.accounts (user, host, owner, state, stamp) SELECT ?, ?, ?, 'Intent', UNIX_TIMESTAMP() FROM mysql.global_priv a WHERE a.User = ? AND a.Host = ?"
     );
-    assert_eq!(mark.values, owned.values);
+    assert_eq!(adoption.values, intent.values);
     let forget = forget(&user(), &host());
     assert_eq!(forget.text, "DELETE FROM iamdb_operator.accounts WHERE user = ? AND host = ?");
     assert_eq!(forget.values, ["app_orders", "10.1.%"]);
+    let ledger = read::ledger(&["a", "b"]);
     assert_eq!(
-        ledger(&user()).text,
-        "SELECT CAST(host AS CHAR) AS host, CAST(owner AS CHAR) AS owner, CAST(state AS CHAR) AS state, stamp FROM iamdb_operator.accounts WHERE user = ?"
+        ledger.text,
+        "SELECT CAST(user AS CHAR) AS user, CAST(host AS CHAR) AS host, CAST(owner AS CHAR) AS owner, CAST(state AS CHAR) AS state, stamp FROM iamdb_operator.accounts WHERE user IN (?, ?)"
+    );
+    assert_eq!(ledger.values, ["a", "b"]);
+}
+
+#[test]
+fn the_bulk_read_asks_for_many_as_for_one() {
+    for engine in [Engine::MySql, Engine::MariaDb] {
+        for users in [&["a"][..], &["a", "b", "c"]] {
+            for statement in [
+                read::accounts(engine, users, true),
+                read::object_grants(engine, users),
+                read::roles(engine, users),
+                read::ledger(users),
+            ] {
+                assert_eq!(statement.text.matches('?').count(), statement.values.len(), "{}", statement.text);
+            }
+        }
+    }
+}
+
+#[test]
+fn roles_are_granted_and_made_default_in_each_servers_own_words() {
+    let of = |host: &str| BTreeSet::from([Role { name: "reader".into(), host: host.into() }]);
+    let to = "'app_orders'@'10.1.%'";
+    assert_eq!(grant_roles(&user(), &host(), &of("%")).unwrap().text, format!("GRANT 'reader'@'%' TO {to}"));
+    assert_eq!(grant_roles(&user(), &host(), &of("")).unwrap().text, format!("GRANT 'reader' TO {to}"));
+    assert_eq!(revoke_roles(&user(), &host(), &of("%")).unwrap().text, format!("REVOKE 'reader'@'%' FROM {to}"));
+    let default = |engine, roles: &BTreeSet<Role>| set_default_roles(engine, &user(), &host(), roles).unwrap().text;
+    assert_eq!(default(Engine::MySql, &of("%")), format!("SET DEFAULT ROLE 'reader'@'%' TO {to}"));
+    assert_eq!(default(Engine::MariaDb, &of("")), format!("SET DEFAULT ROLE 'reader' FOR {to}"));
+    assert_eq!(default(Engine::MySql, &BTreeSet::new()), format!("SET DEFAULT ROLE NONE TO {to}"));
+}
+
+#[test]
+fn rights_beyond_the_list_are_revoked_by_their_words() {
+    let revoke = |on, words: &[&str]| {
+        let rights = words.iter().filter_map(|words| Right::of_sql(words)).collect();
+        revoke(&user(), &host(), &on, &rights).unwrap().text
+    };
+    let from = "FROM 'app_orders'@'10.1.%'";
+    assert_eq!(
+        revoke(GrantedOn::Server, &["PROCESS", "CONNECTION_ADMIN"]),
+        format!("REVOKE CONNECTION_ADMIN, PROCESS ON *.* {from}")
+    );
+    assert_eq!(
+        revoke(GrantedOn::Schema("o".into()), &["GRANT OPTION"]),
+        format!("REVOKE GRANT OPTION ON `o`.* {from}")
+    );
+    assert_eq!(
+        revoke(GrantedOn::Column("o".into(), "t".into(), "c`d".into()), &["SELECT", "INSERT"]),
+        format!("REVOKE SELECT (`c``d`), INSERT (`c``d`) ON TABLE `o`.`t` {from}")
     );
 }
 
@@ -208,7 +266,7 @@ proptest! {
             mark_account(&user(), &host(), &hostile),
             grant(&user(), &host(), &GrantedOn::Schema(schema.clone()), &[Privilege::Select].into()),
             grant(&user(), &host(), &GrantedOn::Table(schema.clone(), schema.clone()), &[Privilege::Select].into()),
-            revoke(&user(), &host(), &GrantedOn::Function(schema.clone(), schema), &[Privilege::Execute].into()),
+            revoke(&user(), &host(), &GrantedOn::Function(schema.clone(), schema), &[Privilege::Execute.into()].into()),
         ];
         let skeletons = [
             "CREATE USER @ IDENTIFIED WITH AWSAuthenticationPlugin AS  REQUIRE SSL ATTRIBUTE ",

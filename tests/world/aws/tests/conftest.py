@@ -10,6 +10,8 @@ import sys
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from ipaddress import ip_address
 from pathlib import Path
 from typing import Any
 
@@ -19,8 +21,10 @@ import pytest
 import requests
 from botocore import UNSIGNED
 from botocore.config import Config
-from cryptography.hazmat.primitives import serialization
-from cryptography.hazmat.primitives.asymmetric import rsa
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes, serialization
+from cryptography.hazmat.primitives.asymmetric import ec, rsa
+from cryptography.x509.oid import NameOID
 
 # An address of our own, so that a world can run beside the tests.
 HOST = os.environ.get("WORLD_AWS_TEST_HOST", "127.78.0.1")
@@ -39,6 +43,7 @@ START_SECONDS = 60
 # Stands in for the servers' client: writes down what it was told, and fails when a file says with which error.
 FAKE_SQL = """#!/bin/sh
 { printf '%s\\n' "$*"; cat; } >>"$0.log"
+case $* in *gtid_executed*) echo 3e11fa47-71ca-11e1-9e33-c80aa9429562:1-5 ;; *WAIT_FOR*) echo 0 ;; esac
 if [ -f "$0.error" ]; then cat "$0.error" >&2; exit 1; fi
 """
 
@@ -136,8 +141,93 @@ def _instance(folder: Path, identifier: str, engine: str, version: str, octet: i
         "local": f"127.10.2.{octet}:3306",
         "iam": True,
         "masterUsername": "admin",
-        "masterPassword": f"{identifier}-master-password",
+        "masterPassword": f"{identifier.partition('-')[0]}-master-password",
         "sql": [str(script), "--user=root"],
+    }
+
+
+def _member(folder: Path, identifier: str, octet: int) -> dict[str, Any]:
+    return _instance(folder, identifier, "aurora-mysql", "8.0.mysql_aurora.3.05.2", octet) | {"cluster": "ledger"}
+
+
+def _endpoint(name: str, kind: str, prefix: str, **routes: int) -> dict[str, Any]:
+    return {
+        "name": name,
+        "kind": kind,
+        "host": f"{prefix}cworld000001.{REGION}.rds.amazonaws.com",
+        "routes": [
+            {
+                "instance": instance.replace("_", "-"),
+                "address": f"127.10.1.{octet}",
+                "local": f"127.10.2.{octet}:3306",
+            }
+            for instance, octet in routes.items()
+        ],
+    }
+
+
+def _cluster(folder: Path) -> dict[str, Any]:
+    endpoints = [
+        _endpoint("ledger", "writer", "ledger.cluster-", ledger_1=21, ledger_2=22),
+        _endpoint("ledger-ro", "reader", "ledger.cluster-ro-", ledger_2=32, ledger_1=31),
+        _endpoint("reports", "custom", "reports.cluster-custom-", ledger_2=42, ledger_1=41),
+    ]
+    (folder / "ledger.writer").write_text("ledger-1\n")
+    hosts = [f"{endpoint['routes'][0]['address']} {endpoint['host']}" for endpoint in endpoints]
+    (folder / "hosts").write_text("\n".join([*hosts, "127.0.0.1 localhost", ""]))
+    return {
+        "identifier": "ledger",
+        "engine": "aurora-mysql",
+        "engineVersion": "8.0.mysql_aurora.3.05.2",
+        "resourceId": "cluster-LEDGER00000000000000000001",
+        "port": 3306,
+        "iam": True,
+        "masterUsername": "admin",
+        "masterPassword": "ledger-master-password",
+        "writer": str(folder / "ledger.writer"),
+        "hosts": str(folder / "hosts"),
+        "members": [
+            {"instance": name, "promote": f"promote {name};\n", "follow": f"{name} follows;\n"}
+            for name in ("ledger-1", "ledger-2")
+        ],
+        "endpoints": endpoints,
+    }
+
+
+def _trust_store(folder: Path, address: str) -> dict[str, str]:
+    """A CA that signed itself stands in for the databases' and for the one that certifies the trust store."""
+    key = ec.generate_private_key(ec.SECP256R1())
+    name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "trust store")])
+    now = datetime.now(UTC)
+    certificate = (
+        x509.CertificateBuilder()
+        .subject_name(name)
+        .issuer_name(name)
+        .public_key(key.public_key())
+        .serial_number(1)
+        .not_valid_before(now)
+        .not_valid_after(now + timedelta(hours=1))
+        .add_extension(x509.SubjectAlternativeName([x509.IPAddress(ip_address(HOST))]), critical=False)
+        .sign(key, hashes.SHA256())
+    )
+    (folder / "ca.crt").write_bytes(certificate.public_bytes(serialization.Encoding.PEM))
+    (folder / "ca.key").write_bytes(
+        key.private_bytes(serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption())
+    )
+    ca, key_file = str(folder / "ca.crt"), str(folder / "ca.key")
+    return {"ca": ca, "listen": address, "certificate": ca, "key": key_file}
+
+
+def _proxy() -> dict[str, Any]:
+    return {
+        "name": "orders-proxy",
+        "id": "prx-0orders0000000001",
+        "role": "orders-proxy",
+        "target": "orders",
+        "endpoints": [
+            _endpoint("orders-proxy", "proxy", "orders-proxy.proxy-", orders=51),
+            _endpoint("orders-proxy-ro", "proxy", "orders-proxy-ro.endpoint.proxy-", orders=52),
+        ],
     }
 
 
@@ -155,15 +245,24 @@ def _configuration(folder: Path, address: str) -> dict[str, Any]:
         "authConfig": str(folder / "auth.json"),
         "requestLog": str(folder / "aws.log"),
         "oidc": {"issuer": ISSUER, "publicKey": str(folder / "sa.pub"), "audience": AUDIENCE},
+        "trustStore": _trust_store(folder, f"{HOST}:{free_port()}"),
         "instances": [
             _instance(folder, "orders", "mysql", "8.0.33", 1),
             _instance(folder, "billing", "mariadb", "10.11", 2),
+            _member(folder, "ledger-1", 11),
+            _member(folder, "ledger-2", 12),
         ],
+        "clusters": [_cluster(folder)],
+        "proxies": [_proxy()],
+        "replicas": [_endpoint("orders-replica", "replica", "orders-replica.", orders=3)],
         "users": [
             {"name": name, "accessKeyId": key, "secretAccessKey": secret}
             for name, (key, secret) in {"world-admin": ADMIN, "iamdb-operator": OPERATOR}.items()
         ],
-        "roles": [{"name": "shop-app", "path": "/", "trust": shop}],
+        "roles": [
+            {"name": "shop-app", "path": "/", "trust": shop},
+            {"name": "orders-proxy", "path": "/", "trust": trust({"Service": "rds.amazonaws.com"})},
+        ],
     }
 
 
@@ -216,3 +315,5 @@ def world(shared_world: World) -> Iterator[World]:
     """The launcher, with no faults left behind."""
     yield shared_world
     shared_world.control("DELETE", "faults")
+    shared_world.control("POST", "iam", {})
+    shared_world.control("POST", "truststore", {"pem": None})

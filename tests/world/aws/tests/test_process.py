@@ -56,7 +56,7 @@ def test_listens_on_loopback_only(world: World, tmp_path: Path, address: str) ->
         env={**os.environ, "PYTHONPATH": str(PACKAGE_ROOT)},
         capture_output=True,
         text=True,
-        timeout=20,
+        timeout=60,
         check=False,
     )
     assert done.returncode != 0

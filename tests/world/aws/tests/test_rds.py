@@ -79,7 +79,7 @@ def test_created_instances_are_told_apart(world: World) -> None:
     assert first["Endpoint"]["Port"] == 3307
     assert first["IAMDatabaseAuthenticationEnabled"] is False
     assert describe(world, "second")["IAMDatabaseAuthenticationEnabled"] is True
-    assert endpoints(world).keys() == {"orders", "billing"}
+    assert not endpoints(world).keys() & {"first", "second"}
 
 
 def test_regions_are_part_of_the_host(world: World) -> None:
@@ -195,6 +195,19 @@ def test_changes_wait_for_the_maintenance_window(world: World) -> None:
     assert describe(world, "billing")["DBInstanceClass"] == "db.r6g.large"
 
 
+def test_maintenance_waits_until_it_is_taken_away(world: World) -> None:
+    rds = world.client("rds")
+    arn = describe(world, "orders")["DBInstanceArn"]
+    assert rds.describe_pending_maintenance_actions()["PendingMaintenanceActions"] == []
+    world.control("POST", "instances/orders", {"pendingMaintenance": ["system-update"]})
+    told = rds.describe_pending_maintenance_actions(ResourceIdentifier=arn)["PendingMaintenanceActions"]
+    assert [(t["ResourceIdentifier"], t["PendingMaintenanceActionDetails"][0]["Action"]) for t in told] == [
+        (arn, "system-update")
+    ]
+    world.control("POST", "instances/orders", {"pendingMaintenance": []})
+    assert rds.describe_pending_maintenance_actions()["PendingMaintenanceActions"] == []
+
+
 def test_an_instance_that_comes_back_has_a_new_resource_id(world: World) -> None:
     rds = world.client("rds")
     rds.delete_db_instance(DBInstanceIdentifier="billing", SkipFinalSnapshot=True)
@@ -215,11 +228,15 @@ def test_an_instance_that_comes_back_has_a_new_resource_id(world: World) -> None
 
 def test_blue_green_moves_the_name_and_keeps_the_ids(world: World) -> None:
     rds = world.client("rds")
-    create(world, "blue")
+    create(world, "blue", EnableIAMDatabaseAuthentication=True)
     blue = describe(world, "blue")
     deployment = rds.create_blue_green_deployment(BlueGreenDeploymentName="swap", Source=blue["DBInstanceArn"])
     green_id = deployment["BlueGreenDeployment"]["Target"].rpartition(":")[2]
     green = describe(world, green_id)
+    assert green["DbiResourceId"] != blue["DbiResourceId"]
+    assert green["IAMDatabaseAuthenticationEnabled"] is True
+    told = rds.describe_blue_green_deployments(Filters=[{"Name": "source", "Values": [blue["DBInstanceArn"]]}])
+    assert [found["Target"] for found in told["BlueGreenDeployments"]] == [green["DBInstanceArn"]]
     assert green["Endpoint"]["Address"].startswith(f"{green_id}.cworld000001.")
 
     name = deployment["BlueGreenDeployment"]["BlueGreenDeploymentIdentifier"]
@@ -238,32 +255,22 @@ def test_replicas_are_instances_of_their_own(world: World) -> None:
     assert RESOURCE_ID.fullmatch(replica["DbiResourceId"])
     assert replica["Endpoint"]["Address"].startswith("orders-replica.cworld000001.")
     assert "MasterUserSecret" not in replica
+    assert endpoints(world)["orders-replica"] == {
+        "endpoint": "orders-replica.cworld000001.us-east-1.rds.amazonaws.com:3306",
+        "local": "127.10.2.3:3306",
+        "resourceId": replica["DbiResourceId"],
+        "iam": True,
+    }
+    before = world.sql("orders")
+    change = {"DBInstanceIdentifier": "orders-replica", "ApplyImmediately": True}
+    rds.modify_db_instance(EnableIAMDatabaseAuthentication=False, **change)
+    assert (endpoints(world)["orders"]["iam"], endpoints(world)["orders-replica"]["iam"]) == (True, False)
+    assert world.sql("orders") == before
+    assert describe(world, "orders-replica")["ReadReplicaSourceDBInstanceIdentifier"] == "orders"
+    assert describe(world, "orders")["ReadReplicaDBInstanceIdentifiers"] == ["orders-replica"]
     rds.delete_db_instance(DBInstanceIdentifier="orders-replica", SkipFinalSnapshot=True)
+    assert describe(world, "orders")["ReadReplicaDBInstanceIdentifiers"] == []
     assert secret(world, "orders")["username"] == "admin"
-
-
-def test_clusters_rule_their_members(world: World) -> None:
-    rds = world.client("rds")
-    cluster = rds.create_db_cluster(
-        DBClusterIdentifier="ledger",
-        Engine="aurora-mysql",
-        MasterUsername="admin",
-        MasterUserPassword="a-long-password",
-        Port=3308,
-        EnableIAMDatabaseAuthentication=False,
-    )["DBCluster"]
-    assert cluster["Endpoint"] == "ledger.cluster-cworld000001.us-east-1.rds.amazonaws.com"
-    assert cluster["ReaderEndpoint"] == "ledger.cluster-ro-cworld000001.us-east-1.rds.amazonaws.com"
-    rds.create_db_instance(
-        DBInstanceIdentifier="ledger-1",
-        DBClusterIdentifier="ledger",
-        Engine="aurora-mysql",
-        DBInstanceClass="db.r6g.large",
-    )
-    assert describe(world, "ledger-1")["Endpoint"]["Port"] == 3308
-    rds.modify_db_cluster(DBClusterIdentifier="ledger", EnableIAMDatabaseAuthentication=True, ApplyImmediately=True)
-    assert rds.describe_db_clusters(DBClusterIdentifier="ledger")["DBClusters"][0]["IAMDatabaseAuthenticationEnabled"]
-    assert describe(world, "ledger-1")["IAMDatabaseAuthenticationEnabled"] is True
 
 
 def test_tests_may_alter_an_instance(world: World) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import threading
 from collections.abc import Iterable
 from typing import Any
 
@@ -11,7 +12,9 @@ from moto.rds.models import RDSBackend
 
 from .config import Config
 from .iam import statements
+from .propagation import Propagation
 from .rds import endpoint, local_address, resource_id
+from .rdsproxies import target_of
 from .servers import Servers
 from .sessions import Sessions
 
@@ -19,16 +22,42 @@ from .sessions import Sessions
 class AuthFile:
     """The plugin's configuration file, replaced whole when something in it changed."""
 
-    def __init__(self, config: Config, iam: IAMBackend, rds: RDSBackend, sessions: Sessions, servers: Servers) -> None:
+    def __init__(
+        self,
+        config: Config,
+        iam: IAMBackend,
+        rds: RDSBackend,
+        sessions: Sessions,
+        servers: Servers,
+        propagation: Propagation,
+    ) -> None:
         self._config = config
         self._iam = iam
         self._rds = rds
         self._sessions = sessions
         self._servers = servers
+        self._propagation = propagation
+        self._lock = threading.Lock()
+        self._effective: dict[str, Any] = {}
         self._written = ""
 
     def refresh(self) -> None:
-        """Bring the file up to date; readers see the old one or the new one, never a part."""
+        """Bring the file up to date, with the policies at once or once they have spread."""
+        policies, late = self._policies(), self._propagation.effective
+        if late:
+            spread = threading.Timer(late, self._write, [policies])
+            spread.daemon = True
+            spread.start()
+        self._write(None if late else policies)
+
+    def _write(self, policies: dict[str, Any] | None) -> None:
+        """Write what changed; readers see the old file or the new one, never a part."""
+        with self._lock:
+            if policies is not None:
+                self._effective = policies
+            self._replace()
+
+    def _replace(self) -> None:
         text = json.dumps(self._document(), sort_keys=True)
         if text == self._written:
             return
@@ -45,27 +74,49 @@ class AuthFile:
             "account": self._config.account,
             "endpoints": self._endpoints(),
             "keys": {**self._user_keys(), **self._session_keys()},
-            "policies": self._policies(),
+            "policies": self._effective,
         }
 
     def _endpoints(self) -> list[dict[str, Any]]:
-        return [*self._instances(), *self._clusters()]
+        return [*self._instances(), *self._clusters(), *self._proxies()]
+
+    def _proxies(self) -> list[dict[str, Any]]:
+        """Every name of a proxy, with what its role must be allowed to."""
+        told = []
+        for seed in self._config.proxies:
+            proxy = self._rds.db_proxies.get(seed.name)
+            target = target_of(self._rds, proxy) if proxy else None
+            if proxy is None or target is None:
+                continue
+            told += [
+                {
+                    "endpoint": f"{name.host}:{target.port}",
+                    "local": route.local,
+                    "resourceId": proxy.unique_id,
+                    "iam": bool(target.iam_database_authentication_enabled),
+                    "proxy": {"role": proxy.role_arn, "target": resource_id(target)},
+                }
+                for name in seed.endpoints
+                for route in name.routes
+            ]
+        return told
 
     def _clusters(self) -> list[dict[str, Any]]:
         """Every name of a cluster, once for each server that it can lead to."""
-        real = ((cluster, self._servers.cluster(cluster.db_cluster_identifier)) for cluster in self._rds.clusters.values())
-        return [
-            {
-                "endpoint": f"{name.host}:{cluster.port}",
-                "local": route.local,
-                "resourceId": cluster.db_cluster_resource_id,
-                "iam": cluster.iam_database_authentication_enabled,
-            }
-            for cluster, behind in real
-            if behind is not None
-            for name in behind.seed.endpoints
-            for route in name.routes
-        ]
+        told = []
+        for cluster in self._rds.clusters.values():
+            behind = self._servers.cluster(cluster.db_cluster_identifier)
+            told += [
+                {
+                    "endpoint": f"{name.host}:{cluster.port}",
+                    "local": route.local,
+                    "resourceId": cluster.db_cluster_resource_id,
+                    "iam": cluster.iam_database_authentication_enabled,
+                }
+                for name in (behind.seed.endpoints if behind else ())
+                for route in name.routes
+            ]
+        return told
 
     def _instances(self) -> list[dict[str, Any]]:
         """The instances that a login can reach."""

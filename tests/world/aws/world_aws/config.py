@@ -98,6 +98,17 @@ class ProxySeed:
 
 
 @dataclass(frozen=True)
+class TrustStoreSeed:
+    """The CA certificates that AWS publishes, and where it does so over HTTPS."""
+
+    ca: Path
+    host: str
+    port: int
+    certificate: Path
+    key: Path
+
+
+@dataclass(frozen=True)
 class UserSeed:
     """An IAM user with one access key."""
 
@@ -127,9 +138,11 @@ class Config:
     auth_config: Path
     request_log: Path
     oidc: Oidc
+    trust_store: TrustStoreSeed
     instances: tuple[InstanceSeed, ...]
     clusters: tuple[ClusterSeed, ...]
     proxies: tuple[ProxySeed, ...]
+    replicas: tuple[EndpointSeed, ...]
     users: tuple[UserSeed, ...]
     roles: tuple[RoleSeed, ...]
 
@@ -147,6 +160,7 @@ def load(path: Path) -> Config:
         auth_config=Path(raw["authConfig"]),
         request_log=Path(raw["requestLog"]),
         oidc=Oidc(raw["oidc"]["issuer"], Path(raw["oidc"]["publicKey"]), raw["oidc"]["audience"]),
+        trust_store=_trust_store(raw["trustStore"]),
         instances=tuple(_instance(entry) for entry in raw.get("instances", [])),
         clusters=tuple(_cluster(entry) for entry in raw.get("clusters", [])),
         proxies=tuple(
@@ -155,6 +169,7 @@ def load(path: Path) -> Config:
             )
             for entry in raw.get("proxies", [])
         ),
+        replicas=tuple(map(_endpoint, raw.get("replicas", []))),
         users=tuple(
             UserSeed(entry["name"], entry["accessKeyId"], entry["secretAccessKey"]) for entry in raw.get("users", [])
         ),
@@ -168,6 +183,11 @@ def _listen(address: str) -> tuple[str, int]:
     if not ipaddress.ip_address(host).is_loopback:
         raise ValueError(f"listen: {host} is not a loopback address")
     return host, int(port)
+
+
+def _trust_store(entry: dict[str, Any]) -> TrustStoreSeed:
+    host, port = _listen(entry["listen"])
+    return TrustStoreSeed(Path(entry["ca"]), host, port, Path(entry["certificate"]), Path(entry["key"]))
 
 
 def _instance(entry: dict[str, Any]) -> InstanceSeed:

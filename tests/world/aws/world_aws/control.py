@@ -11,8 +11,11 @@ from moto.rds.exceptions import DBClusterNotFoundError, DBInstanceNotFoundError
 from moto.rds.models import DBInstance, RDSBackend
 from werkzeug.wrappers import Request, Response
 
+from . import maintenance
 from .faults import Faults
+from .propagation import Propagation
 from .rds import HOST, LOCAL, apply_pending, find
+from .truststore import TrustStore
 
 PREFIX = "/_world/"
 INSTANCES = PREFIX + "instances/"
@@ -22,11 +25,21 @@ FAIL_OVER = PREFIX + "failover"
 class Control:
     """Answers readiness, faults, and changes of instances that AWS's API has no call for."""
 
-    def __init__(self, faults: Faults, rds: RDSBackend, settle: Callable[[], None], lock: threading.RLock) -> None:
+    def __init__(
+        self,
+        faults: Faults,
+        rds: RDSBackend,
+        settle: Callable[[], None],
+        lock: threading.RLock,
+        propagation: Propagation,
+        trust_store: TrustStore,
+    ) -> None:
         self._faults = faults
         self._rds = rds
         self._settle = settle
         self._lock = lock
+        self._propagation = propagation
+        self._trust_store = trust_store
 
     def answer(self, request: Request) -> Response:
         """Route one request; a request that makes no sense is told why."""
@@ -50,6 +63,11 @@ class Control:
                 return _json(self._faults.clear())
             if method == "POST":
                 return _json(self._faults.arm(_object(request)), 201)
+        if path == PREFIX + "iam" and method == "POST":
+            return _json(self._propagation.set(_object(request)))
+        if path == PREFIX + "truststore" and method == "POST":
+            self._trust_store.publish(_object(request)["pem"])
+            return _json({})
         if path == FAIL_OVER and method == "POST":
             return self._fail_over(**_object(request))
         if path.startswith(INSTANCES) and method == "POST":
@@ -68,7 +86,6 @@ class Control:
             self._settle()
         return _json({"identifier": instance.db_instance_identifier, **change})
 
-
     def _fail_over(self, cluster: str, target: str | None = None) -> Response:
         """Let another member of a cluster write, as `FailoverDBCluster` does."""
         with self._lock:
@@ -82,6 +99,7 @@ ALTER: dict[str, Callable[[DBInstance, Any], None]] = {
     "local": lambda instance, value: instance.__dict__.update({LOCAL: value}),
     "port": lambda instance, value: setattr(instance, "port", int(value)),
     "resourceId": lambda instance, value: setattr(instance, "dbi_resource_id", value),
+    "pendingMaintenance": lambda instance, value: maintenance.announce(instance, list(value)),
     "maintenance": lambda instance, _: apply_pending(instance),
     "status": lambda instance, value: setattr(instance, "status", value),
 }

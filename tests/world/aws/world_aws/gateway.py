@@ -15,16 +15,18 @@ from moto.rds.models import RDSBackend
 from werkzeug.wrappers import Request, Response
 
 from . import call as calls
-from . import errors
+from . import errors, truststore
 from .authfile import AuthFile
 from .call import Call
 from .callers import Caller, Callers, acting_as
 from .control import PREFIX, Control
 from .errors import AwsError
 from .faults import Faults
+from .propagation import Propagation
 from .rds import endpoint
 from .requestlog import RequestLog
 from .servers import Servers
+from .truststore import TrustStore
 
 if TYPE_CHECKING:
     from _typeshed.wsgi import StartResponse, WSGIApplication, WSGIEnvironment
@@ -48,6 +50,8 @@ class Gateway:
         auth_file: AuthFile,
         rds: RDSBackend,
         servers: Servers,
+        propagation: Propagation,
+        trust_store: TrustStore,
     ) -> None:
         self._moto = moto
         self._callers = callers
@@ -57,13 +61,34 @@ class Gateway:
         self._rds = rds
         self._servers = servers
         self._lock = threading.RLock()
-        self._control = Control(faults, rds, self._settle, self._lock)
+        self._trust_store = trust_store
+        self._control = Control(faults, rds, self._settle, self._lock, propagation, trust_store)
         self._settle()
 
     def __call__(self, environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
         request = Request(environ)
-        response = self._control.answer(request) if request.path.startswith(PREFIX) else self._answer(request)
+        if request.path.startswith(PREFIX):
+            response = self._control.answer(request)
+        elif self._trust_store.wants(request):
+            response = self._fetch(request)
+        else:
+            response = self._answer(request)
         return response(environ, start_response)
+
+    def _fetch(self, request: Request) -> Response:
+        """Answer who wants the CA's certificates: nobody signs for that."""
+        fault = self._faults.take(truststore.CALL)
+        error = None
+        if fault is not None:
+            time.sleep(fault.delay)
+            error = fault.error()
+        response = Response(error.code, error.status) if error else self._trust_store.answer(request)
+        self._log.write(
+            truststore.CALL, principal=None, status=response.status_code, code=error.code if error else None
+        )
+        if fault is not None and fault.hold:
+            self._faults.wait(fault, truststore.CALL)
+        return response
 
     def _answer(self, request: Request) -> Response:
         """Answer one AWS call; its log line is written before it is held or sent."""

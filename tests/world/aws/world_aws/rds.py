@@ -16,10 +16,13 @@ from moto.rds.models import (
     DBInstanceClustered,
     MasterUserSecret,
     RDSBackend,
+    find_cluster,
 )
 
+from .cluster import Cluster
 from .patching import Method, around
-from .servers import Cluster, Server, Servers
+from .server import Server
+from .servers import Servers
 
 # The part of every host name that AWS makes unique to an account and Region.
 HOST_LABEL = "cworld000001"
@@ -232,7 +235,9 @@ def _let_green_be_like_blue() -> None:
     @around(BlueGreenDeployment, "_create_green_instance")
     def create(original: Method, self: BlueGreenDeployment, **kwargs: Any) -> str:
         target = str(original(self, **kwargs))
-        if not self.backend._is_cluster(target):
+        if self.backend._is_cluster(target):
+            find_cluster(target).iam_auth = find_cluster(self.source).iam_auth
+        else:
             blue, green = map(self.backend.find_db_from_id, (self.source, target))
             green.enable_iam_database_authentication = blue.iam_database_authentication_enabled
         return target

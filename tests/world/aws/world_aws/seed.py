@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import json
 
+from moto.ec2.models import ec2_backends
 from moto.iam.models import IAMBackend
 from moto.rds.models import RDSBackend
 
-from .config import ClusterSeed, Config, InstanceSeed, UserSeed
+from . import rdsproxies
+from .config import ClusterSeed, Config, InstanceSeed, ProxySeed, UserSeed
 from .rds import HOST
 from .rdsclusters import add_custom_endpoint
 
@@ -33,6 +35,8 @@ def seed(config: Config, iam: IAMBackend, rds: RDSBackend) -> None:
             _member(rds, instance, instance.cluster)
     for cluster in config.clusters:
         _writer(rds, cluster)
+    for proxy in config.proxies:
+        _proxies(config, iam, rds, proxy)
 
 
 def _user(config: Config, iam: IAMBackend, seed: UserSeed) -> None:
@@ -102,3 +106,22 @@ def _writer(rds: RDSBackend, seed: ClusterSeed) -> None:
     writer = seed.writer.read_text(encoding="ascii").strip()
     for member in rds.clusters[seed.identifier].members:
         member.is_cluster_writer = member.db_instance_identifier == writer
+
+
+def _proxies(config: Config, iam: IAMBackend, rds: RDSBackend, seed: ProxySeed) -> None:
+    """The proxy, and beside it one of the standard scheme, which is described and nothing more."""
+    subnets = [subnet.id for subnet in ec2_backends[config.account][config.region].describe_subnets()]
+    role = iam.get_role(seed.role)
+    secret = rds.databases[seed.target].master_user_secret.secret_arn
+    standard_auth = [{"AuthScheme": "SECRETS", "IAMAuth": "REQUIRED", "SecretArn": secret}]
+    for name, scheme, auth, identifier in (
+        (seed.name, rdsproxies.END_TO_END, [], seed.id),
+        (f"{seed.name}-standard", rdsproxies.STANDARD, standard_auth, f"{seed.id[:-1]}2"),
+    ):
+        proxy = rds.create_db_proxy(name, "MYSQL", auth, role.arn, subnets, None, True, None, None, None)
+        proxy.unique_id = identifier
+        rdsproxies.set_auth_scheme(proxy, scheme)
+        rds.register_db_proxy_targets(name, "default", [], [seed.target])
+    for endpoint in seed.endpoints:
+        if endpoint.name != seed.name:
+            rdsproxies.add_endpoint(rds.db_proxies[seed.name], endpoint.name)

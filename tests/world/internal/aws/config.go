@@ -38,9 +38,11 @@ type config struct {
 	AuthConfig string     `json:"authConfig"`
 	RequestLog string     `json:"requestLog"`
 	OIDC       oidc       `json:"oidc"`
+	TrustStore trustStore `json:"trustStore"`
 	Instances  []instance `json:"instances"`
 	Clusters   []cluster  `json:"clusters"`
 	Proxies    []proxy    `json:"proxies"`
+	Replicas   []endpoint `json:"replicas"`
 	Users      []User     `json:"users"`
 	Roles      []role     `json:"roles"`
 }
@@ -49,6 +51,13 @@ type oidc struct {
 	Issuer    string `json:"issuer"`
 	PublicKey string `json:"publicKey"`
 	Audience  string `json:"audience"`
+}
+
+type trustStore struct {
+	CA          string `json:"ca"`
+	Listen      string `json:"listen"`
+	Certificate string `json:"certificate"`
+	Key         string `json:"key"`
 }
 
 type instance struct {
@@ -121,13 +130,16 @@ func WriteConfig(w layout.World, path string, databases []Database, users []User
 	c := config{
 		Listen: w.AWS(), Region: layout.Region, Account: layout.Account, Partition: layout.Partition,
 		AuthConfig: w.AuthConfig(), RequestLog: w.AWSRequestLog(),
-		OIDC:  oidc{Issuer: layout.Issuer, PublicKey: w.PKI("sa.pub"), Audience: layout.STSAudience},
+		OIDC: oidc{Issuer: layout.Issuer, PublicKey: w.PKI("sa.pub"), Audience: layout.STSAudience},
+		TrustStore: trustStore{
+			CA: w.PKI("database-ca.crt"), Listen: w.TrustStore(), Certificate: w.PKI("truststore.crt"), Key: w.PKI("truststore.key"),
+		},
 		Users: users,
 		Roles: []role{
 			{Name: "shop-app", Path: "/", Trust: webIdentityTrust("shop", "app")},
 			{Name: layout.OrdersProxy.Role, Path: "/", Trust: serviceTrust("rds.amazonaws.com")},
 		},
-		Proxies: []proxy{proxyOf(w, layout.OrdersProxy)},
+		Proxies: []proxy{proxyOf(w, layout.OrdersProxy)}, Replicas: endpoints(w, layout.OfReplica),
 	}
 	ledger := clusterOf(w, layout.Ledger)
 	for _, d := range databases {

@@ -31,6 +31,41 @@ func TestWithoutARuleADatabaseIsOpaque(t *testing.T) {
 	}
 }
 
+func TestAProxyShowsItsOwnCertificateWithoutAnyRule(t *testing.T) {
+	f, own := newFakeMySQL(t), newIdentity(t, fakeHost)
+	target := f.target()
+	target.Cert, target.Key, target.Terminate = own.cert, own.key, true
+	w := newWorld(t, target)
+	if _, err := w.connect(f.id, capSSL); err == nil {
+		t.Error("the server's own certificate was shown")
+	}
+	w.mustConnect(own, capSSL).ok("SELECT 1")
+	if got := f.received(); len(got) != 1 {
+		t.Errorf("the server got %v", got)
+	}
+}
+
+func TestARuleHoldsForEveryPlaceThatANameMayLeadTo(t *testing.T) {
+	one, two := newFakeMySQL(t), newFakeMySQL(t)
+	w := newWorld(t, one.target(), two.target())
+	rule := w.arm(`{"target":"orders","match":"SELECT","action":"observe","times":0}`)
+	for n, f := range []*fakeMySQL{one, two} {
+		c, err := w.connectTo(w.f.points[n].Listen, f.id, capSSL)
+		if err != nil {
+			t.Fatal(err)
+		}
+		c.ok("SELECT 1")
+	}
+	if v := w.rule(rule.ID); v.Fired != 2 {
+		t.Errorf("%+v", v)
+	}
+	var closed struct{ Closed int }
+	w.call("POST", "/close", `{"target":"orders"}`, 200, &closed)
+	if closed.Closed != 2 {
+		t.Errorf("closed %d", closed.Closed)
+	}
+}
+
 func TestAConnectionWithoutTLSIsOpaque(t *testing.T) {
 	f, w := newDatabase(t)
 	w.arm(`{"target":"orders","match":"SELECT","action":"refuse","times":0}`)

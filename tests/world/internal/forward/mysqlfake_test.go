@@ -137,7 +137,12 @@ type mysqlClient struct {
 // connect logs in through the forwarder, with or without TLS.
 func (w *world) connect(id identity, caps uint32) (*mysqlClient, error) {
 	w.t.Helper()
-	raw, err := net.Dial("tcp", w.address("orders"))
+	return w.connectTo(w.address("orders"), id, caps)
+}
+
+func (w *world) connectTo(address string, id identity, caps uint32) (*mysqlClient, error) {
+	w.t.Helper()
+	raw, err := net.Dial("tcp", address)
 	if err != nil {
 		w.t.Fatal(err)
 	}

@@ -68,6 +68,8 @@ const (
 	OfReader   Kind = "reader"
 	Custom     Kind = "custom"
 	OfProxy    Kind = "proxy"
+	// OfReplica is the name of a read replica that a test may make: the same server answers there.
+	OfReplica Kind = "replica"
 )
 
 // Endpoint is a name under which RDS offers a database. The server that is meant tells by the address at which a login arrives
@@ -99,6 +101,7 @@ func Endpoints() []Endpoint {
 		{Name: "ledger", Kind: OfWriter, Host: hostName("ledger.cluster-"), Routes: []Route{{one, 21}, {two, 22}}},
 		{Name: "ledger-ro", Kind: OfReader, Host: hostName("ledger.cluster-ro-"), Routes: []Route{{two, 32}, {one, 31}}},
 		{Name: "reports", Kind: Custom, Host: hostName("reports.cluster-custom-"), Routes: []Route{{two, 42}, {one, 41}}},
+		{Name: "orders-replica", Kind: OfReplica, Host: hostName("orders-replica."), Routes: []Route{{Orders, 3}}},
 		{Name: "orders-proxy", Kind: OfProxy, Host: hostName("orders-proxy.proxy-"), Routes: []Route{{Orders, 51}}},
 		{
 			Name: "orders-proxy-ro", Kind: OfProxy, Host: hostName("orders-proxy-ro.endpoint.proxy-"), Routes: []Route{{Orders, 52}},

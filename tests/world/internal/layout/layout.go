@@ -21,6 +21,7 @@ const (
 	awsForwardPort       = 5001
 	forwardControlPort   = 9900
 	operatorPort         = 8080
+	trustStorePort       = 5443
 
 	// ControllerManagerPort serves kube-controller-manager's probes.
 	ControllerManagerPort = 10257
@@ -50,6 +51,9 @@ func (w World) ControllerManager() string { return w.at(ControllerManagerPort) }
 
 // AWS is the AWS launcher itself.
 func (w World) AWS() string { return w.at(awsPort) }
+
+// TrustStore is where the databases' CA certificates are published over HTTPS.
+func (w World) TrustStore() string { return w.at(trustStorePort) }
 
 // AWSForward is the forwarder before it, where the operator connects.
 func (w World) AWSForward() string { return w.at(awsForwardPort) }
@@ -93,7 +97,7 @@ func (w World) ServerHosts(i Instance) []string {
 func (w World) Addresses() []string {
 	all := []string{
 		w.Etcd(), w.EtcdPeer(), w.APIServer(), w.APIServerForward(), w.ControllerManager(),
-		w.AWS(), w.AWSForward(), w.ForwardControl(), w.Operator(),
+		w.AWS(), w.AWSForward(), w.ForwardControl(), w.Operator(), w.TrustStore(),
 	}
 	for _, e := range Endpoints() {
 		for _, r := range e.Routes {

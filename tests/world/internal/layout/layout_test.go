@@ -29,7 +29,7 @@ func TestAddressesAreThoseOfTheContract(t *testing.T) {
 		w.ServerAddress(EndpointNamed("orders").Routes[0]):    "127.10.2.1:3306",
 		w.ForwarderAddress(EndpointNamed("ledger").Routes[0]): "127.10.1.21:3306",
 		w.ServerAddress(EndpointNamed("ledger").Routes[1]):    "127.10.2.22:3306",
-		strings.Join(w.ServerHosts(Orders), " "):              "127.10.2.1 127.10.2.51 127.10.2.52",
+		strings.Join(w.ServerHosts(Orders), " "):              "127.10.2.1 127.10.2.3 127.10.2.51 127.10.2.52",
 		strings.Join(w.ServerHosts(Ledger.Members[1]), " "):   "127.10.2.12 127.10.2.22 127.10.2.32 127.10.2.42",
 		EndpointNamed("orders").Host:                          "orders.cworld000001.us-east-1.rds.amazonaws.com",
 		EndpointNamed("ledger-ro").Host:                       "ledger.cluster-ro-cworld000001.us-east-1.rds.amazonaws.com",

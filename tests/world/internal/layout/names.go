@@ -18,6 +18,9 @@ const (
 	Issuer      = "https://kubernetes.default.svc"
 	STSAudience = "sts.amazonaws.com"
 
+	// TrustStoreHost is where AWS publishes the databases' CA certificates.
+	TrustStoreHost = "truststore.pki.rds.amazonaws.com"
+
 	OperatorUser = "iamdb-operator"
 	AdminUser    = "world-admin"
 )

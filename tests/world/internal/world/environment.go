@@ -21,6 +21,8 @@ func environment(w layout.World, s secrets) string {
 		{"AWS_SECRET_ACCESS_KEY", s.Admin.SecretAccessKey},
 		{"WORLD_EXEC", w.Exec()},
 		{"WORLD_CA", w.PKI("database-ca.crt")},
+		{"WORLD_TRUST_STORE", "http://" + w.AWS()},
+		{"WORLD_TRUST_STORE_HTTPS", "https://" + strings.Replace(w.TrustStore(), w.Host(), layout.TrustStoreHost, 1)},
 		{"WORLD_PROXY_CA", w.PKI("proxy-ca.crt")},
 		{"WORLD_OTHER_CA", w.PKI("other-ca.crt")},
 	}

@@ -47,6 +47,8 @@ func TestTheEnvironmentIsSourcedWholeFromAnOddPath(t *testing.T) {
 		"WORLD_REPORTS_HOST":            "reports.cluster-custom-cworld000001.us-east-1.rds.amazonaws.com",
 		"WORLD_ORDERS_PROXY_HOST":       "orders-proxy.proxy-cworld000001.us-east-1.rds.amazonaws.com",
 		"WORLD_ORDERS_PROXY_RO_HOST":    "orders-proxy-ro.endpoint.proxy-cworld000001.us-east-1.rds.amazonaws.com",
+		"WORLD_TRUST_STORE":             "http://127.10.0.1:5000",
+		"WORLD_TRUST_STORE_HTTPS":       "https://truststore.pki.rds.amazonaws.com:5443",
 		"WORLD_PROXY_CA":                w.PKI("proxy-ca.crt"),
 		"WORLD_OPERATOR_PID":            w.Path("run", "operator.pid"),
 		"WORLD_FORWARD":                 "http://127.10.0.1:9900",

@@ -35,7 +35,7 @@ func (p *Project) create(ctx context.Context) (layout.World, error) {
 	if err := s.save(w); err != nil {
 		return w, err
 	}
-	var entries []host.Entry
+	entries := []host.Entry{{Address: w.Host(), Name: layout.TrustStoreHost}}
 	for _, e := range layout.Endpoints() {
 		entries = append(entries, host.Entry{Address: w.ForwarderHost(e.Routes[0]), Name: e.Host})
 	}
@@ -66,13 +66,20 @@ func writeDatabasePKI(w layout.World) error {
 	if _, err := folder.Authority("other-ca", "world-other-ca", pki.RSA); err != nil {
 		return err
 	}
-	// Those of an RDS Proxy come from AWS's Certificate Manager.
+	// The certificates of an RDS Proxy come from AWS's Certificate Manager, as does that of the trust store.
 	proxyAuthority, err := folder.Authority("proxy-ca", "world-proxy-ca", pki.RSA)
 	if err != nil {
 		return err
 	}
 	issue := func(name string, by *pki.Authority, hosts []string) error {
 		return folder.Issue(name, by, pki.Leaf{CommonName: hosts[0], Usage: x509.ExtKeyUsageServerAuth, DNSNames: hosts, Key: pki.RSA})
+	}
+	trustStore := pki.Leaf{
+		CommonName: layout.TrustStoreHost, Usage: x509.ExtKeyUsageServerAuth,
+		DNSNames: []string{layout.TrustStoreHost}, IPs: []string{w.Host()}, Key: pki.EC,
+	}
+	if err := folder.Issue("truststore", proxyAuthority, trustStore); err != nil {
+		return err
 	}
 	names := map[string][]string{}
 	for _, e := range layout.Endpoints() {

@@ -81,11 +81,14 @@ func dead(w layout.World, withOperator bool) []string {
 
 // unusable says why what is left of a world is not worth starting again, or nothing.
 func unusable(w layout.World) string {
-	if _, alive := processes(w).Alive(layout.AWS); alive {
-		return ""
-	}
 	if _, err := os.Stat(processes(w).PIDFile(layout.AWS)); err != nil {
 		return "an earlier start did not come far"
+	}
+	if _, err := readSecrets(w); err != nil {
+		return "the world that stands lacks what this version needs"
+	}
+	if _, alive := processes(w).Alive(layout.AWS); alive {
+		return ""
 	}
 	// moto keeps everything in memory.
 	return "AWS is gone, and with it what it knew"

@@ -52,6 +52,12 @@ func TestAWorldIsWorthKeepingOnlyWhileAWSRemembers(t *testing.T) {
 		t.Errorf("without AWS: %q", why)
 	}
 	run(t, w, layout.AWS)
+	if why := unusable(w); !strings.Contains(why, "lacks") {
+		t.Errorf("without the passwords of its databases: %q", why)
+	}
+	if err := newSecrets().save(w); err != nil {
+		t.Fatal(err)
+	}
 	if why := unusable(w); why != "" {
 		t.Errorf("with AWS: %q", why)
 	}

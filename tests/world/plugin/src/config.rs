@@ -38,6 +38,17 @@ pub struct Endpoint {
     pub resource_id: String,
     /// Whether IAM database authentication is switched on.
     pub iam: bool,
+    /// Present when the endpoint is a proxy's: what stands behind it.
+    pub proxy: Option<Proxy>,
+}
+
+/// A proxy with end-to-end IAM authentication connects to its database as a principal of its own.
+#[derive(Deserialize)]
+pub struct Proxy {
+    /// ARN of the role as which it connects.
+    pub role: String,
+    /// `DbiResourceId` or `DbClusterResourceId` of the database behind it.
+    pub target: String,
 }
 
 /// An access key.
@@ -78,7 +89,9 @@ mod tests {
         "endpoints": [
             {"endpoint": "writer.example:3306", "local": "127.10.2.1:3306", "resourceId": "cluster-1", "iam": true},
             {"endpoint": "reader.example:3306", "local": "127.10.2.2:3306", "resourceId": "cluster-1", "iam": false},
-            {"endpoint": "six.example:3306", "local": "[::1]:3306", "resourceId": "db-6", "iam": true}
+            {"endpoint": "six.example:3306", "local": "[::1]:3306", "resourceId": "db-6", "iam": true},
+            {"endpoint": "proxy.example:3306", "local": "127.10.2.51:3306", "resourceId": "prx-1", "iam": true,
+             "proxy": {"role": "arn:aws:iam::123456789012:role/r", "target": "db-6"}}
         ],
         "keys": {
             "AKIA": {"secret": "s", "principal": "arn:aws:iam::123456789012:user/u"},
@@ -94,6 +107,14 @@ mod tests {
         assert!(config.keys["AKIA"].session_token.is_none() && config.keys["AKIA"].expires.is_none());
         assert_eq!(config.keys["ASIA"].session_token.as_deref(), Some("t"));
         assert_eq!(config.keys["ASIA"].expires, Some(1_790_000_000));
+    }
+
+    #[test]
+    fn only_a_proxy_has_something_behind_it() {
+        let config = Config::parse(TEXT).unwrap();
+        let behind: Vec<_> = config.endpoints.iter().map(|endpoint| endpoint.proxy.as_ref()).collect();
+        assert!(behind[..3].iter().all(Option::is_none));
+        assert_eq!(behind[3].map(|proxy| proxy.target.as_str()), Some("db-6"));
     }
 
     #[test]

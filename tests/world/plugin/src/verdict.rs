@@ -48,6 +48,8 @@ pub enum Reason {
     PolicyDeniesExplicitly,
     /// No `Allow` statement applies.
     PolicyDenies,
+    /// The proxy let the client in, but its own role may not connect to the database as this user.
+    ProxyRoleDenied,
     /// The plugin itself failed.
     Internal,
 }
@@ -77,6 +79,7 @@ impl Reason {
             Self::PolicyUnreadable => "policy-unreadable",
             Self::PolicyDeniesExplicitly => "policy-denies-explicitly",
             Self::PolicyDenies => "policy-denies",
+            Self::ProxyRoleDenied => "proxy-role-denied",
             Self::Internal => "internal",
         }
     }

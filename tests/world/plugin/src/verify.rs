@@ -34,7 +34,8 @@ pub fn verify(config: &Config, endpoint: &Endpoint, account: &str, token: &[u8],
     };
     let checked = credentials(key, &request, now)
         .and_then(|()| lifetime(&request, now))
-        .and_then(|()| authorization(config, endpoint, account, key, &request));
+        .and_then(|()| authorization(config, endpoint, account, key, &request))
+        .and_then(|()| hop(config, endpoint, account));
     Verdict {
         endpoint: Some(endpoint.endpoint.clone()),
         principal: Some(key.principal.clone()),
@@ -72,8 +73,18 @@ fn authorization(
     request: &Presigned<'_>,
 ) -> Result<(), Reason> {
     ensure(request.user == account, Reason::WrongUser)?;
-    let statements = config.policies.get(&key.principal).map_or(&[][..], Vec::as_slice);
-    let arn = policy::user_arn(&config.partition, &config.region, &config.account, &endpoint.resource_id, account);
+    may_connect(config, &key.principal, &endpoint.resource_id, account)
+}
+
+/// May the proxy, if there is one, itself be this user on the database behind it?
+fn hop(config: &Config, endpoint: &Endpoint, account: &str) -> Result<(), Reason> {
+    let Some(proxy) = &endpoint.proxy else { return Ok(()) };
+    may_connect(config, &proxy.role, &proxy.target, account).map_err(|_| Reason::ProxyRoleDenied)
+}
+
+fn may_connect(config: &Config, principal: &str, resource_id: &str, account: &str) -> Result<(), Reason> {
+    let statements = config.policies.get(principal).map_or(&[][..], Vec::as_slice);
+    let arn = policy::user_arn(&config.partition, &config.region, &config.account, resource_id, account);
     policy::allows(statements, &arn)
 }
 

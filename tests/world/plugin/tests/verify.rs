@@ -350,6 +350,41 @@ fn the_policy_is_the_principals_and_the_resource_the_endpoints() {
     assert_eq!(judge_with(&configuration(), &user, "other", SIGNED).reason, Reason::PolicyDenies);
 }
 
+/// The first endpoint as that of a proxy before the second one, with the statements of its role.
+fn behind_a_proxy(role_statements: Value) -> Value {
+    let mut configuration = configuration();
+    let role = "arn:aws:iam::123456789012:role/proxy";
+    configuration["endpoints"][0]["resourceId"] = json!("prx-0a");
+    configuration["endpoints"][0]["proxy"] = json!({"role": role, "target": "db-OTHER"});
+    configuration["policies"][USER] = allow("prx-0a/peccy");
+    configuration["policies"][role] = role_statements;
+    configuration
+}
+
+fn allow(user: &str) -> Value {
+    let resource = format!("arn:aws:rds-db:us-east-1:123456789012:dbuser:{user}");
+    json!([{"Effect": "Allow", "Action": "rds-db:connect", "Resource": resource}])
+}
+
+#[test]
+fn a_proxy_asks_for_its_own_id_and_its_role_for_the_databases() {
+    let judge = |configuration: &Value| judge_with(configuration, PUBLISHED, "peccy", SIGNED);
+    assert_eq!(judge(&behind_a_proxy(allow("db-OTHER/peccy"))).reason, Reason::Accepted);
+    assert_eq!(judge(&behind_a_proxy(allow("db-OTHER/*"))).reason, Reason::Accepted);
+
+    // The role's right is asked for last: the verdict names the client, which is who wanted in.
+    for role_statements in [json!([]), allow("db-OTHER/other"), allow("prx-0a/peccy"), json!(["broken"])] {
+        let verdict = judge(&behind_a_proxy(role_statements.clone()));
+        assert_eq!(verdict.reason, Reason::ProxyRoleDenied, "{role_statements}");
+        assert_eq!(verdict.principal.as_deref(), Some(USER));
+    }
+
+    // What lets the client into the database itself does not let it into the proxy.
+    let mut configuration = behind_a_proxy(allow("db-OTHER/peccy"));
+    configuration["policies"][USER] = allow("db-OTHER/peccy");
+    assert_eq!(judge(&configuration).reason, Reason::PolicyDenies);
+}
+
 #[test]
 fn a_deny_beside_the_allow_wins() {
     let mut configuration = configuration();

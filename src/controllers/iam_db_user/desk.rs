@@ -1,0 +1,229 @@
+//! The administrator's desk at each server: one session that is handed from one IamDbUser to the next, and one survey of all accounts that many
+//! are judged by.
+//!
+//! A survey tells who is well. Whoever is not sits down at the desk and reads its own accounts once more before it writes: a plan is never applied
+//! to facts that another has changed meanwhile. The session stays open while somebody waits for it, and never for long.
+
+use std::collections::{BTreeSet, HashMap};
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Duration, Instant};
+
+use tokio::sync::OwnedMutexGuard;
+
+use super::judgements::{Judgements, Need};
+use super::resolve;
+use crate::api::{DbServer, Reason};
+use crate::controllers::context::Context;
+use crate::controllers::db_server;
+use crate::controllers::problem::Problem;
+use crate::controllers::server::Server;
+use crate::domain::account::{AccountStep, Catalogue, Definer, Question};
+use crate::domain::engine::ServerFacts;
+use crate::domain::names::Username;
+use crate::ports::{AdminSession, Fault, FaultKind};
+
+/// How long a session is handed on. Others wait for it: the DbServer, and those of another DbServer for the same database.
+const LONGEST: Duration = Duration::from_secs(3);
+
+/// A desk for each DbServer.
+#[derive(Default)]
+pub struct Desks {
+    desks: Mutex<HashMap<String, Arc<Desk>>>,
+    pub(super) judgements: Judgements,
+}
+
+impl Desks {
+    /// The desk of a DbServer. Those of DbServers that are gone, and that nobody sits at, are cleared away.
+    pub(super) fn at(&self, server: &str, context: &Context) -> Arc<Desk> {
+        let mut desks = self.desks.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(desk) = desks.get(server) {
+            return desk.clone();
+        }
+        let servers = context.feeds.servers.store();
+        desks.retain(|name, desk| {
+            Arc::strong_count(desk) > 1 || servers.find(|it| it.metadata.name.as_deref() == Some(name)).is_some()
+        });
+        desks.entry(server.to_owned()).or_default().clone()
+    }
+}
+
+/// One server's desk.
+#[derive(Default)]
+pub(super) struct Desk {
+    /// How many wait for the seat.
+    waiting: AtomicUsize,
+    seat: Arc<tokio::sync::Mutex<Seat>>,
+    survey: Mutex<Option<Arc<Survey>>>,
+}
+
+#[derive(Default)]
+struct Seat {
+    open: Option<Open>,
+    /// Who found the server unreachable, and when: whoever waited meanwhile gets the same answer.
+    unreachable: Option<(Instant, Problem)>,
+}
+
+/// A session with what it knows of the server.
+struct Open {
+    facts: ServerFacts,
+    session: Box<dyn AdminSession>,
+    since: Instant,
+    definers: Option<BTreeSet<Definer>>,
+}
+
+/// All accounts that IamDbUsers ask for on a server, as they were at one instant.
+pub(super) struct Survey {
+    pub(super) facts: ServerFacts,
+    pub(super) catalogue: Catalogue,
+    /// When the read began.
+    pub(super) at: Instant,
+}
+
+impl Desk {
+    /// A survey that will do. None is kept longer than it could be of use to anybody.
+    pub(super) fn survey(&self, need: Need, context: &Context) -> Option<Arc<Survey>> {
+        let (now, longest) = (Instant::now(), context.settings.resync / 2);
+        let mut survey = self.survey.lock().unwrap_or_else(PoisonError::into_inner);
+        survey.take_if(|survey| now.saturating_duration_since(survey.at) > longest);
+        survey.as_ref().filter(|survey| need.is_met(survey.at, now, longest)).cloned()
+    }
+
+    /// Waits for the seat.
+    pub(super) async fn sit(self: Arc<Self>) -> Chair {
+        let asked = Instant::now();
+        let waiting = Waiting::new(self.clone());
+        let seat = self.seat.clone().lock_owned().await;
+        drop(waiting);
+        Chair { seat, desk: self, asked, hands_on: false }
+    }
+}
+
+/// Somebody who waits for the seat. If the last one goes away without having sat down, nobody would close the session that was left for it.
+struct Waiting(Arc<Desk>);
+
+impl Waiting {
+    fn new(desk: Arc<Desk>) -> Self {
+        desk.waiting.fetch_add(1, Ordering::SeqCst);
+        Self(desk)
+    }
+}
+
+impl Drop for Waiting {
+    fn drop(&mut self) {
+        if self.0.waiting.fetch_sub(1, Ordering::SeqCst) == 1
+            && let Ok(mut seat) = self.0.seat.try_lock()
+        {
+            seat.open = None;
+        }
+    }
+}
+
+/// The seat at a desk, while somebody has it. It takes the session along when it goes, unless it is left for others.
+pub(super) struct Chair {
+    seat: OwnedMutexGuard<Seat>,
+    desk: Arc<Desk>,
+    asked: Instant,
+    hands_on: bool,
+}
+
+impl Drop for Chair {
+    fn drop(&mut self) {
+        if !self.hands_on {
+            self.seat.open = None;
+        }
+    }
+}
+
+impl Chair {
+    /// What the server says of itself, on a session that is open from now on.
+    pub(super) async fn facts(
+        &mut self,
+        definition: &DbServer,
+        server: &Server,
+        context: &Context,
+    ) -> Result<ServerFacts, Problem> {
+        if let Some(open) = self.seat.open.take_if(|open| open.since.elapsed() > LONGEST) {
+            open.session.close().await;
+        }
+        if let Some(open) = &self.seat.open {
+            return Ok(open.facts.clone());
+        }
+        if let Some((at, problem)) = &self.seat.unreachable
+            && *at >= self.asked
+        {
+            return Err(problem.clone());
+        }
+        match open(definition, server, context).await {
+            Ok(open) => Ok(self.seat.open.insert(open).facts.clone()),
+            Err(problem) => {
+                if problem.reason == Reason::Unreachable {
+                    self.seat.unreachable = Some((Instant::now(), problem.clone()));
+                }
+                Err(problem)
+            }
+        }
+    }
+
+    /// Reads all accounts that IamDbUsers of this DbServer ask for, for everybody's use.
+    pub(super) async fn read_survey(&mut self, name: &str, context: &Context) -> Result<Arc<Survey>, Problem> {
+        let (question, at) = (resolve::question(name, context), Instant::now());
+        let open = self.open()?;
+        let catalogue = open.session.observe(&question).await?;
+        let survey = Arc::new(Survey { facts: open.facts.clone(), catalogue, at });
+        *self.desk.survey.lock().unwrap_or_else(PoisonError::into_inner) = Some(survey.clone());
+        Ok(survey)
+    }
+
+    pub(super) async fn observe(&mut self, question: &Question) -> Result<Catalogue, Problem> {
+        Ok(self.open()?.session.observe(question).await?)
+    }
+
+    /// Who something runs as; read once a session, since all views are looked at for it.
+    pub(super) async fn definers(&mut self) -> Result<BTreeSet<Definer>, Problem> {
+        let open = self.open()?;
+        if open.definers.is_none() {
+            open.definers = open.session.observe(&Question::definers()).await?.definers;
+        }
+        Ok(open.definers.clone().unwrap_or_default())
+    }
+
+    pub(super) async fn apply(&mut self, username: &Username, step: &AccountStep) -> Result<(), Fault> {
+        let open = self.seat.open.as_mut().ok_or_else(closed)?;
+        open.session.apply(username, step).await
+    }
+
+    /// Gets up. A session that is well is left for whoever waits.
+    pub(super) async fn leave(mut self, is_well: bool) {
+        self.hands_on = is_well && self.desk.waiting.load(Ordering::SeqCst) > 0;
+        if !self.hands_on
+            && let Some(open) = self.seat.open.take()
+        {
+            open.session.close().await;
+        }
+    }
+
+    fn open(&mut self) -> Result<&mut Open, Fault> {
+        self.seat.open.as_mut().ok_or_else(closed)
+    }
+}
+
+fn closed() -> Fault {
+    Fault::new(FaultKind::Unreachable, "use the administrator's session").with_code("session-ended")
+}
+
+async fn open(definition: &DbServer, server: &Server, context: &Context) -> Result<Open, Problem> {
+    let (facts, session) = db_server::open(definition, server, context).await?;
+    let problem = if facts.read_only {
+        Problem::passing(Reason::Unreachable, format!("{} takes no writes", server.writer))
+    } else if facts.engine != server.engine {
+        Problem::standing(Reason::UnexpectedError, "the server is of another engine than RDS says")
+    } else if !facts.plugin_active {
+        let message = "the server has not loaded AWSAuthenticationPlugin (1524): is IAM authentication on?";
+        Problem::passing(Reason::PluginMissing, message)
+    } else {
+        return Ok(Open { facts, session, since: Instant::now(), definers: None });
+    };
+    session.close().await;
+    Err(problem)
+}

@@ -1,0 +1,279 @@
+//! Who may connect as whom.
+//!
+//! A principal's policies name the accounts of all objects that list it, so no object can write them alone. Each enters here what it wants; the
+//! policies of a home are then brought to the union. After a restart nothing is entered yet: until an object has been looked at, what a policy
+//! allows on its behalf stays.
+
+use std::collections::{BTreeSet, HashSet};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use futures::{FutureExt, StreamExt, stream};
+use kube::{Resource, ResourceExt};
+
+use super::claims::{Claim, Claims};
+use super::rounds::{Ask, Outcome, Rounds};
+use super::wants::{Form, Wants};
+use super::{Attachment, Granted, rendered, told};
+use crate::api::{AttachmentState, AttachmentStatus, DbServer, IamDbUser, Mode};
+use crate::controllers::context::Context;
+use crate::controllers::problem::Problem;
+use crate::controllers::run::own_state;
+use crate::controllers::server::{self, Server};
+use crate::domain::access::Access;
+use crate::domain::policy::{ConnectArn, ObservedPolicies, Place, PolicyHome, Resources, Wanted};
+
+/// Homes of one object that are brought at the same time.
+const AT_ONCE: usize = 4;
+
+/// What the objects of this process want.
+#[derive(Default)]
+pub struct Entitlements {
+    claims: Mutex<Claims>,
+    rounds: Rounds,
+}
+
+/// An object that wants something.
+pub(super) struct Claimant {
+    uid: String,
+    state: u64,
+    /// Homes that its status remembers: principals that were listed before, even by a process that is gone.
+    remembered: BTreeSet<PolicyHome>,
+}
+
+impl Claimant {
+    pub(super) fn of<K: Resource>(object: &K, attachments: &[AttachmentStatus], context: &Context) -> Self {
+        let cluster = &context.settings.cluster_id;
+        let home = |it: &AttachmentStatus| {
+            let principal = it.principal.parse().ok()?;
+            Some(PolicyHome { principal, place: Place::parse(&it.path), cluster: cluster.clone() })
+        };
+        Self {
+            uid: object.uid().unwrap_or_default(),
+            state: own_state(object),
+            remembered: attachments.iter().filter_map(home).collect(),
+        }
+    }
+}
+
+impl Entitlements {
+    /// Brings the policies of all principals that an IamDbUser lists, or listed before, to what everybody wants.
+    pub(in crate::controllers) async fn converge(&self, user: &IamDbUser, wants: &Wants, context: &Context) -> Granted {
+        let claimant = Claimant::of(user, attachments_of_user(user), context);
+        let namespace = user.namespace().unwrap_or_default();
+        let known = user.status.as_ref().map(|status| status.policies.as_slice()).unwrap_or_default();
+        let was_rendered = told::says_rendered(known, &user.name_any());
+        let rendered = rendered::bring(user, &namespace, was_rendered, wants, context).await;
+        let mut granted = self.bring(claimant, wants, context).await;
+        granted.rendered = rendered;
+        granted
+    }
+
+    /// Takes an IamDbUser out of all policies.
+    pub(in crate::controllers) async fn withdraw(&self, user: &IamDbUser, context: &Context) -> Result<(), Problem> {
+        let claimant = Claimant::of(user, attachments_of_user(user), context);
+        let found = server::find(context, &user.spec.server_ref.name).ok();
+        let found = found.and_then(|object| Some((Server::of(&object)?.access, object.spec.mode)));
+        self.take_out(claimant, found, context).await
+    }
+
+    /// Forgets an object that is gone.
+    pub(in crate::controllers) fn forget<K: Resource>(&self, object: &K) {
+        let claim = self.claims().remove(&object.uid().unwrap_or_default());
+        for home in claim.iter().flat_map(Claim::homes) {
+            self.rounds.forget(home);
+        }
+    }
+
+    pub(super) async fn bring(&self, claimant: Claimant, wants: &Wants, context: &Context) -> Granted {
+        let attachments = match wants.manner.form {
+            Form::Manage => self.write(claimant, wants, context).await,
+            Form::Observe => self.look(&claimant, wants, context).await,
+            Form::Render => {
+                let nothing = Wants { homes: [].into(), ..wants.clone() };
+                self.write(claimant, &nothing, context).await
+            }
+        };
+        Granted { attachments, rendered: None }
+    }
+
+    /// Writes what is wanted, then takes away what was wanted before. Policies that move to another place are taken away only where the new ones
+    /// are there: nobody is without access meanwhile.
+    async fn write(&self, claimant: Claimant, wants: &Wants, context: &Context) -> Vec<Attachment> {
+        let Claimant { uid, state, remembered } = claimant;
+        let of_principal = |former: &PolicyHome| {
+            wants
+                .homes
+                .iter()
+                .find(|(home, _)| home.principal == former.principal)
+                .map(|(_, resources)| resources.clone())
+        };
+        let mut claim = Claim {
+            wants: wants.homes.clone(),
+            tags: wants.manner.tags.clone(),
+            limit: Some(wants.manner.limit),
+            state,
+            ..Claim::default()
+        };
+        let (is_news, former) = {
+            let mut claims = self.claims();
+            let before = claims.remove(&uid).unwrap_or_default();
+            let former: BTreeSet<PolicyHome> =
+                before.homes().cloned().chain(remembered).filter(|home| !wants.homes.contains_key(home)).collect();
+            claim.keeps = former.iter().filter_map(|home| Some((home.clone(), of_principal(home)?))).collect();
+            let is_news = before != claim;
+            claims.enter(&uid, claim.clone());
+            (is_news, former)
+        };
+        let manner = &wants.manner;
+        let mut attachments = self.bring_all(wants, &Ask::to_write(is_news, context), context).await;
+        if former.is_empty() {
+            return attachments;
+        }
+        let has_arrived =
+            |home: &PolicyHome| attachments.iter().all(|it| it.home.principal != home.principal || it.result.is_ok());
+        let (gone, kept): (BTreeSet<_>, BTreeSet<_>) = former.into_iter().partition(has_arrived);
+        claim.keeps.retain(|home, _| kept.contains(home));
+        self.claims().enter(&uid, claim);
+        for home in gone {
+            let ask = Ask::to_write(true, context);
+            let outcome = self.rounds.bring(&home, &manner.access, ask, &self.wished(context), context).await;
+            // A principal that is no longer listed matters only while taking it off fails.
+            if let Err(problem) = outcome.is_rid() {
+                attachments.push(Attachment { home, result: Err(problem), drift: Vec::new() });
+            }
+        }
+        attachments
+    }
+
+    /// Tells what differs from what is wanted, and changes nothing.
+    async fn look(&self, claimant: &Claimant, wants: &Wants, context: &Context) -> Vec<Attachment> {
+        let homes = wants.homes.clone();
+        let claim = Claim { keeps: homes, state: claimant.state, ..Claim::default() };
+        let is_news = self.claims().enter(&claimant.uid, claim.clone()) != Some(claim);
+        let ask = Ask { may_write: false, ..Ask::to_write(is_news, context) };
+        self.bring_all(wants, &ask, context).await
+    }
+
+    async fn bring_all(&self, wants: &Wants, ask: &Ask, context: &Context) -> Vec<Attachment> {
+        let each =
+            wants.homes.iter().map(|(home, resources)| self.bring_one(home, resources, wants, ask, context).boxed());
+        let each: Vec<_> = each.collect(); // a stream that makes them as it goes is not Send
+        stream::iter(each).buffered(AT_ONCE).collect().await
+    }
+
+    async fn bring_one(
+        &self,
+        home: &PolicyHome,
+        resources: &Resources,
+        wants: &Wants,
+        ask: &Ask,
+        context: &Context,
+    ) -> Attachment {
+        let outcome = self.rounds.bring(home, &wants.manner.access, *ask, &self.wished(context), context).await;
+        let drift = if ask.may_write { Vec::new() } else { drift(&outcome, resources) };
+        Attachment { home: home.clone(), result: outcome.grants(resources), drift }
+    }
+
+    /// Takes an object out of all policies, unless its server is only looked at.
+    pub(super) async fn take_out(
+        &self,
+        claimant: Claimant,
+        server: Option<(Access, Mode)>,
+        context: &Context,
+    ) -> Result<(), Problem> {
+        let Claimant { uid, state, remembered } = claimant;
+        let before = self.claims().enter(&uid, Claim { state, ..Claim::default() }).unwrap_or_default();
+        let Some((access, Mode::Enforce)) = server else {
+            return Ok(());
+        };
+        // The status says it before anything is attached, so nothing else can be.
+        let homes: BTreeSet<PolicyHome> = before.homes().cloned().chain(remembered).collect();
+        for home in &homes {
+            let ask = Ask::to_write(true, context);
+            self.rounds.bring(home, &access, ask, &self.wished(context), context).await.is_rid()?;
+        }
+        Ok(())
+    }
+
+    fn claims(&self) -> MutexGuard<'_, Claims> {
+        self.claims.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn wished<'a>(&'a self, context: &'a Context) -> Wished<'a> {
+        Wished { entitlements: self, context }
+    }
+}
+
+impl Ask {
+    /// A home that many objects share is looked at a few times in each resync, not by each of them.
+    fn to_write(is_news: bool, context: &Context) -> Self {
+        Self { is_news, may_write: true, freshness: context.settings.resync / 2 }
+    }
+}
+
+/// What everybody wants of a home, at the moment at which it is asked.
+pub(super) struct Wished<'a> {
+    entitlements: &'a Entitlements,
+    context: &'a Context,
+}
+
+impl Wished<'_> {
+    /// What a home shall have, and how long a document may be. What its policies allow on behalf of those that have not been looked at yet is part
+    /// of it, and their tags are left as they are.
+    pub(super) fn of(&self, home: &PolicyHome, observed: &ObservedPolicies) -> (Wanted, Option<usize>) {
+        let claims = self.entitlements.claims();
+        let wish = claims.of_home(home);
+        let unasked = self.unasked(&claims, home);
+        let stays = |arn: &&ConnectArn| wish.keeps.contains(*arn) || unasked.contains(arn.user());
+        let mut resources = wish.wants;
+        resources.extend(observed.named().filter(stays).cloned());
+        let tags = if unasked.is_empty() { Some(wish.tags) } else { None };
+        (Wanted { resources, tags }, wish.limit)
+    }
+
+    /// Accounts of those objects that have something in a home and have not been looked at by this process; `*` for those of a DbServer.
+    fn unasked(&self, claims: &Claims, home: &PolicyHome) -> HashSet<String> {
+        let feeds = &self.context.feeds;
+        let users = feeds.users.store().state_filter(|user| {
+            !claims.knows(user.metadata.uid.as_deref().unwrap_or_default())
+                && was_attached(attachments_of_user(user), home)
+        });
+        let servers = feeds.servers.store().state_filter(|server| {
+            !claims.knows(server.metadata.uid.as_deref().unwrap_or_default())
+                && was_attached(attachments_of_server(server), home)
+        });
+        let every_account = servers.iter().map(|_| "*".to_owned());
+        users.iter().map(|user: &Arc<IamDbUser>| user.spec.username.clone()).chain(every_account).collect()
+    }
+}
+
+/// What differs, of what concerns one object: others' accounts are none of its namespace's business.
+fn drift(outcome: &Outcome, resources: &Resources) -> Vec<String> {
+    let principal = &outcome.home.principal;
+    let users: HashSet<&str> = resources.iter().map(ConnectArn::user).collect();
+    let missing = resources.iter().filter(|arn| outcome.policies.allowing(arn).is_none());
+    let missing = missing.map(|arn| format!("{principal} may not connect to {}", arn.as_str()));
+    let surplus: BTreeSet<&ConnectArn> = outcome
+        .policies
+        .named()
+        .filter(|arn| {
+            users.contains(arn.user()) && !resources.contains(*arn) && outcome.policies.allowing(arn).is_some()
+        })
+        .collect();
+    let surplus = surplus.into_iter().map(|arn| format!("{principal} may connect to {} besides", arn.as_str()));
+    missing.chain(surplus).collect()
+}
+
+/// Whether the status says that something was allowed to the principal there: only then is there something to keep.
+fn was_attached(attachments: &[AttachmentStatus], home: &PolicyHome) -> bool {
+    let (principal, path) = (home.principal.arn().as_str(), home.place.to_string());
+    attachments.iter().any(|it| it.principal == principal && it.path == path && it.state == AttachmentState::Attached)
+}
+
+fn attachments_of_user(user: &IamDbUser) -> &[AttachmentStatus] {
+    user.status.as_ref().map(|status| status.attachments.as_slice()).unwrap_or_default()
+}
+
+pub(super) fn attachments_of_server(server: &DbServer) -> &[AttachmentStatus] {
+    server.status.as_ref().map(|status| status.attachments.as_slice()).unwrap_or_default()
+}

@@ -1,0 +1,129 @@
+//! What became of policies, as a status says it. Pure.
+
+use std::collections::BTreeMap;
+
+use super::wants::Wants;
+use super::{Granted, rendered};
+use crate::api::{AttachmentState, AttachmentStatus, PolicyStatus, Reason};
+use crate::controllers::problem::Problem;
+use crate::controllers::report::Verdict;
+
+/// How a rendered policy stands in the status.
+const CONFIG_MAP: &str = "configmap/";
+
+/// Texts of drift that a status takes, and characters of each.
+const DRIFT_LIMIT: (usize, usize) = (32, 512);
+
+/// The condition: the first thing that is wrong, else what was done.
+pub(in crate::controllers) fn verdict(granted: &Granted) -> Verdict {
+    let rendered = granted.rendered.iter().filter_map(|result| result.as_ref().err());
+    let attached = granted.attachments.iter().filter_map(|it| it.result.as_ref().err());
+    let drift = granted.attachments.iter().flat_map(|it| &it.drift).next();
+    if let Some(problem) = rendered.chain(attached).next() {
+        return Verdict::Bad(problem.clone());
+    }
+    if let Some(drift) = drift {
+        return Verdict::Bad(Problem::standing(Reason::Drifted, drift.clone()));
+    }
+    Verdict::Good(match &granted.rendered {
+        Some(Ok(name)) => format!("rendered into ConfigMap {name}; nothing is attached (DbServer spec.policy.mode)"),
+        _ => format!("{} principals may connect", granted.attachments.len()),
+    })
+}
+
+/// The policies.
+pub(in crate::controllers) fn policies(granted: &Granted) -> Vec<PolicyStatus> {
+    let written = granted.attachments.iter().filter_map(|it| it.result.as_ref().ok()).flatten().cloned();
+    let rendered = granted.rendered.iter().flatten().map(|name| format!("{CONFIG_MAP}{name}"));
+    let mut all: Vec<String> = written.chain(rendered).collect();
+    all.sort();
+    all.dedup();
+    all.into_iter().map(|arn| PolicyStatus { arn }).collect()
+}
+
+/// Whether the status says that a ConfigMap was rendered for an object of this name.
+pub(super) fn says_rendered(policies: &[PolicyStatus], object: &str) -> bool {
+    let name = format!("{CONFIG_MAP}{}", rendered::name_of(object));
+    policies.iter().any(|policy| policy.arn == name)
+}
+
+/// Every principal that is wanted, attached or not, and every former one that could not be taken off.
+pub(in crate::controllers) fn state(granted: &Granted) -> Vec<AttachmentStatus> {
+    let of = |it: &super::Attachment| {
+        let state = if it.result.is_ok() { AttachmentState::Attached } else { AttachmentState::Pending };
+        AttachmentStatus { principal: it.home.principal.to_string(), path: it.home.place.to_string(), state }
+    };
+    sorted(granted.attachments.iter().map(of))
+}
+
+/// What the status remembers, and what is about to be attached: an entry leaves it only when the policy is known to be off that principal.
+pub(in crate::controllers) fn intended(remembered: &[AttachmentStatus], wants: &Wants) -> Vec<AttachmentStatus> {
+    let new = wants.written().map(|home| AttachmentStatus {
+        principal: home.principal.to_string(),
+        path: home.place.to_string(),
+        state: AttachmentState::Pending,
+    });
+    sorted(new.chain(remembered.iter().cloned()))
+}
+
+/// By principal and place, the last of each.
+fn sorted(all: impl Iterator<Item = AttachmentStatus>) -> Vec<AttachmentStatus> {
+    let by_home: BTreeMap<(String, String), AttachmentStatus> =
+        all.map(|it| ((it.principal.clone(), it.path.clone()), it)).collect();
+    by_home.into_values().collect()
+}
+
+/// What differs, where nothing is changed.
+pub(in crate::controllers) fn drift(granted: &Granted) -> Vec<String> {
+    let all = granted.attachments.iter().flat_map(|it| &it.drift);
+    all.take(DRIFT_LIMIT.0).map(|text| text.chars().take(DRIFT_LIMIT.1).collect()).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::Attachment;
+    use super::*;
+    use crate::domain::policy::{Place, PolicyHome};
+
+    fn attachment(role: &str, result: Result<Vec<String>, Problem>) -> Attachment {
+        let principal = format!("arn:aws:iam::123456789012:role/{role}").parse().unwrap();
+        let home = PolicyHome { principal, place: Place::Inline, cluster: "c".into() };
+        Attachment { home, result, drift: Vec::new() }
+    }
+
+    fn remembered(role: &str, state: AttachmentState) -> AttachmentStatus {
+        let principal = format!("arn:aws:iam::123456789012:role/{role}");
+        AttachmentStatus { principal, path: "inline".into(), state }
+    }
+
+    #[test]
+    fn a_principal_is_attached_or_pending() {
+        let refused = Problem::of_spec(Reason::QuotaExceeded, "full");
+        let granted = Granted {
+            attachments: vec![attachment("b", Err(refused)), attachment("a", Ok(vec!["p".into()]))],
+            rendered: None,
+        };
+        let expected = [remembered("a", AttachmentState::Attached), remembered("b", AttachmentState::Pending)];
+        assert_eq!(state(&granted), expected);
+        assert!(matches!(verdict(&granted), Verdict::Bad(problem) if problem.reason == Reason::QuotaExceeded));
+        assert_eq!(policies(&granted), [PolicyStatus { arn: "p".into() }]);
+    }
+
+    #[test]
+    fn what_is_rendered_is_said_to_be_and_remembered() {
+        let granted = Granted { attachments: Vec::new(), rendered: Some(Ok("app-iam-policy".into())) };
+        let Verdict::Good(message) = verdict(&granted) else { panic!("not good") };
+        assert!(message.contains("app-iam-policy") && message.contains("nothing is attached"), "{message}");
+        assert!(says_rendered(&policies(&granted), "app"));
+        assert!(!says_rendered(&policies(&granted), "other"));
+    }
+
+    #[test]
+    fn drift_is_told_and_is_not_ready() {
+        let mut drifted = attachment("a", Ok(Vec::new()));
+        drifted.drift = vec!["x".repeat(600); 40];
+        let granted = Granted { attachments: vec![drifted], rendered: None };
+        assert!(matches!(verdict(&granted), Verdict::Bad(problem) if problem.reason == Reason::Drifted));
+        assert_eq!((drift(&granted).len(), drift(&granted)[0].len()), (32, 512));
+    }
+}

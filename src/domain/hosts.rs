@@ -1,0 +1,106 @@
+//! Host patterns as the server reads them: whom they match, and which of two wins a login.
+
+use super::glob;
+
+/// Whether a client at `address` (an IP address or a name, as the server tells it) matches a host pattern.
+#[must_use]
+pub fn matches(pattern: &str, address: &str) -> bool {
+    match pattern.split_once('/') {
+        Some((network, mask)) => in_network(network, mask, address),
+        None => glob::like(pattern, &address.to_ascii_lowercase()),
+    }
+}
+
+/// Of the patterns that match a client, the one whose account it logs in as: the most specific.
+#[must_use]
+pub fn winner<'a>(patterns: impl IntoIterator<Item = &'a str>, address: &str) -> Option<&'a str> {
+    patterns.into_iter().filter(|pattern| matches(pattern, address)).max_by_key(|pattern| specificity(pattern))
+}
+
+/// Whether an account at host `other` would be asked before one at `host` for some client that both match. Nobody reaches a server of RDS from
+/// the server itself.
+#[must_use]
+pub fn wins_over(other: &str, host: &str) -> bool {
+    !is_local(other) && specificity(other) > specificity(host) && may_meet(other, host)
+}
+
+fn is_local(host: &str) -> bool {
+    matches!(host, "localhost" | "127.0.0.1" | "::1")
+}
+
+/// The server's order: first whatever has no wildcard, then by how far the first wildcard is off. An empty host stands for any.
+fn specificity(pattern: &str) -> usize {
+    if pattern.is_empty() { 0 } else { pattern.find(['%', '_']).unwrap_or(usize::MAX) }
+}
+
+/// Whether one client may match both, as far as the letters before the first wildcard tell.
+fn may_meet(left: &str, right: &str) -> bool {
+    if left.contains('/') || right.contains('/') {
+        return true;
+    }
+    let literal = |pattern: &str| pattern.find(['%', '_']).unwrap_or(pattern.len());
+    let common = literal(left).min(literal(right));
+    left.as_bytes()[..common] == right.as_bytes()[..common]
+}
+
+/// A network of IPv4, with a mask in dots (MySQL and MariaDB) or in bits (MySQL).
+fn in_network(network: &str, mask: &str, address: &str) -> bool {
+    let number = |text: &str| text.parse::<std::net::Ipv4Addr>().ok().map(u32::from);
+    let mask = match mask.parse::<u32>() {
+        Ok(bits) if bits <= 32 => Some(u32::MAX.checked_shl(32 - bits).unwrap_or(0)),
+        Ok(_) => None,
+        Err(_) => number(mask),
+    };
+    match (number(network), mask, number(address)) {
+        (Some(network), Some(mask), Some(address)) => address & mask == network,
+        _ => false,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn patterns_match_as_the_server_matches_them() {
+        for (pattern, address) in [
+            ("%", "10.1.2.3"),
+            ("10.%", "10.1.2.3"),
+            ("10._.2.3", "10.1.2.3"),
+            ("10.1.0.0/255.255.0.0", "10.1.2.3"),
+            ("10.1.0.0/16", "10.1.2.3"),
+            ("%.internal", "App-1.INTERNAL"),
+            ("::1", "::1"),
+        ] {
+            assert!(matches(pattern, address), "{pattern} {address}");
+        }
+        for (pattern, address) in [
+            ("10.%", "110.1.2.3"),
+            ("10.1.0.0/16", "10.2.0.1"),
+            ("10.1.0.0/99", "10.1.0.0"),
+            ("10.1.0.0/16", "name"),
+            ("a", "b"),
+        ] {
+            assert!(!matches(pattern, address), "{pattern} {address}");
+        }
+    }
+
+    #[test]
+    fn a_client_logs_in_as_the_most_specific_account() {
+        let hosts = ["%", "10.%", "10.1.2.3"];
+        assert_eq!(winner(hosts, "10.1.2.3"), Some("10.1.2.3"));
+        assert_eq!(winner(hosts, "10.9.9.9"), Some("10.%"));
+        assert_eq!(winner(hosts, "192.168.0.1"), Some("%"));
+        assert_eq!(winner(["10.%"], "192.168.0.1"), None);
+    }
+
+    #[test]
+    fn a_more_specific_host_wins_where_both_can_match() {
+        assert!(wins_over("10.%", "%"));
+        assert!(wins_over("10.1.2.3", "10.%"));
+        assert!(wins_over("10.0.0.0/255.0.0.0", "10.%"));
+        assert!(!wins_over("%", "%") && !wins_over("", "%") && !wins_over("%", "10.%"));
+        assert!(!wins_over("192.%", "10.%"), "no client matches both");
+        assert!(!wins_over("localhost", "%"), "nobody is local to a server of RDS");
+    }
+}

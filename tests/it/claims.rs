@@ -1,0 +1,203 @@
+//! Whose an account is: adopted, contested, or restored.
+
+use iamdb::api::{DbAuthToken, IamDbUser};
+use kube::api::{DeleteParams, ListParams, Patch, PatchParams};
+use serde_json::{Value, json};
+
+use crate::tenant::Tenant;
+use crate::world::{Database, SOON, World, until};
+
+on_both!(
+    an_account_of_former_days_is_adopted_where_a_rule_names_it,
+    an_account_that_is_more_than_a_users_is_not_adopted,
+    of_two_objects_for_one_account_the_older_gets_it_and_the_other_does_nothing,
+    objects_restored_with_new_uids_have_their_accounts_again,
+    a_restored_server_is_taken_over_where_that_is_said,
+    an_anonymous_account_that_wins_the_login_is_told,
+);
+
+async fn adopting(tenant: &Tenant, name: &str) -> Value {
+    let mut server = tenant.server();
+    server["spec"]["tenancy"][0]["adopt"] = json!([tenant.username(name)]);
+    tenant.apply_server(server).await;
+    let mut user = tenant.user(name);
+    user["spec"]["existingUser"] = json!("Adopt");
+    user
+}
+
+async fn an_account_of_former_days_is_adopted_where_a_rule_names_it(database: Database) {
+    let _turn = World::get().together().await;
+    let tenant = Tenant::new(database, "adopt").await;
+    let (username, schema) = (tenant.username("app"), database.identifier());
+    let sql = format!(
+        "CREATE USER '{username}'@'%' IDENTIFIED BY 'a password'; GRANT INSERT ON {schema}.* TO '{username}'@'%'"
+    );
+    tenant.world.root_sql(database, &sql);
+    let before = tenant.account(&username);
+    let mut user = tenant.user("app");
+    user["spec"]["existingUser"] = json!("Adopt");
+    tenant.apply::<IamDbUser>(user).await;
+    let message = tenant.user_reason("app", "False", "NotAllowed").await;
+    assert!(message.contains("spec.existingUser"), "{message}");
+    assert_eq!(tenant.account(&username), before);
+
+    adopting(&tenant, "app").await;
+    tenant.apply::<DbAuthToken>(tenant.token("app", "app")).await;
+    tenant.user_ready("app").await;
+    tenant.token_ready("app").await;
+    tenant.log_in("app", "SELECT 1").await.expect("it logs in with a token");
+    assert_eq!(tenant.account(&username), "%\tAWSAuthenticationPlugin\tRDS\tANY");
+    let grants = format!("SELECT Select_priv, Insert_priv FROM mysql.db WHERE User = '{username}'");
+    assert_eq!(tenant.world.root_sql(database, &grants), "Y\tN", "its grants are those of the spec");
+
+    // By default it is not dropped with its object, and another object of that name has it again.
+    tenant.delete(tenant.users(), "app").await;
+    assert_eq!(tenant.account(&username), "%\tAWSAuthenticationPlugin\tRDS\tANY");
+    let mut user = tenant.user("app");
+    user["spec"]["deletionPolicy"] = json!("Drop");
+    tenant.apply::<IamDbUser>(user).await;
+    tenant.user_ready("app").await;
+    tenant.delete(tenant.users(), "app").await;
+    assert_eq!(tenant.account(&username), "");
+    tenant.close().await;
+}
+
+async fn an_account_that_is_more_than_a_users_is_not_adopted(database: Database) {
+    let _turn = World::get().together().await;
+    let tenant = Tenant::new(database, "toomuch").await;
+    let username = tenant.username("app");
+    tenant.world.root_sql(database, &format!("CREATE USER '{username}'@'%' IDENTIFIED BY 'a password'"));
+    let user = adopting(&tenant, "app").await;
+    let changes = [
+        ("GRANT CREATE USER ON *.* TO", "REVOKE CREATE USER ON *.* FROM", "ForeignAccount"),
+        ("GRANT SELECT ON test.* TO", "REVOKE SELECT, GRANT OPTION ON test.* FROM", "ForeignAccount"),
+        ("GRANT SUPER ON *.* TO", "REVOKE SUPER ON *.* FROM", "Protected"),
+    ];
+    tenant.world.root_sql(database, &format!("{} '{username}'@'%'", changes[0].0));
+    tenant.apply::<IamDbUser>(user).await;
+    for (grant, revoke, reason) in changes {
+        let suffix = if grant.contains("test") { " WITH GRANT OPTION" } else { "" };
+        tenant.world.root_sql(database, &format!("{grant} '{username}'@'%'{suffix}"));
+        let before = tenant.account(&username);
+        tenant.look_at("app").await;
+        tenant.user_reason("app", "False", reason).await;
+        tokio::time::sleep(std::time::Duration::from_millis(500)).await;
+        assert_eq!(tenant.account(&username), before, "{grant}");
+        tenant.world.root_sql(database, &format!("{revoke} '{username}'@'%'"));
+    }
+    tenant.delete(tenant.users(), "app").await;
+    tenant.world.root_sql(database, &format!("DROP USER '{username}'@'%'"));
+    tenant.close().await;
+}
+
+async fn of_two_objects_for_one_account_the_older_gets_it_and_the_other_does_nothing(database: Database) {
+    let _turn = World::get().together().await;
+    let tenant = Tenant::new(database, "two").await;
+    let named = |name: &str| {
+        let mut user = tenant.user(name);
+        user["spec"]["username"] = json!(tenant.username("same"));
+        user
+    };
+    // Neither has anything to go by but its age: nothing is made while they are suspended.
+    for name in ["older", "younger"] {
+        let mut user = named(name);
+        user["spec"]["suspend"] = json!(true);
+        tenant.apply::<IamDbUser>(user).await;
+        tenant.user_reason(name, "False", "Suspended").await;
+        tokio::time::sleep(std::time::Duration::from_millis(1_100)).await;
+    }
+    tenant.apply::<IamDbUser>(named("younger")).await;
+    let message = tenant.user_reason("younger", "False", "Conflict").await;
+    assert!(message.contains(&format!("{}/older", tenant.name)), "{message}");
+    tenant.apply::<IamDbUser>(named("older")).await;
+    tenant.user_ready("older").await;
+    let account = tenant.account(&tenant.username("same"));
+    tenant.delete(tenant.users(), "younger").await;
+    assert_eq!(tenant.account(&tenant.username("same")), account, "the other's deletion has no effect");
+
+    tenant.apply::<IamDbUser>(named("younger")).await;
+    tenant.user_reason("younger", "False", "Conflict").await;
+    tenant.delete(tenant.users(), "older").await;
+    tenant.look_at("younger").await;
+    tenant.user_ready("younger").await;
+    tenant.close().await;
+}
+
+async fn objects_restored_with_new_uids_have_their_accounts_again(database: Database) {
+    let _turn = World::get().together().await;
+    let tenant = Tenant::new(database, "newuids").await;
+    tenant.ready_pair("app", "app").await;
+    // As a backup of the cluster would: the object goes without its finalizer's work, and comes again with another uid.
+    let nothing = json!({"metadata": {"finalizers": null}});
+    tenant.users().patch("app", &PatchParams::default(), &Patch::Merge(&nothing)).await.expect("patch");
+    let former = tenant.users().get("app").await.expect("IamDbUser").metadata.uid;
+    tenant.users().delete("app", &DeleteParams::default()).await.expect("delete");
+    // The operator may have put its finalizer back meanwhile.
+    until("the object is gone", SOON, || async {
+        let _ = tenant.users().patch("app", &PatchParams::default(), &Patch::Merge(&nothing)).await;
+        tenant.users().get_opt("app").await.expect("get").is_none().then_some(())
+    })
+    .await;
+    tenant.apply::<IamDbUser>(tenant.user("app")).await;
+    tenant.user_ready("app").await;
+    assert_ne!(tenant.users().get("app").await.expect("IamDbUser").metadata.uid, former);
+    tenant.token_ready("app").await;
+    tenant.log_in("app", "SELECT 1").await.expect("login");
+    tenant.close().await;
+}
+
+async fn a_restored_server_is_taken_over_where_that_is_said(database: Database) {
+    let _turn = World::get().together().await;
+    let tenant = Tenant::new(database, "restored").await;
+    tenant.apply::<IamDbUser>(tenant.user("app")).await;
+    tenant.user_ready("app").await;
+    let username = tenant.username("app");
+    // The mark as it would be on a server that was restored from another one's snapshot.
+    let (remark, mark) = match database {
+        Database::Orders => (
+            format!(
+                "ALTER USER '{username}'@'%' ATTRIBUTE '{{\"iamdb.dev/owner\": {{\"server\": \"db-ANOTHER\", \"uid\": \"another\", \"name\": \"another\"}}}}'"
+            ),
+            format!(
+                "SELECT JSON_UNQUOTE(JSON_EXTRACT(User_attributes, '$.metadata.\"iamdb.dev/owner\".server')) FROM mysql.user WHERE User = '{username}'"
+            ),
+        ),
+        Database::Billing => (
+            format!(
+                "UPDATE iamdb_operator.accounts SET owner = JSON_SET(owner, '$.server', 'db-ANOTHER', '$.uid', 'another', '$.name', 'another') WHERE user = '{username}'"
+            ),
+            format!("SELECT JSON_VALUE(owner, '$.server') FROM iamdb_operator.accounts WHERE user = '{username}'"),
+        ),
+    };
+    tenant.world.root_sql(database, &remark);
+    assert_eq!(tenant.world.root_sql(database, &mark), "db-ANOTHER");
+    tenant.look_at("app").await;
+    let message = tenant.user_reason("app", "False", "Conflict").await;
+    assert!(message.contains("db-ANOTHER"), "{message}");
+    assert_eq!(tenant.world.root_sql(database, &mark), "db-ANOTHER");
+    let mut server = tenant.server();
+    server["spec"]["acceptRestored"] = json!(true);
+    tenant.apply_server(server).await;
+    tenant.user_ready("app").await;
+    assert!(tenant.world.root_sql(database, &mark).starts_with("db-"), "it has a mark");
+    assert_ne!(tenant.world.root_sql(database, &mark), "db-ANOTHER");
+    tenant.close().await;
+}
+
+async fn an_anonymous_account_that_wins_the_login_is_told(database: Database) {
+    // It would win others' logins too.
+    let _turn = World::get().alone().await;
+    let tenant = Tenant::new(database, "anonymous").await;
+    tenant.world.root_sql(database, "CREATE USER ''@'10.250.%' IDENTIFIED BY 'a password'");
+    tenant.apply::<IamDbUser>(tenant.user("app")).await;
+    let message = tenant.user_reason("app", "False", "ShadowedAccount").await;
+    assert!(message.contains("10.250.%"), "{message}");
+    assert_eq!(tenant.account(&tenant.username("app")), "");
+    assert_eq!(tenant.allowed(&tenant.name).await, Vec::<String>::new());
+    tenant.world.root_sql(database, "DROP USER ''@'10.250.%'");
+    tenant.look_at("app").await;
+    tenant.user_ready("app").await;
+    let left = tenant.users().list(&ListParams::default()).await.expect("list");
+    assert_eq!(left.items.len(), 1);
+    tenant.close().await;
+}

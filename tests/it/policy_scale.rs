@@ -1,0 +1,31 @@
+//! Many users of one principal: the work grows with the changes, not with the users.
+
+use std::time::Instant;
+
+use futures::future::join_all;
+use iamdb::api::IamDbUser;
+
+use crate::effects::Since;
+use crate::tenant::Tenant;
+use crate::world::{Database, World};
+
+const USERS: usize = 200;
+
+#[tokio::test]
+async fn users_that_are_made_at_once_share_their_writes() {
+    let _turn = World::get().alone().await;
+    let tenant = Tenant::new(Database::Orders, "scale").await;
+    let names: Vec<String> = (0..USERS).map(|number| format!("u{number:03}")).collect();
+    let (since, started) = (Since::now(tenant.world), Instant::now());
+    join_all(names.iter().map(|name| tenant.apply::<IamDbUser>(tenant.user(name)))).await;
+    for name in &names {
+        tenant.user_ready(name).await;
+    }
+    let writes: Vec<_> = since.writes(tenant.world).into_iter().filter(|line| line.starts_with("iam:")).collect();
+    let created = writes.iter().filter(|line| *line == "iam:CreatePolicy").count();
+    eprintln!("{USERS} users in {:?}: {} IAM writes, {created} policies", started.elapsed(), writes.len());
+    assert_eq!(tenant.allowed(&tenant.name).await.len(), USERS);
+    assert_eq!(created, tenant.attached(&tenant.role_arn(&tenant.name)).await.len());
+    assert!(writes.len() < USERS / 2, "{} writes for {USERS} users", writes.len());
+    tenant.close().await;
+}

@@ -1,0 +1,74 @@
+//! The operator's rights and what it uses are the same: nothing is refused, and no right is there that no test needs.
+
+use std::collections::BTreeSet;
+
+use serde_json::Value;
+
+use crate::effects::SERVICE_ACCOUNT;
+use crate::world::World;
+
+/// A right, or a request for it: verb, group, resource with subresource.
+type Right = (String, String, String);
+
+/// The rights that the manifests give.
+fn granted(manifests: &str) -> BTreeSet<Right> {
+    let documents: Vec<Value> = serde_saphyr::from_multiple(manifests).expect("manifests");
+    let rules = documents.iter().filter_map(|document| document["rules"].as_array()).flatten();
+    let list = |rule: &Value, key: &str| -> Vec<String> {
+        let values = rule[key].as_array().expect("a list").iter();
+        values.map(|it| it.as_str().expect("text").to_owned()).collect()
+    };
+    let mut rights = BTreeSet::new();
+    for rule in rules {
+        for group in list(rule, "apiGroups") {
+            for resource in list(rule, "resources") {
+                let verbs = list(rule, "verbs").into_iter();
+                rights.extend(verbs.map(|verb| (verb, group.clone(), resource.clone())));
+            }
+        }
+    }
+    rights
+}
+
+fn asked(line: &Value) -> Right {
+    let text = |value: &Value| value.as_str().unwrap_or_default().to_owned();
+    let object = &line["objectRef"];
+    let resource = match object["subresource"].as_str() {
+        Some(part) => format!("{}/{part}", text(&object["resource"])),
+        None => text(&object["resource"]),
+    };
+    (text(&line["verb"]), text(&object["apiGroup"]), resource)
+}
+
+#[tokio::test]
+async fn nothing_is_refused_and_no_right_is_unused_when_all_tests_have_run() {
+    let world = World::get();
+    let _turn = world.alone().await;
+    let (lines, _) = world.log("WORLD_AUDIT_LOG", world.beginning());
+    // Everybody may ask who he is; a test does, in the operator's name.
+    let is_its = |line: &&Value| {
+        line["user"]["username"] == SERVICE_ACCOUNT && line["objectRef"]["resource"] != "selfsubjectreviews"
+    };
+    let requests: Vec<_> = lines.iter().filter(is_its).collect();
+    let is_refused = |line: &&&Value| line["responseStatus"]["code"] == 403 || line["responseStatus"]["code"] == 401;
+    let refused: BTreeSet<_> = requests
+        .iter()
+        .filter(is_refused)
+        .filter(|line| !told_to_go(line))
+        .map(|line| format!("{:?}: {}", asked(line), line["responseStatus"]["message"]))
+        .collect();
+    assert!(refused.is_empty(), "{refused:#?}");
+
+    let granted =
+        granted(&std::fs::read_to_string(world.root().join("tests/world/rbac/operator.yaml")).expect("rights"));
+    let used: BTreeSet<_> = requests.iter().map(|line| asked(line)).collect();
+    let beyond: Vec<_> = used.difference(&granted).collect();
+    assert!(beyond.is_empty(), "not granted by the manifests, and yet allowed: {beyond:#?}");
+    let unused: Vec<_> = granted.difference(&used).collect();
+    assert!(unused.is_empty(), "no test of this run needs {unused:#?}; were all of them run?");
+}
+
+/// A namespace that is going refuses what is made in it, whoever asks.
+fn told_to_go(line: &Value) -> bool {
+    line["responseStatus"]["message"].as_str().is_some_and(|message| message.contains("being terminated"))
+}

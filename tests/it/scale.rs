@@ -1,0 +1,156 @@
+//! Many IamDbUsers on one server: few connections, one read for all, and no harm to others from a server that does not answer.
+
+use std::collections::{HashMap, HashSet};
+use std::time::{Duration, Instant};
+
+use futures::future::join_all;
+use futures::stream::{self, StreamExt};
+use iamdb::api::IamDbUser;
+use kube::api::{DeleteParams, ListParams};
+use serde_json::{Value, json};
+
+use crate::forward::Rule;
+use crate::tenant::Tenant;
+use crate::world::{Database, World, until};
+
+/// IamDbUsers on the server.
+const MANY: usize = 500;
+
+const PATIENCE: Duration = Duration::from_secs(300);
+
+/// An IamDbUser that nobody may use yet: here the database is what matters.
+fn user(tenant: &Tenant, n: usize) -> Value {
+    let mut user = tenant.user(&format!("u{n}"));
+    user["spec"].as_object_mut().expect("spec").remove("principals");
+    user["spec"]["onUnreachable"] = json!({"action": "Orphan", "after": "1s"});
+    user
+}
+
+async fn make(tenant: &Tenant, numbers: std::ops::Range<usize>) {
+    stream::iter(numbers)
+        .for_each_concurrent(16, |n| async move { drop(tenant.apply::<IamDbUser>(user(tenant, n)).await) })
+        .await;
+}
+
+async fn ready(tenant: &Tenant) -> usize {
+    let users = tenant.users().list(&ListParams::default()).await.expect("list IamDbUsers");
+    let is_ready = |user: &IamDbUser| {
+        let conditions = user.status.iter().flat_map(|status| &status.conditions);
+        conditions.into_iter().any(|condition| condition.type_ == "Ready" && condition.status == "True")
+    };
+    users.iter().filter(|user| is_ready(user)).count()
+}
+
+/// What the operator's sessions did: how many there were, how many at a time, and their statements.
+#[derive(Debug, Default)]
+struct Sessions {
+    total: usize,
+    at_a_time: usize,
+    statements: Vec<String>,
+}
+
+fn sessions(world: &World, database: Database, from: u64) -> (Sessions, u64) {
+    let (text, end) = world.text_log(database.log(), from);
+    let (mut seen, mut open) = (Sessions::default(), HashSet::new());
+    for line in text.lines() {
+        let Some((head, argument)) = line.rsplit_once('\t').filter(|(head, _)| head.contains('\t')) else {
+            // Quit has no argument.
+            if let Some(id) = line.split_whitespace().rev().nth(1).filter(|_| line.trim_end().ends_with("Quit")) {
+                open.remove(id);
+            }
+            continue;
+        };
+        let Some((id, command)) = head.rsplit_once('\t').and_then(|(_, it)| it.trim_start().split_once(' ')) else {
+            continue;
+        };
+        match command {
+            "Connect" if argument.starts_with("admin@") => {
+                open.insert(id);
+                seen.total += 1;
+                seen.at_a_time = seen.at_a_time.max(open.len());
+            }
+            "Quit" => drop(open.remove(id)),
+            "Query" | "Execute" if open.contains(id) => seen.statements.push(argument.to_owned()),
+            _ => {}
+        }
+    }
+    (seen, end)
+}
+
+#[tokio::test]
+async fn many_users_of_a_server_are_served_by_few_connections_and_judged_by_one_read() {
+    let world = World::get();
+    let _turn = world.alone().await;
+    let database = Database::Orders;
+    let tenant = Tenant::new(database, "many").await;
+    tenant.server_reason("True", "Ready").await;
+    let (from, started) = (world.log_end(database.log()), Instant::now());
+    make(&tenant, 0..MANY).await;
+    until("all are ready", PATIENCE, || async { (ready(&tenant).await == MANY).then_some(()) }).await;
+    let took = started.elapsed();
+    let (made, from) = sessions(world, database, from);
+    eprintln!(
+        "{MANY} users in {took:?}: {} sessions, {} at a time, {} statements",
+        made.total,
+        made.at_a_time,
+        made.statements.len()
+    );
+    assert!(made.at_a_time <= 4, "{} connections at a time", made.at_a_time);
+
+    // The world's operator looks at everything again every 24 to 36 seconds. The first round finds all users together.
+    tokio::time::sleep(Duration::from_secs(60)).await;
+    let (_, from) = sessions(world, database, from);
+    let audit = world.log_end("WORLD_AUDIT_LOG");
+    tokio::time::sleep(Duration::from_secs(60)).await;
+    let (resync, _) = sessions(world, database, from);
+    let reads = resync.statements.iter().filter(|it| it.contains(" FROM mysql.user ")).count();
+    let mut kinds: HashMap<&str, usize> = HashMap::new();
+    for statement in &resync.statements {
+        *kinds.entry(statement.split_once(' ').map_or(statement.as_str(), |(first, _)| first)).or_default() += 1;
+    }
+    eprintln!("a minute of resyncs: {} sessions, {reads} surveys, statements {kinds:?}", resync.total);
+    assert!((1..=3).contains(&reads), "in a minute, so in two resyncs or three, {reads} surveys");
+    // Those of the DbServer's own look are among them.
+    assert!(resync.statements.len() <= 10 * reads, "{kinds:?}");
+    let harmless =
+        |it: &String| it.starts_with("SELECT ") || it.starts_with("SET SESSION ") || it.starts_with("SET NAMES ");
+    assert!(resync.statements.iter().all(harmless), "{kinds:?}");
+    assert_eq!(world.operator_writes(audit, &tenant.name), Vec::<String>::new());
+
+    let names: Vec<String> = (0..MANY).map(|n| format!("u{n}")).collect();
+    stream::iter(&names)
+        .for_each_concurrent(16, |name| async { drop(tenant.users().delete(name, &DeleteParams::default()).await) })
+        .await;
+    let none_left =
+        || async { tenant.users().list(&ListParams::default()).await.expect("list").items.is_empty().then_some(()) };
+    until("all are gone", PATIENCE, none_left).await;
+    let unique = &tenant.name[tenant.name.len() - 6..];
+    let left = format!("SELECT COUNT(*) FROM mysql.user WHERE User LIKE 'u%\\_{unique}'");
+    assert_eq!(world.root_sql(database, &left), "0");
+    tenant.close().await;
+}
+
+#[tokio::test]
+async fn a_server_that_does_not_answer_holds_up_nobody_elses_users() {
+    let world = World::get();
+    let _turn = world.alone().await;
+    let (bad, good) = (Tenant::new(Database::Billing, "silent").await, Tenant::new(Database::Orders, "loud").await);
+    bad.server_reason("True", "Ready").await;
+    good.server_reason("True", "Ready").await;
+    let silence = Rule::arm_at(world, "billing", "^CONNECT$", "blackhole");
+    make(&bad, 0..60).await;
+    until("the silence is met", PATIENCE, || async { (silence.met().fired > 0).then_some(()) }).await;
+    let mut slowest = Duration::ZERO;
+    for n in 0..8 {
+        let started = Instant::now();
+        good.apply::<IamDbUser>(user(&good, n)).await;
+        good.user_ready(&format!("u{n}")).await;
+        slowest = slowest.max(started.elapsed());
+        tokio::time::sleep(Duration::from_secs(1)).await;
+    }
+    eprintln!("beside a server that does not answer: ready in {slowest:?} at most");
+    assert!(slowest < Duration::from_secs(5), "{slowest:?}");
+    drop(silence);
+    until("all are ready", PATIENCE, || async { (ready(&bad).await == 60).then_some(()) }).await;
+    join_all([bad, good].map(Tenant::close)).await;
+}
