@@ -161,7 +161,7 @@ impl Rich {
             "SELECT Db, Routine_name, Routine_type, LOWER(Proc_priv) FROM mysql.procs_priv WHERE User = '{}' ORDER BY 1, 2, 3".to_owned(),
         ];
         queries.extend(match self.tenant.database {
-            Database::Orders => [
+            Database::Orders | Database::Ledger => [
                 "SELECT plugin, ssl_type, account_locked, max_user_connections, Select_priv, Process_priv, Reload_priv, Grant_priv FROM mysql.user WHERE User = '{}'",
                 "SELECT PRIV FROM mysql.global_grants WHERE USER = '{}' ORDER BY 1",
                 "SELECT FROM_USER, WITH_ADMIN_OPTION FROM mysql.role_edges WHERE TO_USER = '{}' ORDER BY 1",
