@@ -42,7 +42,7 @@ async fn a_server_tells_what_rds_tells(database: Database) {
             "iamAuthentication": true, "masterUsername": "admin",
             "adminSecretArn": rds.master_user_secret().and_then(|it| it.secret_arn()),
             "caIdentifier": rds.ca_certificate_identifier(),
-            "quotas": quotas,
+            "quotas": quotas, "capabilities": {"attributes": database == Database::Orders},
             "endpoints": {"writer": {"host": endpoint.address(), "port": endpoint.port()}},
             "conditions": null,
         })

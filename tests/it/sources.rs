@@ -381,7 +381,7 @@ async fn the_aws_policy_allows_every_call_that_was_made() {
     tenant.ready_pair("app", "app").await;
     let mut arguments = vec!["aws-policy", "--account", ACCOUNT, "--cluster-id", "c1", "--database-role", "r"];
     arguments.extend(["--role", "*", "--user", "*", "--group", "*", "--assume-role", "*", "--admin-username", "a"]);
-    arguments.extend(["--clusters", "--proxies", "--blue-green", "--enable-iam"]);
+    arguments.extend(["--clusters", "--proxies", "--blue-green", "--enable-iam", "--inline"]);
     let output = tenant.world.command("iamdb").args(&arguments).output().expect("iamdb");
     let policy: Value = serde_json::from_slice(&output.stdout).expect("a policy");
     let statements = policy["Statement"].as_array().expect("statements");

@@ -96,16 +96,19 @@ pub struct PreviousResourceId {
     pub until: String,
 }
 
-/// What a server and the administrator's login can do.
+/// What a server and the administrator's login can do. What is not said is not known.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, Serialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct Capabilities {
     /// Whether the administrator may grant roles.
-    pub roles: bool,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub roles: Option<bool>,
     /// Whether the administrator may end other accounts' sessions.
-    pub end_sessions: bool,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub end_sessions: Option<bool>,
     /// Whether accounts carry the mark of ownership themselves.
-    pub attributes: bool,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub attributes: Option<bool>,
 }
 
 /// What IAM allows an account.

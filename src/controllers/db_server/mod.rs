@@ -3,6 +3,7 @@
 mod admin;
 mod found;
 mod iam;
+mod look;
 mod proxies;
 mod resolve;
 mod status;
@@ -24,10 +25,7 @@ use super::run::{Outcome, digest};
 use super::server::Server;
 use crate::api::{DbServer, FINALIZER, Reason};
 use crate::domain::schedule;
-use found::Found;
-
-/// For how many resyncs RDS may fail to answer before a server that was resolved counts as not resolved.
-const PATIENCE: u32 = 2;
+use look::Look;
 
 pub(super) async fn reconcile(object: Arc<DbServer>, context: Arc<Context>) -> Outcome {
     let api = Api::<DbServer>::all(context.client.clone());
@@ -71,69 +69,6 @@ fn next_look(known: &DbServer, context: &Context) -> Duration {
     let now = context.clock.now();
     let runs_out = status::former(known).into_iter().map(|former| schedule::until(former.until, now)).min();
     runs_out.map_or(resync, |runs_out| resync.min(runs_out + Duration::from_secs(1)))
-}
-
-/// What a look at RDS came to.
-enum Look {
-    /// RDS told.
-    Found(Box<Found>),
-    /// RDS did not answer, for a short while only: what it told last stands.
-    Unanswered(Problem),
-    /// There is no such server, or none that can be used.
-    Failed(Problem),
-}
-
-impl Look {
-    /// An outage of AWS makes nothing worse that was well: databases go on without it.
-    fn of(object: &DbServer, found: Result<Found, Problem>, context: &Context) -> Self {
-        let uid = object.uid().unwrap_or_default();
-        let problem = match found {
-            Ok(found) => {
-                context.looks.answered(&uid);
-                return Self::Found(Box::new(found));
-            }
-            Err(problem) => problem,
-        };
-        let (patience, now) = (context.settings.resync.saturating_mul(PATIENCE), context.clock.now());
-        let is_outage = problem.reason == Reason::Unreachable;
-        if is_outage && status::is_resolved(object) && context.looks.is_patient(&uid, patience, now) {
-            return Self::Unanswered(problem);
-        }
-        Self::Failed(problem)
-    }
-
-    fn found(&self) -> Option<&Found> {
-        match self {
-            Self::Found(found) => Some(found),
-            Self::Unanswered(_) | Self::Failed(_) => None,
-        }
-    }
-
-    /// Whether there is a server to log in to.
-    fn is_resolved(&self) -> bool {
-        match self {
-            Self::Found(found) => found.serves(),
-            Self::Unanswered(_) => true,
-            Self::Failed(_) => false,
-        }
-    }
-
-    /// Why the server does not count as resolved.
-    fn shortfall(&self) -> Option<&Problem> {
-        match self {
-            Self::Found(found) => found.shortfalls.first(),
-            Self::Unanswered(_) => None,
-            Self::Failed(problem) => Some(problem),
-        }
-    }
-
-    fn problems(&self) -> impl Iterator<Item = &Problem> {
-        match self {
-            Self::Found(found) => found.shortfalls.as_slice(),
-            Self::Unanswered(problem) | Self::Failed(problem) => std::slice::from_ref(problem),
-        }
-        .iter()
-    }
 }
 
 /// Lets a DbServer go once nobody uses it: an account could not be removed without it.

@@ -3,8 +3,8 @@
 use jiff::Timestamp;
 use kube::api::Api;
 
-use super::Look;
 use super::found::Found;
+use super::look::Look;
 use crate::api::{
     Capabilities, ConditionType, Conditions, DbServer, DbServerStatus, PreviousResourceId, Reason, SourceType,
 };
@@ -12,7 +12,7 @@ use crate::controllers::context::Context;
 use crate::controllers::policies::FullAccess;
 use crate::controllers::problem::Problem;
 use crate::controllers::report::{self, Verdict};
-use crate::domain::engine::ServerFacts;
+use crate::domain::engine::{Engine, ServerFacts};
 use crate::domain::succession::{self, Former};
 use crate::k8s::conditions::{self, Finding};
 use crate::k8s::status::CallError;
@@ -112,7 +112,7 @@ pub(super) fn of(
     }
     let mut fields = known.status.clone().unwrap_or_default();
     if let Some(Ok(facts)) = login {
-        fields.capabilities = capabilities(facts).or(fields.capabilities);
+        fields.capabilities = Some(capabilities(facts));
     }
     Next { fields, findings }
 }
@@ -135,8 +135,8 @@ fn is_on(known: &DbServer, login: Option<&Result<ServerFacts, Problem>>) -> &'st
 }
 
 /// What can be done, as far as a login tells.
-const fn capabilities(_facts: &ServerFacts) -> Option<Capabilities> {
-    None
+fn capabilities(facts: &ServerFacts) -> Capabilities {
+    Capabilities { attributes: Some(facts.engine == Engine::MySql), ..Capabilities::default() }
 }
 
 /// The status of a DbServer that is to go and may not yet.
