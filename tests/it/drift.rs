@@ -41,7 +41,6 @@ const CHANGES: &[Change] = &[
     ("GRANT CREATE USER ON *.* TO {u}", &["REVOKE CREATE USER ON *.* FROM {u}"]),
     ("GRANT SHOW DATABASES ON *.* TO {u}", &["REVOKE SHOW DATABASES ON *.* FROM {u}"]),
     ("GRANT {o} TO {u}", &["REVOKE '{o}'"]),
-    ("REVOKE {r} FROM {u}", &["GRANT '{r}'", "SET DEFAULT ROLE '{r}'"]),
 ];
 
 const ON_MYSQL: &[Change] = &[
@@ -49,6 +48,7 @@ const ON_MYSQL: &[Change] = &[
         "ALTER USER {u} IDENTIFIED WITH mysql_native_password BY 'a password'",
         &["ALTER USER {u} IDENTIFIED WITH AWSAuthenticationPlugin AS 'RDS' REQUIRE SSL"],
     ),
+    ("REVOKE {r} FROM {u}", &["GRANT '{r}'", "SET DEFAULT ROLE '{r}'"]),
     ("SET DEFAULT ROLE NONE TO {u}", &["SET DEFAULT ROLE '{r}'"]),
     ("GRANT {r} TO {u} WITH ADMIN OPTION", &["REVOKE '{r}'", "GRANT '{r}'", "SET DEFAULT ROLE '{r}'"]),
     ("GRANT APPLICATION_PASSWORD_ADMIN ON *.* TO {u}", &["REVOKE APPLICATION_PASSWORD_ADMIN ON *.* FROM {u}"]),
@@ -67,6 +67,8 @@ const ON_MYSQL: &[Change] = &[
 
 /// Here a new password or plugin makes it somebody else's account: `an_account_made_again_by_somebody_else_is_foreign`.
 const ON_MARIADB: &[Change] = &[
+    // The default role stays there, and is one again with the role.
+    ("REVOKE {r} FROM {u}", &["GRANT '{r}'"]),
     ("SET DEFAULT ROLE NONE FOR {u}", &["SET DEFAULT ROLE '{r}'"]),
     (
         "DROP USER {u}",
@@ -172,7 +174,7 @@ impl Rich {
         ];
         queries.extend(match self.tenant.database {
             Database::Orders | Database::Ledger => [
-                "SELECT plugin, ssl_type, account_locked, max_user_connections, Select_priv, Process_priv, Reload_priv, Grant_priv FROM mysql.user WHERE User = '{}'",
+                "SELECT plugin, ssl_type, account_locked, max_user_connections, Select_priv, Process_priv, Reload_priv, Grant_priv, Create_user_priv, Show_db_priv FROM mysql.user WHERE User = '{}'",
                 "SELECT PRIV FROM mysql.global_grants WHERE USER = '{}' ORDER BY 1",
                 "SELECT FROM_USER, WITH_ADMIN_OPTION FROM mysql.role_edges WHERE TO_USER = '{}' ORDER BY 1",
                 "SELECT DEFAULT_ROLE_USER FROM mysql.default_roles WHERE USER = '{}' ORDER BY 1",
