@@ -73,6 +73,24 @@ it: ## Integration tests against the test world.
 	@$(MAKE) world world-operator
 	$(call step,integration tests,. $(WORLD_ENV) && cargo test --locked --test it -- --test-threads=8,the logs are in target/world/log)
 
+# The image of the debug build, packed as `make image` packs the release build; `make e2e E2E_IMAGE=target/image.tar` takes that one.
+E2E := target/e2e
+E2E_IMAGE := $(E2E)/image.tar
+
+.PHONY: e2e
+e2e: $(WORLD) $(HELM3) ## The chart's release on a node with a real kubelet, and pods with stock clients. As root; 8 minutes.
+	@$(WORLD) up --no-operator
+	@$(WORLD) node up
+	@$(MAKE) $(E2E_IMAGE)
+	$(call step,image onto the node,$(WORLD) node load --archive $(E2E_IMAGE),see target/world/log/images.log)
+	$(call step,chart packed,rm -rf $(E2E)/chart && $(HELM3) package charts/iamdb-operator --destination $(E2E)/chart >/dev/null,see above)
+	$(call step,end-to-end test,. $(WORLD_ENV) && IAMDB_E2E_HELM=$(HELM3) IAMDB_E2E_CHART=$$(ls $(abspath $(E2E))/chart/*.tgz) cargo test --locked --test e2e -- --nocapture,the logs are in target/world/log)
+
+.PHONY: $(E2E)/image.tar
+$(E2E)/image.tar:
+	$(call step,debug build,cargo build --locked --bin iamdb,see above)
+	$(call step,image,mkdir -p $(E2E) && strip -o $(E2E)/iamdb $(TARGET)/debug/iamdb && image/rootfs $(E2E)/iamdb $(E2E)/rootfs && image/pack $(E2E)/rootfs $(E2E)/image.tar $(IMAGE),see above)
+
 .PHONY: demo
 demo: $(WORLD) ## The whole way in one terminal: a test world, the operator, three objects, a login without a password.
 	@tests/world/demo.sh
@@ -154,10 +172,8 @@ $(CARGO_DENY):
 
 ##@ Later
 
-.PHONY: bench e2e soak
+.PHONY: bench soak
 bench: ## Rotation at scale.
 	@echo 'make bench: there is no benchmark yet; it comes later' >&2; exit 1
-e2e: ## The chart on a cluster with a node, and real clients in pods.
-	@echo 'make e2e: there are no end-to-end tests yet; they come later' >&2; exit 1
 soak: ## Hours of faults.
 	@echo 'make soak: there is no soak test yet; it comes later' >&2; exit 1

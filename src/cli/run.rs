@@ -78,7 +78,7 @@ impl Args {
                 tracing::info!("stopping: what is under way is finished");
                 stopped.cancel();
             });
-            app::run(config, stop).await.map_err(|error| super::chain(&error))
+            Box::pin(app::run(config, stop)).await.map_err(|error| super::chain(&error))
         });
         // Whatever is still under way is not waited for: a replica that lost its lease has no time.
         runtime.shutdown_background();

@@ -171,8 +171,10 @@ impl Binding {
 
     /// What clients dial.
     fn dialled(&self) -> (&str, u16) {
-        let endpoint = &self.connect.endpoint;
-        self.alias.as_ref().map_or((endpoint.host(), endpoint.port()), |alias| (&alias.host, alias.port))
+        let Some(alias) = &self.alias else {
+            return (self.connect.endpoint.host(), self.connect.endpoint.port());
+        };
+        (&alias.host, alias.port)
     }
 
     /// Whether clients can check the name in the certificate: it names RDS's endpoints and no alias.

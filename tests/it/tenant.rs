@@ -96,7 +96,7 @@ impl Tenant {
             "apiVersion": "iamdb.dev/v1alpha1", "kind": "DbServer", "metadata": {"name": self.name},
             "spec": {
                 "region": "us-east-1",
-                "source": {"type": "DbInstance", "dbInstance": {"identifier": self.database.identifier()}},
+                "source": self.source(),
                 "admin": {"type": "MasterUserSecret"},
                 "ca": {"type": "ConfigMap", "configMap": {"name": "world-ca", "key": "ca.crt"}},
                 "tenancy": [{
@@ -109,6 +109,14 @@ impl Tenant {
                 }],
             }
         })
+    }
+
+    fn source(&self) -> Value {
+        let identifier = json!({"identifier": self.database.identifier()});
+        match self.database {
+            Database::Orders | Database::Billing => json!({"type": "DbInstance", "dbInstance": identifier}),
+            Database::Ledger => json!({"type": "DbCluster", "dbCluster": identifier}),
+        }
     }
 
     /// A user name of this test's own.
@@ -221,6 +229,11 @@ impl Tenant {
 
     pub async fn token_reason(&self, name: &str, status: &str, reason: &str) -> String {
         condition_of(&self.tokens(), name, "Ready", status, reason).await
+    }
+
+    /// Waits until a condition of a DbAuthToken is this, and returns its message.
+    pub async fn token_condition(&self, name: &str, condition: &str, status: &str, reason: &str) -> String {
+        condition_of(&self.tokens(), name, condition, status, reason).await
     }
 
     /// Asks the operator to look at an IamDbUser now rather than at the next resync.

@@ -62,7 +62,7 @@ async fn the_secret_is_a_service_binding_and_nothing_else(database: Database) {
         "iamdb.dev/expires-at": compact, "team": "shop"
     });
     assert_eq!(serde_json::to_value(secret.labels()).expect("JSON"), labels);
-    let annotations = "example.com/note iamdb.dev/expires-at iamdb.dev/inputs iamdb.dev/issued-at";
+    let annotations = "example.com/note iamdb.dev/applied iamdb.dev/expires-at iamdb.dev/inputs iamdb.dev/issued-at";
     assert_eq!(keys(secret.metadata.annotations.as_ref()), annotations);
     let issued: jiff::Timestamp = issued.parse().expect("an instant");
     assert_eq!(expires.duration_since(issued), jiff::SignedDuration::from_secs(870));
@@ -167,6 +167,60 @@ async fn what_somebody_changes_in_the_secret_is_put_right() {
         tenant.log_in("app", "SELECT 1").await.expect("login");
     }
     tenant.token_ready("app").await;
+    tenant.close().await;
+}
+
+#[tokio::test]
+async fn a_label_that_the_spec_no_longer_has_is_taken_off_the_secret() {
+    let _turn = World::get().together().await;
+    let tenant = Tenant::new(Database::Orders, "unlabel").await;
+    tenant.apply::<IamDbUser>(tenant.user("app")).await;
+    let mut token = tenant.token("app", "app");
+    token["spec"]["secret"]["labels"] = json!({"team": "shop", "tier": "gold"});
+    tenant.apply::<DbAuthToken>(token.clone()).await;
+    tenant.token_ready("app").await;
+    token["spec"]["secret"]["labels"] = json!({"tier": "gold"});
+    tenant.apply::<DbAuthToken>(token).await;
+    let secret = until("the label is gone", SOON, || async {
+        let secret = tenant.secret_object("app").await;
+        (!secret.labels().contains_key("team")).then_some(secret)
+    })
+    .await;
+    assert_eq!(secret.labels().get("tier").map(String::as_str), Some("gold"));
+    tenant.user_ready("app").await;
+    tenant.close().await;
+}
+
+#[tokio::test]
+async fn a_secret_without_a_ca_and_one_under_another_key_are_had_for_the_asking() {
+    let _turn = World::get().together().await;
+    let tenant = Tenant::new(Database::Orders, "cakeys").await;
+    tenant.apply::<IamDbUser>(tenant.user("app")).await;
+    let mut named = tenant.token("named", "app");
+    named["spec"]["ca"] = json!({"type": "Server", "key": "rds.pem"});
+    tenant.apply::<DbAuthToken>(named.clone()).await;
+    let mut without = tenant.token("without", "app");
+    without["spec"]["ca"] = json!({"type": "None"});
+    tenant.apply::<DbAuthToken>(without.clone()).await;
+    tenant.user_ready("app").await;
+    for name in ["named", "without"] {
+        tenant.token_ready(name).await;
+    }
+    tenant.log_in("named", "SELECT 1").await.expect("login");
+    let keys = keys(Some(&tenant.secret("without").await));
+    assert_eq!(keys, "database host my.cnf password port provider token-expires-at type uri username");
+    for (mut token, change) in [
+        (named.clone(), json!({"ca": {"type": "Server", "key": "password"}})),
+        (named, json!({"ca": {"type": "None", "key": "x"}})),
+        (without.clone(), json!({"endpoint": {"type": "Custom"}})),
+        (without.clone(), json!({"endpoint": {"type": "Proxy", "name": "app", "alias": "tunnel"}})),
+        (without, json!({"secret": {"name": "without-db", "formats": ["Pkcs12"]}})),
+    ] {
+        for (field, value) in change.as_object().expect("fields") {
+            token["spec"][field] = value.clone();
+        }
+        assert!(tenant.try_apply::<DbAuthToken>(token).await.is_err(), "{change}");
+    }
     tenant.close().await;
 }
 

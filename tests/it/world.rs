@@ -221,6 +221,12 @@ impl World {
         text_of(&output)
     }
 
+    /// Runs kubectl as administrator, from the project's root.
+    pub fn kubectl(&self, args: &[&str]) {
+        let status = self.command("kubectl").args(args).current_dir(&self.root).stdout(Stdio::null()).status();
+        assert!(status.expect("kubectl").success(), "kubectl {args:?} failed");
+    }
+
     /// Runs a command of the world's own program, which controls the operator.
     pub fn control(&self, args: &[&str]) {
         let program = self.root.join("target/world-bin/world");

@@ -56,7 +56,7 @@ impl Findings {
     pub(super) fn withheld(problem: &Problem, progress: Option<&Progress>, now: Timestamp) -> Self {
         let published = progress.map(|progress| secret(progress, now)).filter(Verdict::is_good);
         let secret = published.unwrap_or_else(|| Verdict::Bad(problem.clone()));
-        let open = || Verdict::Waiting(problem.reason, "not looked at yet".into());
+        let open = || Verdict::Waiting(problem.reason, problem.message.clone());
         let about_ca = problem.reason == Reason::TlsVerificationFailed;
         let about_identity = problem.reason == Reason::IdentityDenied;
         let parts = vec![
@@ -122,9 +122,9 @@ const fn login_reason(kind: FaultKind) -> Reason {
         FaultKind::PluginMissing => Reason::PluginMissing,
         FaultKind::Definer
         | FaultKind::Missing
+        | FaultKind::Quota
         | FaultKind::Conflict
         | FaultKind::Unmodifiable
-        | FaultKind::Quota
         | FaultKind::Unreadable
         | FaultKind::Other => Reason::UnexpectedError,
     }

@@ -58,9 +58,8 @@ async fn examine(api: &Api<DbServer>, object: &DbServer, context: &Context) -> O
     let full_access = grant_full_access(api, object, &known, context).await; // reads and writes IAM
     let next = status::of(&known, &look, &iam, login.as_ref()).with(&full_access);
     status::write(api, object, next, context).await?;
-    let problems =
-        look.problems().cloned().chain(iam.err()).chain(login.and_then(Result::err)).chain(full_access.problem());
-    match problems.into_iter().find(|problem| problem.retry != Retry::OnChange) {
+    let problems = look.problems().cloned().chain(iam.err()).chain(login.and_then(Result::err));
+    match problems.chain(full_access.problem()).find(|problem| problem.retry != Retry::OnChange) {
         Some(problem) => Err(problem),
         None => Ok(Action::requeue(next_look(&known, context))),
     }

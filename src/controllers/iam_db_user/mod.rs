@@ -19,7 +19,7 @@ use kube::runtime::finalizer::{Event, finalizer};
 use kube::runtime::reflector::ObjectRef;
 
 pub use desk::Desks;
-pub(super) use resolve::role_of_service_account;
+pub(super) use resolve::{names_service_account, role_of_service_account};
 use turnstile::Pass;
 pub use turnstile::Turnstile;
 

@@ -27,7 +27,7 @@ pub(super) fn properties(binding: &Binding, token: &Token) -> String {
         lines.push(("trustCertificateKeyStorePassword", pkcs12::PASSWORD.to_owned()));
         lines.push(("serverSslCert", path));
     }
-    lines.iter().map(|(key, value)| format!("{key}={}\n", escape(value))).collect()
+    lines.iter().fold(String::new(), |text, (key, value)| text + key + "=" + &escape(value) + "\n")
 }
 
 /// In a value of a properties file only the backslash has a meaning; a line break would end it.

@@ -42,6 +42,17 @@ var commands = []command{
 		flags.BoolVar(&o.Stop, "stop", false, "stop it, and start nothing")
 		return func(ctx context.Context, p *world.Project) error { return p.Operator(ctx, o) }
 	}},
+	{"node up", "give the world's cluster a node that runs pods", func(*flag.FlagSet) action {
+		return func(ctx context.Context, p *world.Project) error { return p.NodeUp(ctx) }
+	}},
+	{"node load", "load an OCI archive's image onto the node", func(flags *flag.FlagSet) action {
+		archive := flags.String("archive", "", "the archive `FILE`")
+		name := flags.String("name", "", "`NAME` of the image, where the archive gives it none")
+		return func(ctx context.Context, p *world.Project) error { return p.NodeLoad(ctx, *archive, *name) }
+	}},
+	{"node down", "take the node away, with its pods", func(*flag.FlagSet) action {
+		return func(ctx context.Context, p *world.Project) error { return p.NodeDown(ctx) }
+	}},
 }
 
 func (c command) run(ctx context.Context, args []string) error {
@@ -78,6 +89,7 @@ func usage() string {
 		fmt.Fprintf(&text, "  %-10s %s\n", c.name, c.purpose)
 	}
 	fmt.Fprintf(&text, "  %-10s %s\n", "forward", "run the forwarders (`world up` starts them)")
+	fmt.Fprintf(&text, "  %-10s %s\n", "gateway", "run what the node's pods reach the world through (`world node up` starts it)")
 	fmt.Fprintf(&text, "  %-10s %s\n", "mint", "sign a token for any instant")
 	text.WriteString("\n`world COMMAND --help` tells a command's options.\n")
 	return text.String()

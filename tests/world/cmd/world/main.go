@@ -12,6 +12,7 @@ import (
 
 	"iamdb.dev/world/internal/console"
 	"iamdb.dev/world/internal/forward"
+	"iamdb.dev/world/internal/gateway"
 	"iamdb.dev/world/internal/mint"
 )
 
@@ -28,12 +29,19 @@ func run(args []string) error {
 		return nil
 	}
 	name, rest := args[0], args[1:]
-	// These two are programs of their own that need no project.
+	// The first ones are programs of their own that need no project.
 	switch name {
 	case "forward":
 		return forward.Main(rest)
 	case "mint":
 		return mint.Main(rest)
+	case "gateway":
+		return gateway.Main(rest)
+	case "node":
+		// Its commands have names of two words.
+		if len(rest) > 0 {
+			name, rest = name+" "+rest[0], rest[1:]
+		}
 	}
 	for _, c := range commands {
 		if c.name == name {

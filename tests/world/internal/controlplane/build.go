@@ -44,13 +44,7 @@ func (b Builder) Build(ctx context.Context) (Programs, error) {
 	if err != nil {
 		return Programs{}, err
 	}
-	digest, err := cache.Digest(b.Root, tags, source)
-	if err != nil {
-		return Programs{}, err
-	}
-	entry, err := b.Cache.Entry(ctx, "controlplane", version+"-"+digest, func(dir string) error {
-		return b.build(ctx, version, tags, names, dir)
-	})
+	entry, err := b.entry(ctx, "controlplane", version, binary{"kubeworld", "the Kubernetes control plane", tags, names})
 	if err != nil {
 		return Programs{}, err
 	}
@@ -65,6 +59,39 @@ func (b Builder) Build(ctx context.Context) (Programs, error) {
 		programs.Kubectl = filepath.Join(b.Assets, "kubectl")
 	}
 	return programs, nil
+}
+
+// NodePrograms are the paths of the programs that a node needs beside those.
+type NodePrograms struct {
+	Kubelet   string
+	Scheduler string
+}
+
+// BuildNode answers the node's programs. They are no part of Build: most worlds have no node.
+func (b Builder) BuildNode(ctx context.Context) (NodePrograms, error) {
+	version, err := b.version()
+	if err != nil {
+		return NodePrograms{}, err
+	}
+	entry, err := b.entry(ctx, "node", version, binary{"kubenode", "kubelet and kube-scheduler", nil, []string{"kubelet", "kube-scheduler"}})
+	return NodePrograms{Kubelet: filepath.Join(entry, "kubelet"), Scheduler: filepath.Join(entry, "kube-scheduler")}, err
+}
+
+// binary is one command of the module: several programs in one file.
+type binary struct {
+	name     string
+	what     string
+	tags     []string
+	programs []string
+}
+
+// entry answers the folder of a binary in the cache. Only what goes into it decides whether it is built anew.
+func (b Builder) entry(ctx context.Context, part, version string, it binary) (string, error) {
+	digest, err := cache.Digest(b.Root, it.tags, source+"/go.mod", source+"/go.sum", source+"/cmd/"+it.name)
+	if err != nil {
+		return "", err
+	}
+	return b.Cache.Entry(ctx, part, version+"-"+digest, func(dir string) error { return b.build(ctx, version, it, dir) })
 }
 
 func (b Builder) hasAssets() bool {
@@ -107,13 +134,12 @@ func linkerFlags(version string) string {
 }
 
 // build makes the binary, with a link for each of the programs that the tags leave in it.
-func (b Builder) build(ctx context.Context, version string, tags, names []string, dir string) error {
-	const binary = "kubeworld"
+func (b Builder) build(ctx context.Context, version string, it binary, dir string) error {
 	err := command.Command{
-		What: "build the Kubernetes control plane",
+		What: "build " + it.what,
 		Args: []string{
-			"go", "build", "-trimpath", "-tags", strings.Join(tags, ","), "-ldflags", linkerFlags(version),
-			"-o", filepath.Join(dir, binary), "./cmd/kubeworld",
+			"go", "build", "-trimpath", "-tags", strings.Join(it.tags, ","), "-ldflags", linkerFlags(version),
+			"-o", filepath.Join(dir, it.name), "./cmd/" + it.name,
 		},
 		Env: []string{"CGO_ENABLED=0", "GOWORK=off"},
 		Dir: filepath.Join(b.Root, source),
@@ -124,9 +150,9 @@ func (b Builder) build(ctx context.Context, version string, tags, names []string
 	if err != nil {
 		return err
 	}
-	for _, name := range names {
-		if err := os.Symlink(binary, filepath.Join(dir, name)); err != nil {
-			return &console.Failure{What: "cannot link " + name + " to the control plane's binary", Err: err}
+	for _, name := range it.programs {
+		if err := os.Symlink(it.name, filepath.Join(dir, name)); err != nil {
+			return &console.Failure{What: "cannot link " + name + " to " + it.what, Err: err}
 		}
 	}
 	return nil

@@ -112,3 +112,36 @@ func (c *Client) Token(ctx context.Context, namespace, account string, life time
 	}
 	return answer.Status.Token, nil
 }
+
+// NodeReady holds when the node says that pods may run on it, and nothing keeps them away.
+func (c *Client) NodeReady(ctx context.Context) error {
+	var node struct {
+		Spec struct {
+			Taints []struct {
+				Key string `json:"key"`
+			} `json:"taints"`
+		} `json:"spec"`
+		Status struct {
+			Conditions []struct {
+				Type    string `json:"type"`
+				Status  string `json:"status"`
+				Message string `json:"message"`
+			} `json:"conditions"`
+		} `json:"status"`
+	}
+	if err := c.do(ctx, http.MethodGet, "/api/v1/nodes/"+layout.NodeName, nil, &node); err != nil {
+		return err
+	}
+	if len(node.Spec.Taints) > 0 {
+		return fmt.Errorf("the node is tainted: %s", node.Spec.Taints[0].Key)
+	}
+	for _, condition := range node.Status.Conditions {
+		if condition.Type == "Ready" && condition.Status == "True" {
+			return nil
+		}
+		if condition.Type == "Ready" {
+			return fmt.Errorf("the node is not ready: %s", condition.Message)
+		}
+	}
+	return errors.New("the node says nothing yet")
+}

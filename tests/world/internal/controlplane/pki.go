@@ -10,11 +10,10 @@ import (
 	"iamdb.dev/world/internal/pki"
 )
 
-// serviceRange is the first address of the cluster's service range, which kube-apiserver's certificate has to name.
 const (
-	serviceRange  = "10.96.0.0/16"
-	serviceFirst  = "10.96.0.1"
 	controllerKey = "kube-controller-manager"
+	schedulerKey  = "kube-scheduler"
+	kubeletKey    = "kubelet"
 )
 
 // WritePKI makes the cluster's certificates, the key of its ServiceAccount tokens and the kubeconfig files that carry
@@ -29,10 +28,18 @@ func WritePKI(w layout.World) error {
 		"apiserver": {
 			CommonName: "kube-apiserver", Usage: x509.ExtKeyUsageServerAuth,
 			DNSNames: []string{"localhost", "kubernetes", "kubernetes.default", "kubernetes.default.svc", "kubernetes.default.svc.cluster.local"},
-			IPs:      []string{w.Host(), "127.0.0.1", serviceFirst},
+			IPs:      []string{w.Host(), "127.0.0.1", w.ServiceFirst()},
 		},
 		"admin":       {CommonName: "admin", Organization: "system:masters", Usage: x509.ExtKeyUsageClientAuth},
 		controllerKey: {CommonName: "system:kube-controller-manager", Usage: x509.ExtKeyUsageClientAuth},
+		schedulerKey:  {CommonName: "system:kube-scheduler", Usage: x509.ExtKeyUsageClientAuth},
+		// The kubelet as the apiserver's client, the apiserver as the kubelet's, and the kubelet as a server.
+		kubeletKey:         {CommonName: "system:node:" + layout.NodeName, Organization: "system:nodes", Usage: x509.ExtKeyUsageClientAuth},
+		"apiserver-client": {CommonName: "kube-apiserver-kubelet-client", Organization: "system:masters", Usage: x509.ExtKeyUsageClientAuth},
+		"kubelet-serving": {
+			CommonName: "system:node:" + layout.NodeName, Organization: "system:nodes", Usage: x509.ExtKeyUsageServerAuth,
+			DNSNames: []string{layout.NodeName}, IPs: []string{w.NodeHost()},
+		},
 	}
 	for name, leaf := range leaves {
 		if err := folder.Issue(name, authority, leaf); err != nil {
@@ -44,6 +51,7 @@ func WritePKI(w layout.World) error {
 	}
 	for user, path := range map[string]string{
 		"admin": w.AdminKubeconfig(), controllerKey: w.PKI(controllerKey + ".kubeconfig"),
+		schedulerKey: w.PKI(schedulerKey + ".kubeconfig"), kubeletKey: w.PKI(kubeletKey + ".kubeconfig"),
 	} {
 		if err := writeCertificateKubeconfig(w, user, path); err != nil {
 			return err

@@ -82,9 +82,12 @@ func (c ControlPlane) apiServerArgs() []string {
 		c.Programs.APIServer, "--etcd-servers=http://" + w.Etcd(),
 		"--bind-address=" + w.Host(), "--advertise-address=" + w.Host(), "--secure-port=" + portOf(w.APIServer()),
 		// A loopback address is refused as an endpoint of the kubernetes Service.
-		"--endpoint-reconciler-type=none", "--service-cluster-ip-range=" + serviceRange,
+		"--endpoint-reconciler-type=none", "--service-cluster-ip-range=" + w.ServiceNetwork(),
 		"--tls-cert-file=" + w.PKI("apiserver.crt"), "--tls-private-key-file=" + w.PKI("apiserver.key"),
-		"--client-ca-file=" + w.PKI("cluster-ca.crt"), "--authorization-mode=RBAC",
+		"--client-ca-file=" + w.PKI("cluster-ca.crt"), "--authorization-mode=Node,RBAC",
+		"--enable-admission-plugins=NodeRestriction",
+		"--kubelet-client-certificate=" + w.PKI("apiserver-client.crt"), "--kubelet-client-key=" + w.PKI("apiserver-client.key"),
+		"--kubelet-preferred-address-types=InternalIP",
 		"--service-account-issuer=" + layout.Issuer,
 		"--service-account-key-file=" + w.PKI("sa.pub"), "--service-account-signing-key-file=" + w.PKI("sa.key"),
 		// Blocking: when a client has its answer, the line is in the log, so a test may count at once.
@@ -94,12 +97,16 @@ func (c ControlPlane) apiServerArgs() []string {
 }
 
 func (c ControlPlane) controllerManagerArgs() []string {
-	w := c.World
+	return ControllerManagerArgs(c.World, c.Programs, c.World.ControllerManager(), controllers)
+}
+
+// ControllerManagerArgs start a controller manager with some of the controllers.
+func ControllerManagerArgs(w layout.World, programs Programs, address string, controllers []string) []string {
 	kubeconfig := w.PKI(controllerKey + ".kubeconfig")
 	return []string{
-		c.Programs.ControllerManager, "--kubeconfig=" + kubeconfig,
+		programs.ControllerManager, "--kubeconfig=" + kubeconfig,
 		"--authentication-kubeconfig=" + kubeconfig, "--authorization-kubeconfig=" + kubeconfig,
-		"--bind-address=" + w.Host(), fmt.Sprintf("--secure-port=%d", layout.ControllerManagerPort),
+		"--bind-address=" + w.Host(), "--secure-port=" + portOf(address),
 		// Without credentials of their own the controllers lack the rights that RBAC gives to each.
 		"--leader-elect=false", "--use-service-account-credentials=true",
 		"--service-account-private-key-file=" + w.PKI("sa.key"), "--root-ca-file=" + w.PKI("cluster-ca.crt"),

@@ -13,11 +13,12 @@ import (
 	"iamdb.dev/world/internal/console"
 )
 
-// Need is something that a Debian package brings: a program, or a shared library by its soname.
+// Need is something that a Debian package brings: a program, a shared library by its soname, or a file by its path.
 type Need struct {
 	Package string
 	Program string
 	Library string
+	File    string
 }
 
 // serverPath also has the folder of servers, which is not in an ordinary user's PATH.
@@ -41,6 +42,10 @@ func Program(name string) (string, error) {
 func (n Need) met() bool {
 	if n.Program != "" {
 		_, err := Program(n.Program)
+		return err == nil
+	}
+	if n.File != "" {
+		_, err := os.Stat(n.File)
 		return err == nil
 	}
 	for _, pattern := range []string{"/lib/*/", "/usr/lib/*/", "/lib64/", "/usr/lib64/", "/lib/", "/usr/lib/"} {

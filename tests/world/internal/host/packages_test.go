@@ -14,8 +14,10 @@ func TestOnlyMissingPackagesAreNamedEachOnce(t *testing.T) {
 		{Package: "gone", Program: "no-such-program-either"},
 		{Package: "lib", Library: "libnosuch.so.9"},
 		{Package: "libc", Library: "libc.so.6"},
+		{Package: "plugins", File: "/no/such/file"},
+		{Package: "base", File: "/etc/passwd"},
 	})
-	if !slices.Equal(got, []string{"gone", "lib"}) {
+	if !slices.Equal(got, []string{"gone", "lib", "plugins"}) {
 		t.Errorf("got %v", got)
 	}
 }

@@ -7,6 +7,7 @@ import (
 
 	"iamdb.dev/world/internal/console"
 	"iamdb.dev/world/internal/layout"
+	"iamdb.dev/world/internal/node"
 	"iamdb.dev/world/internal/slot"
 	"iamdb.dev/world/internal/tasks"
 )
@@ -34,6 +35,10 @@ func (p *Project) wipe(ctx context.Context, w layout.World) error {
 	// The operator first: it would only complain about what goes away under it.
 	if err := processes(w).Stop(layout.Operator, 10*time.Second); err != nil {
 		return err
+	}
+	// Then the node: its pods use the rest, and what it mounted must not be there when the folder is removed.
+	if err := node.Down(ctx, w, processes(w), p.kernel()); err != nil {
+		return &console.Failure{What: "cannot take the node away", Err: err, Remedy: "look into " + w.Node() + " before you try again"}
 	}
 	var stops []func(context.Context) error
 	for _, part := range layout.Parts() {

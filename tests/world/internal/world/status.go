@@ -2,6 +2,7 @@ package world
 
 import (
 	"iamdb.dev/world/internal/layout"
+	"iamdb.dev/world/internal/node"
 	"iamdb.dev/world/internal/slot"
 )
 
@@ -12,7 +13,11 @@ func (p *Project) Status() error {
 		p.Report.Say("there is no world; start one with `make world`")
 		return nil
 	}
-	for _, part := range layout.Parts() {
+	parts := layout.Parts()
+	if node.Exists(w) {
+		parts = append(layout.NodeParts(), parts...)
+	}
+	for _, part := range parts {
 		if pid, alive := processes(w).Alive(part); alive {
 			p.Report.Say("%-26s runs, process %d", part, pid)
 		} else {

@@ -54,7 +54,7 @@ func (p *Project) prepare(ctx context.Context, withOperator bool) (tools, error)
 		},
 		func(ctx context.Context) error {
 			// One after the other: MySQL, too, needs a library of Debian's before its template can be made.
-			if err := p.installPackages(ctx); err != nil {
+			if err := p.installPackages(ctx, database.DebianNeeds()); err != nil {
 				return err
 			}
 			return tasks.All(ctx,
@@ -104,8 +104,8 @@ func (p *Project) prepare(ctx context.Context, withOperator bool) (tools, error)
 	return t, err
 }
 
-func (p *Project) installPackages(ctx context.Context) error {
-	missing := host.Missing(database.DebianNeeds())
+func (p *Project) installPackages(ctx context.Context, needs []host.Need) error {
+	missing := host.Missing(needs)
 	if len(missing) == 0 {
 		return nil
 	}

@@ -1,0 +1,246 @@
+//! The operator as it is run: its image, installed by the chart, on a node with a real kubelet; judged by pods with stock clients.
+//!
+//! `make e2e` starts the test world, gives it a node, packs image and chart, and runs this. There is one test: what it does to the operator it
+//! does one after the other, and the pods log in all the while.
+
+#![allow(clippy::expect_used, clippy::panic, clippy::unwrap_in_result, reason = "a test that cannot go on ends")]
+#![allow(unreachable_pub, reason = "nothing here is for other crates; pub tells a module's face from its inside")]
+
+mod clients;
+mod foreign;
+mod release;
+#[allow(dead_code, reason = "the integration tests use all of it")]
+#[path = "../it/world.rs"]
+mod world;
+
+use std::time::{Duration, Instant};
+
+use futures::future::join_all;
+use iamdb::api::{DbAuthToken, DbServer, IamDbUser};
+use k8s_openapi::api::core::v1::Secret;
+use kube::api::{Api, Patch, PatchParams};
+use kube::{Client, Resource, ResourceExt};
+use serde::de::DeserializeOwned;
+use serde_json::{Value, json};
+
+use clients::Clients;
+use foreign::Foreign;
+use release::Release;
+use world::{Database, SOON, World, until};
+
+/// The namespace of the examples.
+const NAMESPACE: &str = "shop";
+
+/// A kubelet looks at a pod's volumes every 60 to 90 seconds.
+const KUBELET: Duration = Duration::from_secs(100);
+
+/// Token lives end late in life with this: a rotation is due 60 to 150 seconds after the last one.
+const RENEW_BEFORE: &str = "12m";
+
+/// A rotation that is due within a minute and a half, and what a busy machine adds.
+const ROTATION: Duration = Duration::from_secs(180);
+
+/// A replica takes over within 17 seconds; the rest is what a busy machine adds.
+const TAKEOVER: Duration = Duration::from_secs(40);
+
+#[tokio::test]
+async fn pods_log_in_whatever_happens_to_the_operator() {
+    let world = World::get();
+    let test = Test { world, client: world.kube().await, started: Instant::now() };
+    let release = Release::new(world, test.client.clone());
+    test.clear(&release).await;
+    world.kubectl(&["apply", "--filename", "examples/namespace.yaml"]);
+    let foreign = Foreign::make(world, &test.client).await;
+
+    release.make_role().await;
+    release.install();
+    test.say("the chart is installed");
+    world.kubectl(&["apply", "--filename", "examples/"]);
+    test.all_ready().await;
+    let refusals = world.log_end("WORLD_AUTH_LOG");
+    let clients = Clients::start(world, &test.client).await;
+    test.say("the examples are ready, and two pods log in");
+
+    for database in Database::BOTH {
+        let renewed = json!({"spec": {"rotation": {"renewBefore": RENEW_BEFORE}}});
+        merge(&test.tokens(), database.identifier(), renewed).await;
+    }
+    join_all(Database::BOTH.map(|database| test.rotated_by_itself(&clients, database))).await;
+
+    release.upgrade();
+    test.acts_again("after an upgrade of the release").await;
+
+    release.kill_leader().await;
+    test.acts_again("after the leader was killed").await;
+
+    let evicted = release.evict_leader().await;
+    until("another replica leads", TAKEOVER, || async { release.leader().await.filter(|leader| *leader != evicted) })
+        .await;
+    test.acts_again("after the leader's pod was evicted").await;
+
+    let before = test.secrets_by_uid().await;
+    release.uninstall().await;
+    test.say("the chart is uninstalled");
+    clients.log_in_times(20).await;
+    release.install();
+    test.acts_again("after the chart was installed again").await;
+    assert_eq!(test.secrets_by_uid().await, before, "the Secrets are those of before");
+    clients.have_the_newest().await;
+
+    let logins = clients.never_refused().await;
+    test.say(&format!("{logins:?} logins of the two pods, none refused"));
+    let (verdicts, _) = world.log("WORLD_AUTH_LOG", refusals);
+    let refused: Vec<_> = verdicts.iter().filter(|it| it["accepted"] == false && is_ours(&it["user"])).collect();
+    assert!(refused.is_empty(), "the servers refused {refused:?}");
+    let admitted = verdicts.iter().filter(|it| it["accepted"] == true && is_ours(&it["user"])).count();
+    assert!(admitted >= logins.iter().sum(), "the servers admitted {admitted} logins");
+    foreign.is_untouched(&test.client).await;
+
+    clients.stop().await;
+    world.kubectl(&[
+        "delete",
+        "--wait",
+        "--timeout=60s",
+        "--filename",
+        "examples/orders.yaml",
+        "--filename",
+        "examples/billing.yaml",
+    ]);
+    for database in Database::BOTH {
+        let sql = format!("SELECT COUNT(*) FROM mysql.user WHERE User = 'app_{}'", database.identifier());
+        assert_eq!(world.root_sql(database, &sql), "0", "the account is gone");
+    }
+    foreign.is_untouched(&test.client).await;
+    foreign.remove(&test.client).await;
+    release.uninstall().await;
+    world.kubectl(&["delete", "--wait", "--timeout=60s", "--filename", "examples/namespace.yaml"]);
+    test.say("everything is deleted, and nothing is left");
+}
+
+fn is_ours(user: &Value) -> bool {
+    user.as_str().is_some_and(|user| user.starts_with("app_"))
+}
+
+/// What the test does itself.
+struct Test {
+    world: &'static World,
+    client: Client,
+    started: Instant,
+}
+
+impl Test {
+    fn say(&self, what: &str) {
+        eprintln!("[{:>5.1} s] {what}", self.started.elapsed().as_secs_f32());
+    }
+
+    /// Takes away what an earlier run left, and what the world brings for an operator that no chart installs.
+    async fn clear(&self, release: &Release) {
+        self.world.control(&["operator", "--stop"]);
+        if self.any_left() {
+            let examples = ["--filename", "tests/e2e/clients.yaml", "--filename", "examples/"];
+            self.world.kubectl(&[&["delete", "--ignore-not-found", "--timeout=60s"], examples.as_slice()].concat());
+            assert!(!self.any_left(), "there are other objects in this world: end it with `make world-down` first");
+        }
+        release.uninstall_if_there().await;
+        let definitions = ["tests/world/rbac", "charts/iamdb-operator/files/admission", "crds"];
+        for folder in definitions {
+            self.world.kubectl(&["delete", "--ignore-not-found", "--wait", "--timeout=60s", "--filename", folder]);
+        }
+        self.say("the cluster is as before an installation");
+    }
+
+    /// Whether there are objects that an operator must take away. Without the definitions there are none.
+    fn any_left(&self) -> bool {
+        ["dbservers", "iamdbusers"].iter().any(|kind| {
+            let output =
+                self.world.command("kubectl").args(["get", kind, "--all-namespaces", "--output=name"]).output();
+            !output.expect("kubectl").stdout.is_empty()
+        })
+    }
+
+    fn tokens(&self) -> Api<DbAuthToken> {
+        Api::namespaced(self.client.clone(), NAMESPACE)
+    }
+
+    fn secrets(&self) -> Api<Secret> {
+        Api::namespaced(self.client.clone(), NAMESPACE)
+    }
+
+    async fn all_ready(&self) {
+        for database in Database::BOTH {
+            let name = database.identifier();
+            ready::<DbServer>(&Api::all(self.client.clone()), name).await;
+            ready::<IamDbUser>(&Api::namespaced(self.client.clone(), NAMESPACE), name).await;
+            ready::<DbAuthToken>(&self.tokens(), name).await;
+        }
+    }
+
+    /// When the token in a Secret ends: no two tokens of a Secret end at the same time.
+    async fn expiry(&self, database: Database) -> String {
+        let secret = self.secrets().get(&secret_of(database)).await.expect("get Secret");
+        let data = secret.data.unwrap_or_default();
+        String::from_utf8(data["token-expires-at"].0.clone()).expect("text")
+    }
+
+    async fn secrets_by_uid(&self) -> Vec<(String, Option<String>)> {
+        let mut all = Vec::new();
+        for database in Database::BOTH {
+            let secret = self.secrets().get(&secret_of(database)).await.expect("get Secret");
+            all.push((secret.name_any(), secret.uid()));
+        }
+        all
+    }
+
+    async fn next_expiry(&self, database: Database, before: &str, patience: Duration) -> String {
+        until(&format!("another token for {}", database.identifier()), patience, || async {
+            Some(self.expiry(database).await).filter(|expiry| expiry != before)
+        })
+        .await
+    }
+
+    /// Waits for a rotation that nobody asked for, and until the pod logs in with its token.
+    async fn rotated_by_itself(&self, clients: &Clients, database: Database) {
+        let next = self.next_expiry(database, &self.expiry(database).await, ROTATION).await;
+        let written = Instant::now();
+        clients.log_in_with(database, &next, KUBELET).await;
+        let late = written.elapsed().as_secs_f32();
+        self.say(&format!("{}: rotated, and in use in the pod {late:.0} s later", database.identifier()));
+    }
+
+    /// Asks for new tokens, which only an operator that acts writes.
+    async fn acts_again(&self, when: &str) {
+        let asked = Instant::now();
+        for database in Database::BOTH {
+            let before = self.expiry(database).await;
+            let now = jiff::Timestamp::now().to_string();
+            let ask = json!({"metadata": {"annotations": {"iamdb.dev/rotate-requested-at": now}}});
+            merge(&self.tokens(), database.identifier(), ask).await;
+            self.next_expiry(database, &before, TAKEOVER).await;
+        }
+        self.say(&format!("{when}: new tokens in {:.0} s", asked.elapsed().as_secs_f32()));
+    }
+}
+
+fn secret_of(database: Database) -> String {
+    format!("{}-db", database.identifier())
+}
+
+async fn merge<K>(api: &Api<K>, name: &str, patch: Value)
+where
+    K: Resource + Clone + DeserializeOwned + std::fmt::Debug,
+{
+    api.patch(name, &PatchParams::default(), &Patch::Merge(&patch)).await.expect("patch");
+}
+
+/// Waits until an object is Ready.
+async fn ready<K>(api: &Api<K>, name: &str)
+where
+    K: Resource<DynamicType = ()> + Clone + DeserializeOwned + serde::Serialize + std::fmt::Debug,
+{
+    until(&format!("{} {name} is ready", K::kind(&())), SOON, || async {
+        let object = serde_json::to_value(api.get(name).await.expect("get")).expect("JSON");
+        let conditions = object["status"]["conditions"].as_array()?;
+        conditions.iter().any(|it| it["type"] == "Ready" && it["status"] == "True").then_some(())
+    })
+    .await;
+}
