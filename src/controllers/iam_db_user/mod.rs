@@ -20,6 +20,7 @@ use kube::runtime::reflector::ObjectRef;
 
 pub use desk::Desks;
 pub(super) use resolve::{names_service_account, role_of_service_account};
+use turnstile::Pass;
 pub use turnstile::Turnstile;
 
 use super::context::Context;
@@ -31,23 +32,24 @@ use crate::k8s::status::CallError;
 
 pub(super) async fn reconcile(object: Arc<IamDbUser>, context: Arc<Context>) -> Outcome {
     let namespace = object.namespace().unwrap_or_default();
-    let _pass = context.turnstile.enter(&object.spec.server_ref.name, &namespace).await;
+    let pass = context.turnstile.enter(&object.spec.server_ref.name, &namespace).await;
     // The wait may have been long: the object as it is now, if it still is.
     let Some(object) = context.feeds.users.store().get(&ObjectRef::from_obj(object.as_ref())) else {
         return Ok(Action::await_change());
     };
     let api = Api::<IamDbUser>::namespaced(context.client.clone(), &namespace);
-    let step = |event| async {
+    let (api_of, context) = (&api, context.as_ref());
+    let step = |event| async move {
         match event {
-            Event::Apply(object) => apply(&api, &object, &context).await,
-            Event::Cleanup(object) => removal::remove(&api, &object, &context).await,
+            Event::Apply(object) => apply(api_of, &object, pass, context).await,
+            Event::Cleanup(object) => removal::remove(api_of, &object, context).await,
         }
     };
     finalizer(&api, FINALIZER, object, step).await.map_err(Problem::of_finalizer)
 }
 
-async fn apply(api: &Api<IamDbUser>, object: &IamDbUser, context: &Context) -> Outcome {
-    let findings = work(api, object, context).await?;
+async fn apply(api: &Api<IamDbUser>, object: &IamDbUser, pass: Pass, context: &Context) -> Outcome {
+    let findings = work(api, object, pass, context).await?;
     status::write(api, object, &findings, context).await?;
     let uid = object.uid().unwrap_or_default();
     match findings.problem() {
@@ -82,7 +84,12 @@ async fn refused(object: &IamDbUser, context: &Context) -> Outcome {
 }
 
 /// What was found and done, part by part. A part whose precondition failed stays open.
-async fn work(api: &Api<IamDbUser>, object: &IamDbUser, context: &Context) -> Result<status::Findings, CallError> {
+async fn work(
+    api: &Api<IamDbUser>,
+    object: &IamDbUser,
+    pass: Pass,
+    context: &Context,
+) -> Result<status::Findings, CallError> {
     let inputs = resolve::inputs(object, context).await; // reads watches and ServiceAccounts
     let decided = inputs.and_then(|inputs| {
         // Admission first: nothing else that is wrong with an object may keep alive what no rule admits.
@@ -103,6 +110,8 @@ async fn work(api: &Api<IamDbUser>, object: &IamDbUser, context: &Context) -> Re
     } else {
         account::external(object, &inputs.server, context)
     };
+    // Whoever waits for the database may come; those who wait for IAM are served together.
+    drop(pass);
     // An account that is not ours gets no policy: it would let the principals in as somebody else.
     let policy = match account.account {
         Ok(_) if desired.management.policy => {

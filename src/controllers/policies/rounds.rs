@@ -6,6 +6,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use jiff::Timestamp;
+use tokio::sync::Semaphore;
 
 use super::entitlements::Wished;
 use crate::api::Reason;
@@ -26,9 +27,15 @@ const LOOK_AGAIN: [Duration; 4] =
 /// For how long a failure is an answer to the next who asks: many wait for the same home, and each would try.
 const FAILURE_IS_NEWS: Duration = Duration::from_secs(5);
 
+/// Homes of one account that are worked on at the same time: IAM takes few calls a second, and one account's outage is no other's.
+const OF_ACCOUNT: usize = 8;
+
 /// The turns of all homes.
 #[derive(Default)]
-pub(super) struct Rounds(Mutex<HashMap<PolicyHome, Arc<Turn>>>);
+pub(super) struct Rounds {
+    turns: Mutex<HashMap<PolicyHome, Arc<Turn>>>,
+    accounts: Mutex<HashMap<Access, Arc<Semaphore>>>,
+}
 
 #[derive(Default)]
 struct Turn {
@@ -88,6 +95,7 @@ impl Rounds {
         if let Some(round) = last.as_ref().filter(|round| round.answers(access, ask, change, now)) {
             return round.outcome.clone();
         }
+        let _place = self.account(access).acquire_owned().await.ok(); // it is never closed
         // Whoever enters a claim from here on is not sure to be seen.
         let seen = turn.changes.load(Ordering::SeqCst);
         let outcome = Arc::new(round(home, access, ask.may_write, wished, context).await);
@@ -95,14 +103,19 @@ impl Rounds {
         last.insert(round).outcome.clone()
     }
 
+    fn account(&self, access: &Access) -> Arc<Semaphore> {
+        let mut accounts = self.accounts.lock().unwrap_or_else(PoisonError::into_inner);
+        accounts.entry(access.clone()).or_insert_with(|| Arc::new(Semaphore::new(OF_ACCOUNT))).clone()
+    }
+
     fn turn(&self, home: &PolicyHome) -> Arc<Turn> {
-        let mut turns = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut turns = self.turns.lock().unwrap_or_else(PoisonError::into_inner);
         turns.entry(home.clone()).or_default().clone()
     }
 
     /// Drops a home that nobody wants anything of any more.
     pub(super) fn forget(&self, home: &PolicyHome) {
-        let mut turns = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut turns = self.turns.lock().unwrap_or_else(PoisonError::into_inner);
         if turns.get(home).is_some_and(|turn| Arc::strong_count(turn) == 1) {
             turns.remove(home);
         }
