@@ -35,11 +35,11 @@ reasons! {
     /// Everything that this condition speaks of is in place.
     Ready => "Nothing.",
     /// Work is under way and nothing is wrong so far.
-    Resolving => "Wait; if it stays, look at the DbServer it waits for.",
-    /// RDS does not know the DB instance that the DbServer names.
-    NotFound => "Compare `spec.region` and `spec.source` with RDS.",
-    /// IAM database authentication is switched off for the DB instance.
-    IamAuthDisabled => "`aws rds modify-db-instance --enable-iam-database-authentication`.",
+    Resolving => "Wait; if it stays, look at the DbServer it waits for; start the database if RDS says that it is stopped.",
+    /// RDS knows no DB instance, cluster or proxy of that name, or the proxy leads to another database.
+    NotFound => "Compare `spec.region`, `spec.source` and `spec.proxies` with RDS.",
+    /// IAM database authentication is off for the DB instance or cluster; the message says what switching it on waits for.
+    IamAuthDisabled => "`aws rds modify-db-instance --enable-iam-database-authentication` (for a cluster: `modify-db-cluster`), or `spec.iamAuthentication: Enable`.",
     /// RDS says that IAM authentication is on, but the server has not loaded the authentication plugin (error 1524).
     PluginMissing => "Wait for the change to be applied; if it stays, reboot the instance.",
     /// The database or an AWS endpoint did not answer in time.
@@ -53,7 +53,7 @@ reasons! {
     /// The secret with the administrator's password cannot be read or has no username and password.
     AdminSecretUnreadable => "`--manage-master-user-password` on? `secretsmanager:GetSecretValue` allowed? The Secret labelled `iamdb.dev/admin-credentials=true`?",
     /// The DbServer has no administrator, so accounts cannot be managed.
-    NoAdmin => "Add it.",
+    NoAdmin => "Add it, or let somebody else make the accounts (`management.account: External`).",
     /// No DbServer of that name exists.
     ServerRefNotFound => "Correct `spec.serverRef`, or create it.",
     /// No IamDbUser of that name exists.
@@ -79,9 +79,9 @@ reasons! {
     /// An IAM policy of the name that we would use exists and is not ours.
     ForeignPolicy => "Find out who made it; delete it or give the cluster another id.",
     /// A ConfigMap of the name that the policy would be rendered into exists and is not ours.
-    ForeignConfigMap => "Delete or rename the ConfigMap that the message names.",
+    ForeignConfigMap => "Delete the ConfigMap after you know whose it is, or rename the IamDbUser.",
     /// A quota of AWS's is reached; the message names it.
-    QuotaExceeded => "Have AWS raise the quota, or spread the accounts over more principals.",
+    QuotaExceeded => "Have AWS raise it, or make room: detach or delete what is not needed. It is tried again at each resync.",
     /// Another object, cluster or server owns the same thing; the message names it.
     Conflict => "Two objects for one account, two clusters with one id, or a restored snapshot (`spec.acceptRestored` of the DbServer): decide who keeps it.",
     /// Another account would win the login for this user name.
@@ -101,7 +101,7 @@ reasons! {
     /// AWS does not let anybody attach policies to this principal.
     PrincipalUnmodifiable => "Use another role.",
     /// The identity that signs tokens could not be assumed.
-    IdentityDenied => "Trust policy of the role: ServiceAccount and audience `sts.amazonaws.com`, or ExternalId `<cluster id>/<namespace>`.",
+    IdentityDenied => "Trust policy of the role: ServiceAccount and audience `sts.amazonaws.com`, or ExternalId `<cluster id>/<namespace>`; for a DbServer's `spec.aws.roleArn` its `externalId`.",
     /// The role allows only sessions that are too short to sign from.
     SessionTooShort => "Let the role have sessions of at least an hour (MaxSessionDuration), or do without a chain of roles.",
     /// This machine's clock differs too much from the apiserver's or AWS's.
@@ -122,8 +122,8 @@ reasons! {
     UserGone => "Delete the DbAuthToken too.",
     /// The DB instance is a member of a cluster: the cluster must be named instead.
     UseDbCluster => "Name the cluster: `spec.source.type: DbCluster`.",
-    /// A standard RDS Proxy needs a database user with a password.
-    ProxyNeedsPasswordUser => "Reserved: proxies are not supported yet.",
+    /// A standard RDS Proxy logs in with a password, so the account behind it cannot be an IAM account.
+    ProxyNeedsPasswordUser => "Leave `spec.includeProxies` out, or have the account made elsewhere (`management.account: External`), or move the proxy to end-to-end IAM.",
     /// The API knows this choice, this version of the operator does not.
     NotSupportedYet => "Choose another, or wait for a later version.",
     /// The object is being deleted; the message says what that waits for.

@@ -1,5 +1,7 @@
 //! A DbServer as the namespaced kinds see it: what it resolved to, its CA, and its rules for a namespace.
 
+use std::collections::BTreeSet;
+
 use k8s_openapi::api::core::v1::{ConfigMap, Namespace};
 use kube::ResourceExt;
 use kube::core::{Selector, SelectorExt};
@@ -44,13 +46,16 @@ impl Server {
         let endpoints = status.endpoints.clone()?;
         let writer = endpoints.writer.as_ref()?;
         let previous = status.previous_resource_ids.iter().map(|it| &it.resource_id);
+        let current = status.resource_id.as_ref();
+        let further: BTreeSet<&String> =
+            previous.chain(&status.upcoming_resource_ids).filter(|id| Some(*id) != current).collect();
         Some(Self {
             region: object.spec.region.clone(),
             access: access(object).ok()?,
             partition: status.partition.clone()?,
             account_id: status.account_id.clone()?,
             resource_id: status.resource_id.clone()?,
-            further_resource_ids: previous.chain(&status.upcoming_resource_ids).cloned().collect(),
+            further_resource_ids: further.into_iter().cloned().collect(),
             engine: Engine::of_rds(status.engine.as_deref()?)?,
             writer: Endpoint::new(&writer.host, writer.port).ok()?,
             endpoints,

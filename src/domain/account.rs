@@ -17,6 +17,7 @@ pub use grants::{GrantedOn, Grants, Target};
 pub use observed::{Catalogue, Definer, LedgerRow, LedgerState, ObservedAccount, ObservedUser, Question, Role};
 pub use plan::plan;
 pub use removal::{Removal, RemovalPlan, Undoing, plan_removal};
+pub use roles::plan_withdrawal;
 pub use step::AccountStep;
 
 use super::names::{HostPattern, RoleName, Username};

@@ -260,20 +260,20 @@ mod tests {
     }
 
     #[test]
+    fn writing_into_principals_is_allowed_only_where_it_is_asked_for() {
+        assert!(!sids(&document(&scope())).contains(&"WriteIntoRoles"));
+        let inline = document(&Scope { inline_policies: true, ..scope() });
+        assert!(sids(&inline).contains(&"WriteIntoRoles") && !sids(&inline).contains(&"WriteIntoUsers"));
+        let own = inline["Statement"].as_array().unwrap().iter().find(|it| it["Sid"] == "NeverOneself").unwrap();
+        assert!(own["Action"].to_string().contains("iam:PutRolePolicy"));
+    }
+
+    #[test]
     fn instances_alone_need_no_right_to_modify() {
         let rds = RdsFeatures { clusters: true, proxies: true, blue_green: true, enable_iam: false };
         assert!(!document(&Scope { rds, ..scope() }).to_string().contains("rds:Modify"));
         let rds = RdsFeatures { enable_iam: true, ..RdsFeatures::default() };
         assert!(!document(&Scope { rds, ..scope() }).to_string().contains("DBCluster"));
-    }
-
-    #[test]
-    fn writing_into_principals_is_allowed_only_where_it_is_asked_for() {
-        assert!(!document(&scope()).to_string().contains("iam:PutRolePolicy\",\"iam:Delete"));
-        let inline = document(&Scope { inline_policies: true, ..scope() });
-        assert!(sids(&inline).contains(&"WriteIntoRoles") && !sids(&inline).contains(&"WriteIntoUsers"));
-        let own = inline["Statement"].as_array().unwrap().iter().find(|it| it["Sid"] == "NeverOneself").unwrap();
-        assert!(own["Action"].to_string().contains("iam:PutRolePolicy"));
     }
 
     #[test]

@@ -120,7 +120,9 @@ async fn who_is_a_definer_is_locked_and_deletion_ends(database: Database) {
     tenant.delete(tenant.users(), "app").await;
     assert_eq!(tenant.account(&username), "%\tAWSAuthenticationPlugin\tRDS\tANY", "it is not dropped");
     let locked = match database {
-        Database::Orders => format!("SELECT account_locked = 'Y' FROM mysql.user WHERE User = '{username}'"),
+        Database::Orders | Database::Ledger => {
+            format!("SELECT account_locked = 'Y' FROM mysql.user WHERE User = '{username}'")
+        }
         Database::Billing => {
             format!("SELECT JSON_VALUE(Priv, '$.account_locked') FROM mysql.global_priv WHERE User = '{username}'")
         }

@@ -51,6 +51,7 @@ mod roles;
 mod scale;
 mod servers;
 mod shapes;
+mod sources;
 mod takeover;
 mod tenancy;
 mod tokens;

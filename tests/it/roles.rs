@@ -47,6 +47,16 @@ async fn a_role_is_active_after_a_login_and_goes_with_the_spec(database: Databas
     let active = tenant.log_in("app", "SELECT CURRENT_ROLE()").await.expect("login");
     assert!(active.contains(&role), "{active}");
 
+    // A role that becomes too strong is taken away without waiting for anybody.
+    tenant.world.root_sql(database, &format!("GRANT FILE ON *.* TO {role}"));
+    tenant.look_at("app").await;
+    tenant.user_reason("app", "False", "InvalidRole").await;
+    tenant.log_in("app", &insert).await.expect_err("it has the role no more");
+    tenant.world.root_sql(database, &format!("REVOKE FILE ON *.* FROM {role}"));
+    tenant.look_at("app").await;
+    tenant.user_ready("app").await;
+    tenant.log_in("app", &insert).await.expect("it has the role again");
+
     tenant.apply::<IamDbUser>(tenant.user("app")).await;
     until("the role is gone", SOON, || async { tenant.log_in("app", &insert).await.err() }).await;
     tenant.log_in("app", "SELECT 1").await.expect("login");

@@ -25,6 +25,8 @@ async fn a_server_tells_what_rds_tells(database: Database) {
     let rds = tenant.describe(database.identifier()).await;
     let server = tenant.servers().get(&tenant.name).await.expect("DbServer");
     let mut status = serde_json::to_value(server.status).expect("JSON");
+    let quotas = status["quotas"].clone();
+    assert_eq!(quotas["policySizeQuota"], 6_144);
     let conditions = status["conditions"].take();
     let conditions = conditions.as_array().expect("conditions");
     let mut told: Vec<_> = conditions.iter().map(|it| format!("{}={}", it["type"], it["status"])).collect();
@@ -40,6 +42,7 @@ async fn a_server_tells_what_rds_tells(database: Database) {
             "iamAuthentication": true, "masterUsername": "admin",
             "adminSecretArn": rds.master_user_secret().and_then(|it| it.secret_arn()),
             "caIdentifier": rds.ca_certificate_identifier(),
+            "quotas": quotas,
             "endpoints": {"writer": {"host": endpoint.address(), "port": endpoint.port()}},
             "conditions": null,
         })
@@ -223,18 +226,6 @@ async fn a_bundle_that_is_missing_or_none_is_told_and_mending_it_heals() {
     tenant.server_reason("True", "Ready").await;
     tenant.close().await;
     bundle.delete().await;
-}
-
-#[tokio::test]
-async fn a_source_of_a_later_version_is_named() {
-    let _turn = World::get().together().await;
-    let tenant = Tenant::bare(Database::Orders, "source").await;
-    let mut server = tenant.server();
-    server["spec"]["source"] = json!({"type": "DbCluster", "dbCluster": {"identifier": "orders"}});
-    tenant.apply_server(server).await;
-    let message = tenant.server_reason("False", "NotSupportedYet").await;
-    assert!(message.contains("spec.source.type"), "{message}");
-    tenant.close().await;
 }
 
 #[tokio::test]

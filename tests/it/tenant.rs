@@ -96,7 +96,7 @@ impl Tenant {
             "apiVersion": "iamdb.dev/v1alpha1", "kind": "DbServer", "metadata": {"name": self.name},
             "spec": {
                 "region": "us-east-1",
-                "source": {"type": "DbInstance", "dbInstance": {"identifier": self.database.identifier()}},
+                "source": self.source(),
                 "admin": {"type": "MasterUserSecret"},
                 "ca": {"type": "ConfigMap", "configMap": {"name": "world-ca", "key": "ca.crt"}},
                 "tenancy": [{
@@ -109,6 +109,14 @@ impl Tenant {
                 }],
             }
         })
+    }
+
+    fn source(&self) -> Value {
+        let identifier = json!({"identifier": self.database.identifier()});
+        match self.database {
+            Database::Orders | Database::Billing => json!({"type": "DbInstance", "dbInstance": identifier}),
+            Database::Ledger => json!({"type": "DbCluster", "dbCluster": identifier}),
+        }
     }
 
     /// A user name of this test's own.

@@ -48,6 +48,9 @@ async fn in_rds(object: &DbServer, access: &Access, name: ServerName, context: &
     }
 }
 
+/// More ids than the status holds are not granted beforehand.
+const UPCOMING: usize = 8;
+
 /// Resource ids of the green sides that the server may be switched over to.
 async fn upcoming(object: &DbServer, access: &Access, arn: &str, context: &Context) -> Result<Vec<String>, Fault> {
     let mut ids = Vec::new();
@@ -61,7 +64,7 @@ async fn upcoming(object: &DbServer, access: &Access, arn: &str, context: &Conte
     }
     ids.sort();
     ids.dedup();
-    ids.truncate(8);
+    ids.truncate(UPCOMING);
     Ok(ids)
 }
 

@@ -38,12 +38,13 @@ pub(super) fn with(object: &DbServer, found: Option<&Found>, now: Timestamp) -> 
     let mut known = object.clone();
     let before = former(object);
     let fields = known.status.get_or_insert_default();
-    if let Some(found) = found.cloned() {
-        let former = succession::former(before, fields.resource_id.as_deref(), &found.resource_id, now);
-        fields.previous_resource_ids = former
-            .into_iter()
-            .map(|it| PreviousResourceId { resource_id: it.resource_id, until: it.until.to_string() })
-            .collect();
+    let (last, found) = (fields.resource_id.clone(), found.cloned());
+    if let Some(current) = found.as_ref().map(|found| &found.resource_id).or(last.as_ref()) {
+        let former = succession::former(before, last.as_deref(), current, now).into_iter();
+        let former = former.map(|it| PreviousResourceId { resource_id: it.resource_id, until: it.until.to_string() });
+        fields.previous_resource_ids = former.collect();
+    }
+    if let Some(found) = found {
         fields.upcoming_resource_ids = found.upcoming;
         fields.arn = found.arn;
         fields.partition = Some(found.partition);
@@ -157,4 +158,93 @@ pub(super) async fn write(
     let conditions = report::conditions(context, before, &next.findings, generation);
     let status = DbServerStatus { observed_generation: generation, conditions, ..next.fields };
     report::write(context, api, object, (object.status.as_ref(), before), (&status, &status.conditions)).await
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::super::found::in_rds;
+    use super::super::found::tests::{name, orders};
+    use super::*;
+    use crate::controllers::server::Server;
+    use crate::k8s::conditions::Truth;
+    use crate::ports::RdsServer;
+
+    fn object() -> DbServer {
+        serde_json::from_value(json!({
+            "apiVersion": "iamdb.dev/v1alpha1", "kind": "DbServer", "metadata": {"name": "orders", "generation": 1},
+            "spec": {
+                "region": "us-east-1", "source": {"type": "DbInstance", "dbInstance": {"identifier": "orders"}},
+                "ca": {"type": "ConfigMap", "configMap": {"name": "ca"}},
+            }
+        }))
+        .unwrap()
+    }
+
+    fn at(second: i64) -> Timestamp {
+        Timestamp::from_second(second).unwrap()
+    }
+
+    fn found(id: &str, upcoming: &[&str]) -> Found {
+        let found = in_rds(&name(), RdsServer { resource_id: id.into(), ..orders() }).unwrap();
+        Found { upcoming: upcoming.iter().map(|&id| id.to_owned()).collect(), ..found }
+    }
+
+    fn further(object: &DbServer) -> String {
+        Server::of(object).unwrap().further_resource_ids.join(" ")
+    }
+
+    #[test]
+    fn policies_name_the_green_id_before_and_the_blue_one_after_a_switch_over() {
+        let before = with(&object(), Some(&found("db-BLUE", &["db-GREEN"])), at(0));
+        assert_eq!(further(&before), "db-GREEN");
+        let switched = with(&before, Some(&found("db-GREEN", &[])), at(10));
+        assert_eq!(further(&switched), "db-BLUE");
+        let again = with(&switched, Some(&found("db-GREEN", &[])), at(3_609));
+        assert_eq!(again, switched, "what is known is not written anew");
+        let back = with(&again, Some(&found("db-BLUE", &[])), at(3_609));
+        assert_eq!(further(&back), "db-GREEN");
+        assert_eq!(further(&with(&switched, None, at(3_610))), "", "the hour ends though RDS does not answer");
+    }
+
+    #[test]
+    fn a_server_without_an_administrator_serves_accounts_that_somebody_else_makes() {
+        let found = found("db-A", &[]);
+        let known = with(&object(), Some(&found), at(0));
+        let no_admin = Err(Problem::of_spec(Reason::NoAdmin, "no spec.admin"));
+        let told = of(&known, &Look::Found(Box::new(found)), &Ok(()), Some(&no_admin)).findings;
+        let truths: Vec<_> = told.iter().map(|it| (it.kind, it.truth)).collect();
+        let expected = [
+            ("Ready", Truth::True),
+            ("Resolved", Truth::True),
+            ("IamAuthentication", Truth::True),
+            ("AdminReachable", Truth::Unknown),
+        ];
+        assert_eq!(truths, expected);
+    }
+
+    #[test]
+    fn a_shortfall_is_told_and_takes_nothing_from_what_is_known() {
+        let mut found = found("db-A", &[]);
+        found.shortfalls.push(Problem::passing(Reason::NotFound, "proxy app: gone"));
+        let known = with(&object(), Some(&found), at(0));
+        let next = of(&known, &Look::Found(Box::new(found)), &Ok(()), None);
+        assert_eq!((next.findings[0].reason, next.findings[0].message.as_str()), ("NotFound", "proxy app: gone"));
+        assert_eq!(next.fields.resource_id.as_deref(), Some("db-A"));
+    }
+
+    #[test]
+    fn while_rds_does_not_answer_the_same_is_told() {
+        let first = found("db-A", &[]);
+        let mut known = with(&object(), Some(&first), at(0));
+        let told = of(&known, &Look::Found(Box::new(first)), &Ok(()), None).findings;
+        known.status.get_or_insert_default().conditions = conditions::merge(&[], &told, Some(1), at(0));
+        known.status.get_or_insert_default().observed_generation = Some(1);
+        assert!(is_resolved(&known));
+        let silence = Look::Unanswered(Problem::passing(Reason::Unreachable, "throttled"));
+        assert_eq!(of(&with(&known, None, at(9)), &silence, &Ok(()), None).findings, told);
+        known.metadata.generation = Some(2);
+        assert!(!is_resolved(&known), "another spec has not been looked at");
+    }
 }

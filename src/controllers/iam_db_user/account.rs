@@ -14,7 +14,7 @@ use crate::controllers::problem::{Problem, Retry};
 use crate::controllers::report;
 use crate::controllers::run::{digest, own_state};
 use crate::controllers::server::{self, Server};
-use crate::domain::account::{AccountStep, Catalogue, DesiredUser, Question, Refusal, plan};
+use crate::domain::account::{AccountStep, Catalogue, DesiredUser, Question, Refusal, plan, plan_withdrawal};
 use crate::domain::engine::ServerFacts;
 use crate::domain::names::Username;
 use crate::ports::{Fault, FaultKind};
@@ -155,8 +155,27 @@ fn judge(desired: &DesiredUser, mode: Mode, survey: &Survey, context: &Context) 
     match planned(desired, &survey.catalogue, &survey.facts, context) {
         Ok(steps) if steps.is_empty() => Some(Converged::made(Ok(Maker::Operator))),
         Ok(steps) => (mode != Mode::Enforce).then(|| Converged::drifted(&steps)),
+        Err(_)
+            if mode == Mode::Enforce && !withdrawal(desired, &survey.catalogue, &survey.facts, context).is_empty() =>
+        {
+            None
+        }
         Err(refusal) => Some(Converged::failed(refusal.into())),
     }
+}
+
+/// Whether an IamDbUser of a uid still exists.
+fn is_alive(context: &Context) -> impl Fn(&str) -> bool {
+    |uid| context.feeds.users.store().find(|user| user.metadata.uid.as_deref() == Some(uid)).is_some()
+}
+
+fn withdrawal(
+    desired: &DesiredUser,
+    catalogue: &Catalogue,
+    facts: &ServerFacts,
+    context: &Context,
+) -> Vec<AccountStep> {
+    plan_withdrawal(desired, catalogue, facts, is_alive(context))
 }
 
 fn planned(
@@ -165,9 +184,7 @@ fn planned(
     facts: &ServerFacts,
     context: &Context,
 ) -> Result<Vec<AccountStep>, Refusal> {
-    let is_alive =
-        |uid: &str| context.feeds.users.store().find(|user| user.metadata.uid.as_deref() == Some(uid)).is_some();
-    plan(desired, catalogue, facts, is_alive)
+    plan(desired, catalogue, facts, is_alive(context))
 }
 
 async fn at_desk(
@@ -199,7 +216,13 @@ async fn at_desk(
         steps = planned(desired, &catalogue, &facts, context);
     }
     let converged = match steps {
-        Err(refusal) => Converged::failed(refusal.into()),
+        Err(refusal) => {
+            let withdrawn = withdrawal(desired, &catalogue, &facts, context);
+            if mode == Mode::Enforce {
+                apply(desired, &withdrawn, chair).await?;
+            }
+            Converged::failed(refusal.into())
+        }
         Ok(steps) if mode == Mode::Enforce => apply(desired, &steps, chair).await?,
         Ok(steps) => Converged::drifted(&steps),
     };

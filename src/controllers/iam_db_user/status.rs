@@ -97,8 +97,8 @@ impl Findings {
         let attachments = granted.map_or_else(|| intended(desired, object), policies::state);
         let made = Made {
             accounts: accounts(desired, state),
-            drift: drift(account, granted),
             policies: granted.map(policies::policies).unwrap_or_default(),
+            drift: drift(&account.drift, granted),
             attachments,
         };
         let parts = [
@@ -122,10 +122,11 @@ fn accounts(desired: &Desired, state: AccountState) -> Vec<AccountStatus> {
     desired.user.hosts.iter().map(|host| AccountStatus { host: host.to_string(), state }).collect()
 }
 
-/// What is left as it is, of the account and of the policies.
-fn drift(account: &Converged, granted: Option<&Granted>) -> Vec<String> {
-    let of_account = account.drift.iter().map(|line| line.chars().take(DRIFT_LENGTH).collect());
-    of_account.chain(granted.map(policies::drift).unwrap_or_default()).take(DRIFT_LINES).collect()
+/// What differs and is left as it is, of the accounts and of the policies.
+fn drift(of_accounts: &[String], granted: Option<&Granted>) -> Vec<String> {
+    let of_policies = granted.map(policies::drift).unwrap_or_default();
+    let shortened = |line: &String| line.chars().take(DRIFT_LENGTH).collect();
+    of_accounts.iter().chain(&of_policies).map(shortened).take(DRIFT_LINES).collect()
 }
 
 /// What the status remembers of policies, and what is about to be attached: nothing, if somebody else writes them.

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeSet;
 
+use super::standing::{Standing, standing};
 use super::step::shown;
 use super::{AccountStep, Catalogue, DesiredUser, GrantedOn, ObservedAccount, Refusal, Role};
 use crate::domain::engine::{Engine, ServerFacts};
@@ -23,6 +24,27 @@ pub(super) fn wanted(
         judge(role, catalogue)?;
     }
     Ok(roles)
+}
+
+/// What takes away roles that have become too strong since they were granted. All else waits for people, these must not.
+#[must_use]
+pub fn plan_withdrawal(
+    desired: &DesiredUser,
+    catalogue: &Catalogue,
+    facts: &ServerFacts,
+    is_alive: impl Fn(&str) -> bool,
+) -> Vec<AccountStep> {
+    let too_strong = |role: &Role| matches!(judge(role, catalogue), Err(Refusal::RoleTooStrong { .. }));
+    let observed = catalogue.user(&desired.username);
+    let of = |(host, account): (&String, &ObservedAccount)| {
+        let standing = standing(&desired.username, &desired.claimant, host, account, observed, facts, &is_alive);
+        let roles: BTreeSet<Role> = account.roles.keys().filter(|role| too_strong(role)).cloned().collect();
+        match (standing, HostPattern::parse(host)) {
+            (Standing::Ours { .. }, Ok(host)) if !roles.is_empty() => Some(AccountStep::RevokeRoles { host, roles }),
+            _ => None,
+        }
+    };
+    observed.accounts.iter().filter_map(of).collect()
 }
 
 /// Follows a role to all that it opens, through the roles that it holds itself.

@@ -481,6 +481,23 @@ fn a_role_that_opens_too_much_is_refused_through_whatever_it_is_had() {
 }
 
 #[test]
+fn a_role_that_became_too_strong_is_taken_away_from_our_accounts_alone() {
+    let wanted = DesiredUser { roles: roles(&["reader"]), ..desired(&[]) };
+    let strong: [(&str, Grants, &[&str]); 2] =
+        [("reader", on(GrantedOn::Server, "FILE"), &[]), ("fine", Grants::new(), &[])];
+    let held = |mark: Option<Owner>| {
+        let mut account = account(mark, &[]);
+        account.roles = [(role("reader"), false), (role("fine"), false)].into();
+        with_roles(account, &strong)
+    };
+    assert_eq!(
+        plan_withdrawal(&wanted, &held(Some(owner())), &facts(Engine::MySql), ALIVE),
+        [AccountStep::RevokeRoles { host: host("%"), roles: [role("reader")].into() }]
+    );
+    assert_eq!(plan_withdrawal(&wanted, &held(None), &facts(Engine::MySql), ALIVE), []);
+}
+
+#[test]
 fn mariadb_has_one_default_role() {
     let two = DesiredUser { roles: roles(&["a", "b"]), ..desired(&[]) };
     let refusal = super::plan(&two, &Catalogue::default(), &facts(Engine::MariaDb), ALIVE).unwrap_err();

@@ -65,3 +65,20 @@ func TestAClustersEndpointsLeadToEitherMemberAndTheReadersNotToTheWriter(t *test
 		t.Error("the first member is not the writer, or reads, too")
 	}
 }
+
+func TestTwoWorldsNodesShareNothing(t *testing.T) {
+	one, other := World{Root: "/p", Slot: 10}, World{Root: "/q", Slot: 99}
+	for _, of := range []func(World) string{
+		World.Bridge, World.BridgeMAC, World.Cgroup, World.PodNetwork, World.ServiceNetwork, World.PodAPIServer, World.PodAWS, World.PodNames,
+		World.KubeletHealth, World.Scheduler, World.NodeControllers, World.ContainerdSocket,
+		func(w World) string { return w.PodRoute(EndpointNamed("orders").Routes[0]) },
+	} {
+		if of(one) == of(other) {
+			t.Errorf("both have %s", of(one))
+		}
+	}
+	// The kernel's limit for the name of a network interface.
+	if name := other.Bridge(); len(name) > 15 {
+		t.Errorf("%s is too long", name)
+	}
+}

@@ -30,7 +30,6 @@ const (
 	podNetwork, podGateway = "10.241.%d.0/24", "10.241.%d.1"
 	serviceNetwork         = "10.242.%d.0/24"
 	serviceFirst           = "10.242.%d.1"
-	endpointNetwork        = "10.243.%d.0/24"
 	endpointHost           = "10.243.%d.%d"
 )
 
@@ -61,9 +60,6 @@ func (w World) ServiceNetwork() string { return fmt.Sprintf(serviceNetwork, w.Sl
 
 // ServiceFirst is the address of the Service kubernetes.
 func (w World) ServiceFirst() string { return fmt.Sprintf(serviceFirst, w.Slot) }
-
-// EndpointNetwork is the range of the addresses that pods know databases under.
-func (w World) EndpointNetwork() string { return fmt.Sprintf(endpointNetwork, w.Slot) }
 
 // PodRoute is the address at which pods reach the forwarder before a server.
 func (w World) PodRoute(r Route) string { return fmt.Sprintf(endpointHost, w.Slot, r.host) }
