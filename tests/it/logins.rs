@@ -87,7 +87,7 @@ async fn a_service_accounts_role_assumes_another_one_to_sign_with() {
 }
 
 #[tokio::test]
-async fn the_command_line_signs_like_the_aws_cli() {
+async fn the_command_line_signs_what_the_independent_signer_signs() {
     let _turn = World::get().together().await;
     let tenant = Tenant::new(Database::Orders, "cli").await;
     let run = |args: &[&str]| {
@@ -101,11 +101,16 @@ async fn the_command_line_signs_like_the_aws_cli() {
     let (token, rest) = token.split_once('\n').expect("two lines");
     let end: jiff::Timestamp = rest.trim().parse().expect("an instant");
     assert!(token.starts_with(&format!("{host}:3306/?Action=connect&DBUser=a.b&")), "no token");
-    // botocore's signer is what the AWS CLI signs with. It is told the instant of ours.
     let instant = token.split("X-Amz-Date=").nth(1).and_then(|rest| rest.split('&').next()).expect("an instant");
     let signed = jiff::civil::DateTime::strptime("%Y%m%dT%H%M%SZ", instant).expect("an instant");
     let signed = signed.to_zoned(jiff::tz::TimeZone::UTC).expect("UTC").timestamp();
     assert_eq!(end.duration_since(signed), jiff::SignedDuration::from_secs(870));
+    // The world's own signer, which shares no code with ours, is told the same instant.
+    let at = signed.to_string();
+    let mut mint = tenant.world.command("mint");
+    let theirs = mint.args(["--host", host, "--user", "a.b", "--region", "us-east-1", "--at", &at]);
+    let theirs = theirs.output().expect("mint");
+    assert_eq!(String::from_utf8_lossy(&theirs.stdout).trim(), token);
     let message = run(&["--hostname", "db.example.com", "--port", "3306", "--username", "a", "--region", "us-east-1"]);
     assert!(message.expect_err("no endpoint").contains("db.example.com is not an endpoint of RDS"));
     tenant.close().await;

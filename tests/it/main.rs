@@ -29,6 +29,7 @@ mod accounts;
 mod admins;
 mod admission;
 mod claims;
+mod bundles;
 mod clients;
 mod consumers;
 mod crash;

@@ -9,6 +9,11 @@ import (
 	"iamdb.dev/world/internal/layout"
 )
 
+// trustStore is where RDS's CA bundles are, by the name that its certificate has.
+func trustStore(w layout.World) string {
+	return "https://" + strings.Replace(w.TrustStore(), w.Host(), layout.TrustStoreHost, 1)
+}
+
 // environment is target/world/env: what a shell, a test or the demo needs to know of a world.
 func environment(w layout.World, s secrets) string {
 	variables := [][2]string{
@@ -22,7 +27,7 @@ func environment(w layout.World, s secrets) string {
 		{"WORLD_EXEC", w.Exec()},
 		{"WORLD_CA", w.PKI("database-ca.crt")},
 		{"WORLD_TRUST_STORE", "http://" + w.AWS()},
-		{"WORLD_TRUST_STORE_HTTPS", "https://" + strings.Replace(w.TrustStore(), w.Host(), layout.TrustStoreHost, 1)},
+		{"WORLD_TRUST_STORE_HTTPS", trustStore(w)},
 		{"WORLD_PROXY_CA", w.PKI("proxy-ca.crt")},
 		{"WORLD_OTHER_CA", w.PKI("other-ca.crt")},
 	}

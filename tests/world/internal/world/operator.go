@@ -81,7 +81,7 @@ func (p *Project) startOperator(ctx context.Context, w layout.World, log string)
 		Name: layout.Operator,
 		Args: []string{
 			w.Exec(), p.operatorBinary(), "run", "--operator-namespace", layout.OperatorNamespace,
-			"--listen", w.Operator(), "--allow-loopback-databases", "--resync", resync, "--log", log,
+			"--listen", w.Operator(), "--trust-store-url", trustStore(w), "--allow-loopback-databases", "--resync", resync, "--log", log,
 			// Tests kill it at any point and want it back at once; those of the election start replicas of their own.
 			"--leader-election=false",
 		},
@@ -89,6 +89,8 @@ func (p *Project) startOperator(ctx context.Context, w layout.World, log string)
 		Env: process.BaseEnv(
 			"HOME="+w.Dir(), "KUBECONFIG="+w.OperatorKubeconfig(), "AWS_ENDPOINT_URL=http://"+w.AWSForward(), "AWS_REGION="+layout.Region,
 			"AWS_ACCESS_KEY_ID="+s.Operator.AccessKeyID, "AWS_SECRET_ACCESS_KEY="+s.Operator.SecretAccessKey,
+			// The trust store is all that it speaks HTTPS with by the system's roots.
+			"SSL_CERT_FILE="+w.PKI("proxy-ca.crt"),
 		),
 		Dir: w.Dir(), Log: w.Log(layout.Operator),
 	}

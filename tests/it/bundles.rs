@@ -1,0 +1,89 @@
+//! CA bundles that the operator fetches from RDS's trust store.
+
+use iamdb::api::{DbAuthToken, DbServer, IamDbUser};
+use k8s_openapi::api::core::v1::ConfigMap;
+use kube::ResourceExt;
+use kube::api::Api;
+use serde_json::{Value, json};
+
+use crate::aws::Fault;
+use crate::operator::Operator;
+use crate::tenant::Tenant;
+use crate::world::{Database, SOON, World, until};
+
+/// A tenant whose server takes its CA from the trust store, ready.
+async fn trusting(test: &str, ca: Value) -> Tenant {
+    let tenant = Tenant::bare(Database::Orders, test).await;
+    let mut server = tenant.server();
+    server["spec"]["ca"] = ca;
+    tenant.try_apply_server(server).await.map(|_: DbServer| ()).expect("apply DbServer");
+    tenant.apply::<IamDbUser>(tenant.user("app")).await;
+    tenant.apply::<DbAuthToken>(tenant.token("app", "app")).await;
+    tenant.user_ready("app").await;
+    tenant.token_ready("app").await;
+    tenant
+}
+
+async fn kept(tenant: &Tenant, name: &str) -> ConfigMap {
+    let config_maps = Api::<ConfigMap>::namespaced(tenant.client.clone(), "iamdb-system");
+    config_maps.get(name).await.expect("the ConfigMap with the bundle")
+}
+
+#[tokio::test]
+async fn the_bundles_of_the_region_and_of_the_partition_are_fetched_and_kept() {
+    let _turn = World::get().together().await;
+    for (ca, keeper) in [(Value::Null, "iamdb-ca-us-east-1"), (json!({"type": "Global"}), "iamdb-ca-global")] {
+        let tenant = trusting("bundle", ca).await;
+        let expected = std::fs::read_to_string(tenant.world.var("WORLD_CA")).expect("CA");
+        let secret = tenant.secret("app").await;
+        assert_eq!(String::from_utf8_lossy(&secret["ca.crt"]).trim(), expected.trim());
+        tenant.log_in("app", "SELECT 1").await.expect("login");
+        let kept = kept(&tenant, keeper).await;
+        assert_eq!(kept.labels()["app.kubernetes.io/managed-by"], "iamdb-operator");
+        assert_eq!(kept.data.expect("data")["ca.crt"].trim(), expected.trim());
+        tenant.close().await;
+    }
+}
+
+/// What the operator logged of the bundle since a byte of its log.
+async fn refreshed(world: &World, from: u64) {
+    until("the bundle was asked for", SOON, || async {
+        world.text_log("WORLD_OPERATOR_LOG", from).0.contains("CA bundle not refreshed").then_some(())
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn a_trust_store_that_fails_or_tells_nonsense_takes_no_bundle_away() {
+    let world = World::get();
+    let _turn = world.alone().await;
+    let tenant = trusting("distrust", json!({"type": "Region"})).await;
+    let before = kept(&tenant, "iamdb-ca-us-east-1").await;
+    let operator = Operator::of(world);
+
+    // A restart asks at once, whatever the age of the copy.
+    let fault = Fault::arm(
+        &json!({"service": "truststore", "action": "GetBundle", "code": "SlowDown", "status": 503, "times": 1000}),
+    );
+    let from = world.log_end("WORLD_OPERATOR_LOG");
+    operator.kill();
+    operator.start();
+    refreshed(world, from).await;
+    tenant.rotate("app").await;
+    let token = tenant.secret("app").await["password"].clone();
+    until("a new token", SOON, || async { (tenant.secret("app").await["password"] != token).then_some(()) }).await;
+    assert!(fault.fired() > 0);
+    drop(fault);
+
+    world.ask("WORLD_AWS_CONTROL", "POST", "/_world/truststore", &json!({"pem": "<html>no bundle</html>"}));
+    let from = world.log_end("WORLD_OPERATOR_LOG");
+    operator.kill();
+    operator.start();
+    refreshed(world, from).await;
+    world.ask("WORLD_AWS_CONTROL", "POST", "/_world/truststore", &json!({"pem": null}));
+    let after = kept(&tenant, "iamdb-ca-us-east-1").await;
+    assert_eq!((after.resource_version(), after.data), (before.resource_version(), before.data));
+    tenant.token_ready("app").await;
+    tenant.log_in("app", "SELECT 1").await.expect("login");
+    tenant.close().await;
+}
