@@ -3,7 +3,8 @@
 use std::collections::BTreeSet;
 use std::time::Duration;
 
-use k8s_openapi::api::core::v1::Pod;
+use futures::future::join_all;
+use k8s_openapi::api::core::v1::{Pod, Secret};
 use kube::Client;
 use kube::api::{Api, LogParams};
 
@@ -50,13 +51,14 @@ impl Clients {
 
     /// Waits until both were in that many times more.
     pub async fn log_in_times(&self, times: usize) {
-        for database in Database::BOTH {
+        join_all(Database::BOTH.map(|database| async move {
             let before = self.logins(database).await.admitted();
             until(&format!("{times} logins of the pod {}", database.identifier()), SOON, || async {
                 (self.logins(database).await.admitted() >= before + times).then_some(())
             })
             .await;
-        }
+        }))
+        .await;
     }
 
     /// Waits until a pod was in with the token that ends then.
@@ -69,8 +71,7 @@ impl Clients {
 
     /// Waits until both were in with what stands in their Secrets now, or what came after it.
     pub async fn have_the_newest(&self) {
-        use k8s_openapi::api::core::v1::Secret;
-        for database in Database::BOTH {
+        join_all(Database::BOTH.map(|database| async move {
             let secrets = Api::<Secret>::namespaced(self.client.clone(), NAMESPACE);
             let data = secrets.get(&secret_of(database)).await.expect("get Secret").data.unwrap_or_default();
             let expiry = String::from_utf8(data["token-expires-at"].0.clone()).expect("text");
@@ -82,7 +83,8 @@ impl Clients {
                 },
             )
             .await;
-        }
+        }))
+        .await;
     }
 
     /// Neither pod was ever refused or started again. Returns how often each was in.
@@ -105,6 +107,6 @@ impl Clients {
     }
 
     pub async fn stop(self) {
-        self.world.kubectl(&["delete", "--wait", "--timeout=60s", "--filename", "tests/e2e/clients.yaml"]);
+        self.world.kubectl(&["delete", "--timeout=60s", "--filename", "tests/e2e/clients.yaml"]);
     }
 }

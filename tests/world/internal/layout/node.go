@@ -21,7 +21,8 @@ const (
 )
 
 const (
-	kubeletHealthPort      = 10248
+	// KubeletHealthPort serves the kubelet's own probe.
+	KubeletHealthPort      = 10248
 	nodeControllersPort    = 10258
 	schedulerPort          = 10259
 	gatewayAWSPort         = 5000
@@ -76,7 +77,7 @@ func (w World) PodAWS() string { return fmt.Sprintf("%s:%d", w.NodeHost(), gatew
 func (w World) PodNames() string { return fmt.Sprintf("%s:%d", w.NodeHost(), gatewayNamesPort) }
 
 // KubeletHealth serves the kubelet's own probe.
-func (w World) KubeletHealth() string { return w.at(kubeletHealthPort) }
+func (w World) KubeletHealth() string { return w.at(KubeletHealthPort) }
 
 // NodeControllers serves the probes of the controllers that a node needs.
 func (w World) NodeControllers() string { return w.at(nodeControllersPort) }

@@ -3,8 +3,6 @@ package node
 import (
 	"context"
 	"errors"
-	"fmt"
-	"strings"
 
 	"iamdb.dev/world/internal/controlplane"
 	"iamdb.dev/world/internal/layout"
@@ -16,10 +14,9 @@ const clusterDomain = "cluster.local"
 // kubeletConfig has the defaults where it says nothing: what is measured on this node shall hold on others. That goes for the delay with
 // which a pod sees a changed Secret above all.
 func kubeletConfig(w layout.World) object {
-	healthHost, healthPort, _ := strings.Cut(w.KubeletHealth(), ":")
 	return object{
 		"apiVersion": "kubelet.config.k8s.io/v1beta1", "kind": "KubeletConfiguration",
-		"address": w.NodeHost(), "port": 10250, "healthzBindAddress": healthHost, "healthzPort": number(healthPort),
+		"address": w.NodeHost(), "port": 10250, "healthzBindAddress": w.Host(), "healthzPort": layout.KubeletHealthPort,
 		"authentication": object{
 			"anonymous": object{"enabled": false}, "webhook": object{"enabled": true}, "x509": object{"clientCAFile": w.PKI("cluster-ca.crt")},
 		},
@@ -35,12 +32,6 @@ func kubeletConfig(w layout.World) object {
 		// Nothing on this node needs the machine's packet filter.
 		"makeIPTablesUtilChains": false,
 	}
-}
-
-func number(text string) int {
-	n := 0
-	_, _ = fmt.Sscan(text, &n)
-	return n
 }
 
 func (n Node) startKubelet(ctx context.Context) error {
