@@ -7,6 +7,8 @@ use std::hash::{Hash, Hasher};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use futures::future::Either;
+use futures::stream::{PollNext, select_with_strategy};
 use futures::{Stream, StreamExt, future, stream};
 use k8s_openapi::api::core::v1::{ConfigMap, Namespace};
 use kube::runtime::controller::{Action, Config, Controller};
@@ -241,17 +243,11 @@ fn token_wakes(
         let tokens = tokens.clone();
         move |config_map| tokens_of(&tokens, &users_of(&users, &servers_with_ca(&servers, config_map)))
     });
-    let of_namespaces = related(&feeds.namespaces, labels, {
-        let tokens = tokens.clone();
-        move |namespace: &Namespace| {
-            let name = namespace.name_any();
-            refs(&tokens.state_filter(|token| token.namespace().as_deref() == Some(&name)))
-        }
+    let of_namespaces = related(&feeds.namespaces, labels, move |namespace: &Namespace| {
+        let name = namespace.name_any();
+        refs(&tokens.state_filter(|token| token.namespace().as_deref() == Some(&name)))
     });
-    let of_rotation = news.flat_map(move |uid| {
-        let found = tokens.find(|token| token.uid().as_deref() == Some(&uid));
-        stream::iter(found.map(|token| ObjectRef::from_obj(token.as_ref())))
-    });
+    let of_rotation = by_uid(&feeds.tokens, news);
     stream::select_all([
         of_users.boxed(),
         of_servers.boxed(),
@@ -259,6 +255,35 @@ fn token_wakes(
         of_namespaces.boxed(),
         of_rotation.boxed(),
     ])
+}
+
+/// The objects of these uids. News of thousands come together, so none is searched for.
+fn by_uid<K>(
+    feed: &Feed<K>,
+    uids: impl Stream<Item = String> + Send + 'static,
+) -> impl Stream<Item = ObjectRef<K>> + Send + 'static
+where
+    K: Resource<DynamicType = ()> + Clone + Debug + DeserializeOwned + Send + Sync + 'static,
+{
+    // Changes first: whoever is told of was told about before.
+    let changes_first = |(): &mut ()| PollNext::Left;
+    let heard = select_with_strategy(feed.subscribe().map(Either::Left), uids.map(Either::Right), changes_first);
+    let mut names: HashMap<String, ObjectRef<K>> = HashMap::new();
+    heard.filter_map(move |heard| {
+        let found = match heard {
+            Either::Left(Change::Applied(object)) => {
+                let name = ObjectRef::new(&object.name_any()).within(&object.namespace().unwrap_or_default());
+                names.insert(object.uid().unwrap_or_default(), name);
+                None
+            }
+            Either::Left(Change::Deleted(object)) => {
+                names.remove(&object.uid().unwrap_or_default());
+                None
+            }
+            Either::Right(uid) => names.get(&uid).cloned(),
+        };
+        future::ready(found)
+    })
 }
 
 /// What tokens read of a user: what it asks for, and whether a rule admits it.
