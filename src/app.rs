@@ -7,7 +7,7 @@ use std::time::Duration;
 use futures::future::BoxFuture;
 use futures::{FutureExt, StreamExt, future, stream};
 use jiff::Timestamp;
-use k8s_openapi::api::core::v1::{ConfigMap, Namespace, Secret};
+use k8s_openapi::api::core::v1::{ConfigMap, Namespace, Secret, ServiceAccount};
 use kube::core::PartialObjectMeta;
 use kube::runtime::events::{Recorder, Reporter};
 use kube::runtime::watcher;
@@ -157,6 +157,7 @@ async fn work(context: Arc<Context>, news: News, readiness: Readiness, stop: Can
         feeds.users.caught_up().boxed(),
         feeds.tokens.caught_up().boxed(),
         feeds.namespaces.caught_up().boxed(),
+        feeds.service_accounts.caught_up().boxed(),
         feeds.config_maps.caught_up().boxed(),
         feeds.secrets.caught_up().boxed(),
     ]);
@@ -210,6 +211,11 @@ fn feeds(client: &kube::Client, namespace: &str) -> (Feeds, Vec<BoxFuture<'stati
         it.spec = None;
         it.status = None;
     });
+    let api = Api::<PartialObjectMeta<ServiceAccount>>::all(client.clone());
+    let (service_accounts, watch_service_accounts) = Feed::new(api, config.clone(), |it| {
+        it.metadata.labels = None;
+        it.metadata.annotations.get_or_insert_default().retain(|key, _| key == api::ROLE_ARN_ANNOTATION);
+    });
     let api = Api::<ConfigMap>::namespaced(client.clone(), namespace);
     let (config_maps, watch_config_maps) = Feed::new(api, config, |it| it.binary_data = None);
     let api = Api::<PartialObjectMeta<Secret>>::all(client.clone());
@@ -219,8 +225,9 @@ fn feeds(client: &kube::Client, namespace: &str) -> (Feeds, Vec<BoxFuture<'stati
         watch_users.boxed(),
         watch_tokens.boxed(),
         watch_namespaces.boxed(),
+        watch_service_accounts.boxed(),
         watch_config_maps.boxed(),
         watch_secrets.boxed(),
     ];
-    (Feeds { servers, users, tokens, namespaces, config_maps, secrets }, watches)
+    (Feeds { servers, users, tokens, namespaces, service_accounts, config_maps, secrets }, watches)
 }

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use k8s_openapi::api::core::v1::{ConfigMap, Namespace, Secret};
+use k8s_openapi::api::core::v1::{ConfigMap, Namespace, Secret, ServiceAccount};
 use kube::core::PartialObjectMeta;
 use kube::runtime::events::Recorder;
 
@@ -37,6 +37,8 @@ pub struct Feeds {
     pub tokens: Feed<DbAuthToken>,
     /// All namespaces, for the labels that tenancy rules select.
     pub namespaces: Feed<Namespace>,
+    /// All ServiceAccounts, for the roles that their annotations name.
+    pub service_accounts: Feed<PartialObjectMeta<ServiceAccount>>,
     /// ConfigMaps of the operator's namespace.
     pub config_maps: Feed<ConfigMap>,
     /// The operator's own Secrets, without their data.

@@ -10,7 +10,8 @@ use std::time::{Duration, Instant};
 use futures::future::Either;
 use futures::stream::{PollNext, select_with_strategy};
 use futures::{Stream, StreamExt, future, stream};
-use k8s_openapi::api::core::v1::{ConfigMap, Namespace};
+use k8s_openapi::api::core::v1::{ConfigMap, Namespace, ServiceAccount};
+use kube::core::PartialObjectMeta;
 use kube::runtime::controller::{Action, Config, Controller};
 use kube::runtime::reflector::{ObjectRef, Store};
 use kube::{Resource, ResourceExt};
@@ -138,6 +139,11 @@ fn labels<K: Resource>(object: &K) -> u64 {
     digest(object.labels())
 }
 
+/// The feed leaves no annotation on a ServiceAccount but that of its role.
+fn role(account: &PartialObjectMeta<ServiceAccount>) -> u64 {
+    digest(account.annotations())
+}
+
 fn content(config_map: &ConfigMap) -> u64 {
     digest(&config_map.data)
 }
@@ -204,7 +210,7 @@ fn server_wakes(context: &Context) -> impl Stream<Item = ObjectRef<DbServer>> + 
     stream::select(of_users, of_config_maps)
 }
 
-/// An IamDbUser looks at its DbServer and that one's CA, and at the labels of its namespace.
+/// An IamDbUser looks at its DbServer and that one's CA, at the labels of its namespace, and at the roles of its ServiceAccounts.
 fn user_wakes(context: &Context) -> impl Stream<Item = ObjectRef<IamDbUser>> + Send + 'static {
     let feeds = &context.feeds;
     let (servers, users) = (feeds.servers.store().clone(), feeds.users.store().clone());
@@ -216,14 +222,21 @@ fn user_wakes(context: &Context) -> impl Stream<Item = ObjectRef<IamDbUser>> + S
         let users = users.clone();
         move |config_map| users_of(&users, &servers_with_ca(&servers, config_map))
     });
-    let of_namespaces = related(&feeds.namespaces, labels, move |namespace: &Namespace| {
-        let name = namespace.name_any();
-        refs(&users.state_filter(|user| user.namespace().as_deref() == Some(&name)))
+    let of_namespaces = related(&feeds.namespaces, labels, {
+        let users = users.clone();
+        move |namespace: &Namespace| {
+            let name = namespace.name_any();
+            refs(&users.state_filter(|user| user.namespace().as_deref() == Some(&name)))
+        }
     });
-    stream::select(of_servers, stream::select(of_config_maps, of_namespaces))
+    let of_accounts = related(&feeds.service_accounts, role, move |account| {
+        refs(&users.state_filter(|user| iam_db_user::names_service_account(user, account)))
+    });
+    stream::select_all([of_servers.boxed(), of_config_maps.boxed(), of_namespaces.boxed(), of_accounts.boxed()])
 }
 
-/// A DbAuthToken looks at its IamDbUser, that one's DbServer and its CA, at the labels of its namespace, and at how its rotation goes.
+/// A DbAuthToken looks at its IamDbUser, that one's DbServer and its CA, at the labels of its namespace, at the role of its ServiceAccount, and at how
+/// its rotation goes.
 fn token_wakes(
     context: &Context,
     news: impl Stream<Item = String> + Send + 'static,
@@ -243,9 +256,15 @@ fn token_wakes(
         let tokens = tokens.clone();
         move |config_map| tokens_of(&tokens, &users_of(&users, &servers_with_ca(&servers, config_map)))
     });
-    let of_namespaces = related(&feeds.namespaces, labels, move |namespace: &Namespace| {
-        let name = namespace.name_any();
-        refs(&tokens.state_filter(|token| token.namespace().as_deref() == Some(&name)))
+    let of_namespaces = related(&feeds.namespaces, labels, {
+        let tokens = tokens.clone();
+        move |namespace: &Namespace| {
+            let name = namespace.name_any();
+            refs(&tokens.state_filter(|token| token.namespace().as_deref() == Some(&name)))
+        }
+    });
+    let of_accounts = related(&feeds.service_accounts, role, move |account| {
+        refs(&tokens.state_filter(|token| db_auth_token::signs_by(token, account)))
     });
     let of_rotation = by_uid(&feeds.tokens, news);
     stream::select_all([
@@ -253,6 +272,7 @@ fn token_wakes(
         of_servers.boxed(),
         of_config_maps.boxed(),
         of_namespaces.boxed(),
+        of_accounts.boxed(),
         of_rotation.boxed(),
     ])
 }

@@ -8,8 +8,10 @@ mod status;
 use std::sync::Arc;
 
 use futures::{StreamExt, future};
+use k8s_openapi::api::core::v1::ServiceAccount;
 use kube::ResourceExt;
 use kube::api::Api;
+use kube::core::PartialObjectMeta;
 use kube::runtime::controller::Action;
 use kube::runtime::reflector::ObjectRef;
 use tokio_util::sync::CancellationToken;
@@ -23,7 +25,7 @@ use crate::k8s::conditions;
 use crate::k8s::feed::Change;
 use crate::rotation::Progress;
 
-/// Resyncs between two looks at a token that is well: each reads a ServiceAccount, and rotation must not cost reads.
+/// Resyncs between two looks at a token that is well: whatever it depends on wakes it.
 const SELDOM: u32 = 12;
 
 pub(super) async fn reconcile(object: Arc<DbAuthToken>, context: Arc<Context>) -> Outcome {
@@ -72,7 +74,7 @@ fn is_there(object: &DbAuthToken, context: &Context) -> bool {
 }
 
 /// Rotation tells of itself when something changes; only the passing of time must be looked for: failure becomes an alarm, and an alarm an expiry.
-/// All else is seldom: a ServiceAccount that names another role while the old one still works, a status that a lagging watch hid.
+/// All else is seldom: a status that a lagging watch hid.
 fn next_look(object: &DbAuthToken, progress: &Progress, context: &Context) -> Action {
     let (Some(expires_at), Some(_)) = (progress.expires_at, &progress.problem) else {
         return Action::requeue(context.resync_after(&object.uid().unwrap_or_default()) * SELDOM);
@@ -112,6 +114,14 @@ fn refused_for(object: &DbAuthToken, problem: &Problem, context: &Context) -> Wi
     }
     let now = context.clock.now();
     schedule::withdrawal(context.refusals.since(&object.uid().unwrap_or_default(), now), now)
+}
+
+/// Whether this ServiceAccount signs a token.
+pub(super) fn signs_by(token: &DbAuthToken, account: &PartialObjectMeta<ServiceAccount>) -> bool {
+    let signer = token.spec.identity.service_account.as_ref().map(|it| &it.name);
+    signer.is_some()
+        && signer == account.metadata.name.as_ref()
+        && token.metadata.namespace == account.metadata.namespace
 }
 
 /// Takes the orders of deleted objects off the engine: there is no finalizer that would wake a reconciliation.

@@ -15,7 +15,7 @@ use kube::runtime::controller::Action;
 use kube::runtime::finalizer::{Event, finalizer};
 
 pub use entitlements::Entitlements;
-pub(super) use resolve::role_of_service_account;
+pub(super) use resolve::{names_service_account, role_of_service_account};
 
 use super::context::Context;
 use super::problem::{Problem, Retry};

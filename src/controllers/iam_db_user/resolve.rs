@@ -5,6 +5,8 @@ use std::sync::Arc;
 use k8s_openapi::api::core::v1::ServiceAccount;
 use kube::ResourceExt;
 use kube::api::Api;
+use kube::core::PartialObjectMeta;
+use kube::runtime::reflector::ObjectRef;
 
 use crate::api::{DbServer, IamDbUser, ROLE_ARN_ANNOTATION, Reason, ServiceAccountRef};
 use crate::controllers::context::Context;
@@ -59,18 +61,39 @@ async fn role_of(reference: &ServiceAccountRef, namespace: &str, context: &Conte
     role_of_service_account(context, namespace, &reference.name).await
 }
 
+/// Whether a user has this ServiceAccount among its principals.
+pub(in crate::controllers) fn names_service_account(
+    user: &IamDbUser,
+    account: &PartialObjectMeta<ServiceAccount>,
+) -> bool {
+    let wanted = user.spec.principals.iter().flat_map(|principals| &principals.service_accounts);
+    let own = user.metadata.namespace.as_deref().unwrap_or_default();
+    wanted.into_iter().any(|it| {
+        let namespace = if it.namespace.is_empty() { own } else { &it.namespace };
+        account.metadata.name.as_ref() == Some(&it.name) && account.metadata.namespace.as_deref() == Some(namespace)
+    })
+}
+
 /// The role that the IRSA annotation of a ServiceAccount names.
 pub(in crate::controllers) async fn role_of_service_account(
     context: &Context,
     namespace: &str,
     name: &str,
 ) -> Result<Principal, Problem> {
-    let api = Api::<ServiceAccount>::namespaced(context.client.clone(), namespace);
     let missing = |what: String| Problem::passing(Reason::PrincipalNotFound, what);
-    let found = call("read ServiceAccount", api.get_opt(name)).await?;
-    let found = found.ok_or_else(|| missing(format!("there is no ServiceAccount {namespace}/{name}")))?;
-    let role = found
-        .annotations()
+    let reference = ObjectRef::<PartialObjectMeta<ServiceAccount>>::new(name).within(namespace);
+    let watched = context.feeds.service_accounts.store().get(&reference);
+    let watched = watched.map(|found| found.annotations().clone()).filter(|found| !found.is_empty());
+    let annotations = if watched.is_some() {
+        watched
+    } else {
+        // What is made together comes by several watches, in no order: that there is none is concluded from asking.
+        let api = Api::<ServiceAccount>::namespaced(context.client.clone(), namespace);
+        let found = call("read ServiceAccount", api.get_metadata_opt(name)).await?;
+        found.map(|found| found.annotations().clone())
+    };
+    let annotations = annotations.ok_or_else(|| missing(format!("there is no ServiceAccount {namespace}/{name}")))?;
+    let role = annotations
         .get(ROLE_ARN_ANNOTATION)
         .ok_or_else(|| missing(format!("ServiceAccount {namespace}/{name} has no annotation {ROLE_ARN_ANNOTATION}")))?;
     role.parse().map_err(|_| missing(format!("the annotation of ServiceAccount {namespace}/{name} names no IAM role")))
