@@ -50,6 +50,10 @@ pub(super) async fn reconcile(object: Arc<DbAuthToken>, context: Arc<Context>) -
                 return Ok(Action::await_change());
             }
             let progress = steady(&object, context.engine.progress(&uid).unwrap_or_default());
+            // The first thing told of an object is what came of it: the engine tells soon, and thousands may be new at once.
+            if object.status.is_none() && !progress.is_current && progress.problem.is_none() {
+                return Ok(next_look(&object, &progress, &context));
+            }
             status::write(&api, &object, &status::Findings::of(&order, &progress, context.clock.now()), &context)
                 .await?;
             Ok(next_look(&object, &progress, &context))
