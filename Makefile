@@ -36,7 +36,7 @@ help: ## This list.
 	@awk 'BEGIN { FS = ":.*## " } /^##@/ { printf "\n%s\n", substr($$0, 5) } /^[a-z][a-z0-9-]*:.*## / { printf "  make %-16s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 .PHONY: test
-test: lint world-for-ci unit it ## What CI runs: lint, unit, it. Cargo's summary of the integration tests comes last.
+test: lint world-for-ci unit bench-gate it ## What CI runs: lint, unit, bench-gate, it. Cargo's summary of the integration tests comes last.
 
 .PHONY: lint
 lint: ## Formats, lints, generated files and docs, of the product and of the test world.
@@ -65,6 +65,17 @@ $(PYTHON): tests/world/aws/requirements.txt tests/world/aws/requirements-test.tx
 it: ## Integration tests against the test world.
 	@$(MAKE) world world-operator
 	$(call step,integration tests,. $(WORLD_ENV) && cargo test --locked --test it -- --test-threads=8,the logs are in target/world/log)
+
+.PHONY: bench-gate
+bench-gate: ## A few hundred tokens beside a bare loop: fails when a rotation costs more than it did.
+	@$(MAKE) world
+	$(call step,benchmark gate,cargo bench --locked --profile dev --bench bench -- --gate,see above; if it is meant to be so: the same command with --gate=record)
+
+.PHONY: bench
+bench: ## Rotation at scale beside a bare loop, up to an hour: docs/performance.md. Wants a machine that does nothing else, and starts the world anew.
+	@$(MAKE) world-down world
+	$(call step,benchmark,cargo bench --locked --bench bench,the log is target/bench/operator.log)
+	@$(MAKE) world-down
 
 .PHONY: demo
 demo: $(WORLD) ## The whole way in one terminal: a test world, the operator, three objects, a login without a password.
@@ -120,9 +131,7 @@ $(CARGO_DENY):
 
 ##@ Later
 
-.PHONY: bench e2e soak image
-bench: ## Rotation at scale.
-	@echo 'make bench: there is no benchmark yet; it comes later' >&2; exit 1
+.PHONY: e2e soak image
 e2e: ## The chart on a cluster with a node, and real clients in pods.
 	@echo 'make e2e: there are no end-to-end tests yet; they come later' >&2; exit 1
 soak: ## Hours of faults.
