@@ -297,7 +297,7 @@ where
     K: Resource<DynamicType = ()> + Clone + Debug + DeserializeOwned + Send + Sync + 'static,
 {
     // Changes first: whoever is told of was told about before.
-    let changes_first = |_: &mut ()| PollNext::Left;
+    let changes_first = |(): &mut ()| PollNext::Left;
     let heard = select_with_strategy(feed.subscribe().map(Either::Left), uids.map(Either::Right), changes_first);
     let mut names: HashMap<String, ObjectRef<K>> = HashMap::new();
     heard.filter_map(move |heard| {

@@ -122,7 +122,6 @@ const fn login_reason(kind: FaultKind) -> Reason {
         FaultKind::PluginMissing => Reason::PluginMissing,
         FaultKind::Definer
         | FaultKind::Missing
-        | FaultKind::Quota
         | FaultKind::Conflict
         | FaultKind::Unmodifiable
         | FaultKind::Unreadable

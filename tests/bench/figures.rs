@@ -1,0 +1,125 @@
+//! The figures, as they are kept in `target/bench/figures.json`.
+
+use std::collections::BTreeMap;
+
+use serde::{Deserialize, Serialize};
+
+/// A run.
+#[derive(Clone, Debug, Deserialize, Serialize)]
+pub struct Figures {
+    pub machine: String,
+    pub build: String,
+    /// With no object of ours.
+    pub memory_at_0: Memory,
+    pub fleets: Vec<FleetFigures>,
+}
+
+/// What was measured on one fleet.
+#[derive(Clone, Debug, Deserialize, Serialize)]
+pub struct FleetFigures {
+    pub tokens: usize,
+    pub identities: usize,
+    pub token_bytes: usize,
+    pub secret_bytes: usize,
+    /// The bare loop creating Secrets.
+    pub raw_create: Loop,
+    /// The bare loop replacing Secrets.
+    pub raw_replace: Vec<Loop>,
+    pub cold: Burst,
+    pub due: Vec<Burst>,
+    pub warm: Warm,
+    pub latency: Latency,
+    pub schedule: Option<Schedule>,
+    /// At rest.
+    pub memory: Memory,
+}
+
+/// Memory of a process, in MiB.
+#[derive(Clone, Copy, Debug, Deserialize, Serialize)]
+pub struct Memory {
+    /// All that it holds.
+    pub resident: f64,
+    /// Without the pages of its binary and libraries: this grows with the objects.
+    pub own: f64,
+}
+
+/// The bare loop at one concurrency.
+#[derive(Clone, Debug, Deserialize, Serialize)]
+pub struct Loop {
+    pub concurrency: usize,
+    /// Writes a second.
+    pub rate: f64,
+    pub client_ms: f64,
+    pub apiserver_ms: f64,
+    pub etcd_ms: f64,
+    pub foreign_cores: f64,
+}
+
+/// The operator writing every Secret of a fleet.
+#[derive(Clone, Debug, Deserialize, Serialize)]
+pub struct Burst {
+    /// From the cause to the answer to the last write.
+    pub seconds: f64,
+    /// Secrets a second, from the first write to the last.
+    pub rate: f64,
+    /// A Secret.
+    pub writes: f64,
+    pub reads: f64,
+    /// What was asked, for a Secret.
+    pub kinds: BTreeMap<String, f64>,
+    pub operator_ms: f64,
+    pub apiserver_ms: f64,
+    pub etcd_ms: f64,
+    pub foreign_cores: f64,
+    /// MiB.
+    pub memory_peak: f64,
+}
+
+/// The operator killed and started again while nothing is due.
+#[derive(Clone, Debug, Deserialize, Serialize)]
+pub struct Warm {
+    /// From the start to its last request.
+    pub seconds: f64,
+    pub written: usize,
+    pub reads: f64,
+    pub kinds: BTreeMap<String, f64>,
+    pub operator_cpu: f64,
+    pub memory_peak: f64,
+}
+
+/// From the answer to the object's creation to the answer to its Secret's, in milliseconds.
+#[derive(Clone, Debug, Deserialize, Serialize)]
+pub struct Latency {
+    pub count: usize,
+    pub p50: f64,
+    pub p90: f64,
+    pub p99: f64,
+}
+
+/// One rotation of each Secret, each at its own time.
+#[derive(Clone, Debug, Deserialize, Serialize)]
+pub struct Schedule {
+    pub writes: f64,
+    pub reads: f64,
+    pub kinds: BTreeMap<String, f64>,
+    pub operator_ms: f64,
+    pub apiserver_ms: f64,
+    /// From the first rotation to the last.
+    pub seconds: f64,
+    /// Writes of the fullest second to those of the mean one, the first and last tenth of the time aside.
+    pub peak_to_mean: f64,
+    /// Seconds between the writes of a Secret: the most. By the schedule it is at most 420.
+    pub oldest: f64,
+}
+
+/// The middle one of several, which are ordered by what is looked at.
+pub fn median<T>(many: &[T], by: impl Fn(&T) -> f64) -> f64 {
+    let mut values: Vec<f64> = many.iter().map(by).collect();
+    values.sort_by(f64::total_cmp);
+    values.get(values.len() / 2).copied().unwrap_or_default()
+}
+
+/// The fastest of several loops.
+pub fn best(loops: &[Loop]) -> Option<&Loop> {
+    loops.iter().max_by(|one, other| one.rate.total_cmp(&other.rate))
+}

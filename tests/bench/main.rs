@@ -1,0 +1,74 @@
+//! The benchmark: the operator in the test world, beside a bare loop of the same writes, in one run.
+//!
+//! `make bench` takes all figures and writes docs/performance.md; `make bench-gate` takes a few at a small size and fails when one is worse than
+//! it was. Requests are counted in the apiserver's audit log, time and memory are the kernel's: nothing is the operator's own word.
+//!
+//! | module | job |
+//! |---|---|
+//! | `audit` | what the apiserver was asked, and when it had answered |
+//! | `process` | CPU time and memory of processes |
+//! | `operator` | the operator's process |
+//! | `plane` | the apiserver as the bench sees it, and the meters of a run |
+//! | `fleet` | the objects: one DbServer, users, tokens |
+//! | `raw` | the bare loop |
+//! | `scenes` | what is measured, one function a figure |
+//! | `figures` | the figures, as they are kept |
+//! | `report` | the JSON, and docs/performance.md from it |
+//! | `gate` | what may not become worse |
+
+#![allow(clippy::expect_used, clippy::panic, clippy::unwrap_in_result, reason = "a benchmark that cannot go on ends")]
+#![allow(clippy::print_stdout, reason = "progress and the table are its output")]
+#![allow(unreachable_pub, reason = "nothing here is for other crates; pub tells a module's face from its inside")]
+#![allow(clippy::cast_precision_loss, reason = "no count here comes near 2^52")]
+
+mod audit;
+mod figures;
+mod fleet;
+mod gate;
+mod operator;
+mod plane;
+mod process;
+mod raw;
+mod report;
+mod scenes;
+#[allow(dead_code, reason = "the integration tests look at more of the world than the benchmark does")]
+#[path = "../it/world.rs"]
+mod world;
+
+use clap::Parser;
+
+/// Measures the operator in the running test world.
+#[derive(Debug, Parser)]
+struct Options {
+    /// Take few figures at a small size, and fail when one is worse than recorded; or record what was measured as what is to be held.
+    #[arg(long, value_enum, num_args = 0..=1, default_missing_value = "hold")]
+    gate: Option<gate::Gate>,
+    /// Numbers of tokens, each a fleet of its own.
+    #[arg(long, value_delimiter = ',', default_value = "1000,10000")]
+    objects: Vec<usize>,
+    /// Leave out the eight minutes in which a fleet rotates by its own schedule.
+    #[arg(long)]
+    no_schedule: bool,
+    /// Measure nothing: write docs/performance.md from these figures.
+    #[arg(long)]
+    from: Option<std::path::PathBuf>,
+    /// Cargo says so to every benchmark.
+    #[arg(long, hide = true)]
+    bench: bool,
+}
+
+fn main() -> std::process::ExitCode {
+    let options = Options::parse();
+    if let Some(path) = &options.from {
+        report::again(path);
+        return std::process::ExitCode::SUCCESS;
+    }
+    let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build().expect("runtime");
+    runtime.block_on(async {
+        if let Some(gate) = options.gate {
+            return gate::run(gate).await;
+        }
+        report::publish(&scenes::all(&options.objects, !options.no_schedule).await);
+        std::process::ExitCode::SUCCESS
+    })
+}

@@ -1,0 +1,127 @@
+//! The bare loop: the same writes as a rotation's, of Secrets of the same size, by the same client, and nothing else. What it reaches is the
+//! limit of this machine.
+
+use std::time::Duration;
+
+use futures::{StreamExt, stream};
+use k8s_openapi::ByteString;
+use k8s_openapi::api::core::v1::{Namespace, Secret};
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
+use kube::api::{Api, DeleteParams, PostParams};
+use kube::core::PartialObjectMeta;
+
+use crate::figures::Loop;
+use crate::plane::Plane;
+
+const NAMESPACES: usize = 20;
+const METADATA_ONLY: &str = "application/json;as=PartialObjectMetadata;g=meta.k8s.io;v=v1";
+
+/// Secrets like one of the operator's, which the operator does not watch.
+pub struct Raw<'p> {
+    plane: &'p Plane,
+    secrets: Vec<Secret>,
+    round: u32,
+}
+
+impl<'p> Raw<'p> {
+    /// Creates copies of a Secret, and tells how fast.
+    pub async fn create(plane: &'p Plane, like: &Secret, copies: usize, concurrency: usize) -> (Self, Loop) {
+        let namespaces = Api::<Namespace>::all(plane.client.clone());
+        for at in 0..NAMESPACES {
+            let name = Some(format!("bench-raw-{at}"));
+            let namespace =
+                Namespace { metadata: ObjectMeta { name, ..ObjectMeta::default() }, ..Namespace::default() };
+            let _ = namespaces.create(&PostParams::default(), &namespace).await; // it may be there
+        }
+        let mut raw = Self { plane, secrets: (0..copies).map(|at| copy(like, at)).collect(), round: 0 };
+        let figures = raw.write(concurrency).await;
+        (raw, figures)
+    }
+
+    /// Replaces all of them once, each on the condition that nobody else did, and tells how fast.
+    pub async fn replace(&mut self, concurrency: usize) -> Loop {
+        self.write(concurrency).await
+    }
+
+    async fn write(&mut self, concurrency: usize) -> Loop {
+        self.round += 1;
+        let meter = self.plane.meter(None);
+        let (client, round) = (&self.plane.client, self.round);
+        let writes = self.secrets.iter_mut().map(|secret| async move {
+            renew(secret, round);
+            let meta = send(client, secret).await;
+            (secret.metadata.uid, secret.metadata.resource_version) = (meta.uid, meta.resource_version);
+        });
+        stream::iter(writes).for_each_concurrent(concurrency, |write| write).await;
+        let (seconds, cpu, count) = (meter.seconds(), meter.cpu(), self.secrets.len() as f64);
+        Loop {
+            concurrency,
+            rate: count / seconds,
+            client_ms: cpu.bench * 1_000.0 / count,
+            apiserver_ms: cpu.apiserver * 1_000.0 / count,
+            etcd_ms: cpu.etcd * 1_000.0 / count,
+            foreign_cores: meter.foreign_cores(),
+        }
+    }
+
+    /// Deletes the namespaces, with what is in them.
+    pub async fn remove(self) {
+        let namespaces = Api::<Namespace>::all(self.plane.client.clone());
+        for at in 0..NAMESPACES {
+            let _ = namespaces.delete(&format!("bench-raw-{at}"), &DeleteParams::default()).await;
+        }
+        tokio::time::sleep(Duration::from_millis(100)).await;
+    }
+}
+
+/// The same content, labels and annotations; the garbage collector must find no owner, so an annotation is as long as one.
+fn copy(like: &Secret, at: usize) -> Secret {
+    let mut secret = like.clone();
+    let (labels, annotations) =
+        (secret.metadata.labels.unwrap_or_default(), secret.metadata.annotations.unwrap_or_default());
+    let owner = serde_json::to_string(&secret.metadata.owner_references).unwrap_or_default();
+    secret.metadata = ObjectMeta {
+        name: Some(format!("raw-{at}")),
+        namespace: Some(format!("bench-raw-{}", at % NAMESPACES)),
+        labels: Some(labels),
+        annotations: Some(annotations),
+        ..ObjectMeta::default()
+    };
+    secret
+        .metadata
+        .labels
+        .get_or_insert_default()
+        .insert("app.kubernetes.io/managed-by".into(), "iamdb-bench-it".into());
+    secret.metadata.annotations.get_or_insert_default().insert("iamdb.dev/owner".into(), owner);
+    secret
+}
+
+/// Another token of the same length.
+fn renew(secret: &mut Secret, round: u32) {
+    for (key, ByteString(value)) in secret.data.iter_mut().flatten() {
+        if ["password", "uri", "token-expires-at"].contains(&key.as_str()) {
+            let mark = format!("{round:08}");
+            let end = value.len() - mark.len();
+            value[end..].copy_from_slice(mark.as_bytes());
+        }
+    }
+}
+
+async fn send(client: &kube::Client, secret: &Secret) -> ObjectMeta {
+    let (namespace, name) = (secret.metadata.namespace.as_deref(), secret.metadata.name.as_deref());
+    let folder = format!("/api/v1/namespaces/{}/secrets", namespace.unwrap_or_default());
+    let (method, path) = if secret.metadata.uid.is_some() {
+        (http::Method::PUT, format!("{folder}/{}", name.unwrap_or_default()))
+    } else {
+        (http::Method::POST, folder)
+    };
+    let request = http::Request::builder()
+        .method(method)
+        .uri(format!("{path}?fieldManager=iamdb-operator"))
+        .header(http::header::CONTENT_TYPE, "application/json")
+        .header(http::header::ACCEPT, METADATA_ONLY)
+        .body(serde_json::to_vec(secret).expect("JSON"))
+        .expect("a request");
+    let answer: PartialObjectMeta<Secret> = client.request(request).await.expect("write");
+    answer.metadata
+}

@@ -1,0 +1,179 @@
+//! `target/bench/figures.json`, and docs/performance.md from it.
+
+use std::fmt::Write as _;
+use std::path::PathBuf;
+
+use crate::figures::{Burst, Figures, FleetFigures, Loop, best, median};
+
+/// Foreign load, in cores, above which no rate is worth telling.
+const BUSY: f64 = 0.2;
+
+/// The machine, as its own kernel describes it.
+pub fn machine() -> String {
+    let read = |path: &str| std::fs::read_to_string(path).unwrap_or_default();
+    let cpus = read("/proc/cpuinfo");
+    let name = |line: &str| Some(line.strip_prefix("model name")?.trim_start_matches(['\t', ' ', ':']).to_owned());
+    let models: Vec<String> = cpus.lines().filter_map(name).collect();
+    let memory = read("/proc/meminfo");
+    let memory = memory.lines().next().and_then(|it| it.split_whitespace().nth(1)?.parse::<f64>().ok());
+    let (kernel, memory) = (read("/proc/sys/kernel/osrelease"), memory.unwrap_or_default() / 1024.0 / 1024.0);
+    let model = models.first().map_or("unknown", String::as_str);
+    format!("{} cores ({model}), {memory:.0} GiB of memory, Linux {}", models.len(), kernel.trim())
+}
+
+fn root() -> PathBuf {
+    PathBuf::from(env!("CARGO_MANIFEST_DIR"))
+}
+
+/// Keeps the figures, and writes docs/performance.md.
+pub fn publish(figures: &Figures) {
+    let json = serde_json::to_string_pretty(figures).expect("JSON");
+    std::fs::write(root().join("target/bench/figures.json"), json).expect("figures.json");
+    write_document(figures);
+}
+
+/// Writes docs/performance.md from figures that were kept.
+pub fn again(path: &std::path::Path) {
+    let text = std::fs::read(path).expect("figures");
+    write_document(&serde_json::from_slice(&text).expect("figures"));
+}
+
+fn write_document(figures: &Figures) {
+    let text = document(figures);
+    println!("{text}");
+    std::fs::write(root().join("docs/performance.md"), text).expect("docs/performance.md");
+}
+
+fn document(figures: &Figures) -> String {
+    let mut text = String::from(HEAD);
+    let busy = figures.fleets.iter().map(foreign).fold(0.0, f64::max);
+    let _ = writeln!(text, "- Machine: {}. Everything ran on it.", figures.machine);
+    let _ = writeln!(text, "- Build: `{}`. {}", figures.build, build_note(&figures.build));
+    let _ = writeln!(text, "- Foreign load: up to {busy:.1} cores. {}", load_note(busy));
+    let at_0 = &figures.memory_at_0;
+    let _ = writeln!(
+        text,
+        "- Memory of the operator without objects: {:.1} MiB, {:.1} of them its own; the rest is its binary.",
+        at_0.resident, at_0.own
+    );
+    for fleet in &figures.fleets {
+        section(&mut text, figures, fleet);
+    }
+    text.push_str(TAIL);
+    text
+}
+
+const HEAD: &str = "# Performance
+
+Written by `make bench`; the figures are kept in `target/bench/figures.json`. `make bench-gate`, a part of `make test`, holds some of them.
+
+What is measured: a fleet of DbAuthTokens in namespaces of 50, each namespace with a ServiceAccount that signs and ten accounts that somebody else
+makes, so five Secrets share a token. The DbServer is described by hand: no database and no IAM takes part, and STS is the test world's. Requests
+are counted in the apiserver's audit log, CPU time and memory are the kernel's. Beside it, in the same run, a bare loop creates and replaces
+Secrets of the same content with the same client and does nothing else: that is the limit, and shares of it can be compared between machines. etcd
+does not wait for its disk. *Everything due*: the CA bundle changes, so every Secret must be written at once.
+
+";
+
+const TAIL: &str = "
+## Not measured yet
+
+Lateness over hours; 30,000 tokens; a namespace with most of the objects, or databases that do not answer; accounts on a real MySQL; another
+operator on the same machine.
+";
+
+fn build_note(build: &str) -> &'static str {
+    if build == "debug" {
+        "It is not optimized: CPU times are several times those of a release, and only their ratios to the bare loop's, which is built alike, tell \
+         something. Memory holds the debug binary's pages."
+    } else {
+        "The release profile, without linking as one unit."
+    }
+}
+
+fn load_note(busy: f64) -> &'static str {
+    if busy > BUSY {
+        "**The machine was not this run's alone: rates and times are no figures of the operator and are left out.** Requests and CPU times stand, the \
+         latter somewhat too high."
+    } else {
+        "The machine was this run's alone."
+    }
+}
+
+/// The most that others had while the figures of a fleet were taken.
+fn foreign(fleet: &FleetFigures) -> f64 {
+    let loops = fleet.raw_replace.iter().chain([&fleet.raw_create]).map(|it| it.foreign_cores);
+    loops.chain(fleet.due.iter().chain([&fleet.cold]).map(|it| it.foreign_cores)).fold(0.0, f64::max)
+}
+
+fn section(text: &mut String, figures: &Figures, fleet: &FleetFigures) {
+    let is_quiet = foreign(fleet) <= BUSY;
+    let timed = |value: String| if is_quiet { value } else { "-".to_owned() };
+    let at_32: Vec<&Loop> = fleet.raw_replace.iter().filter(|it| it.concurrency == 32).collect();
+    let limit = best(&fleet.raw_replace);
+    let rate = median(&fleet.due, |it| it.rate);
+    let share = |rate: f64, limit: f64| format!("{rate:.0}/s, {:.2} of the limit", rate / limit);
+    let _ = writeln!(text, "\n## {} tokens\n", fleet.tokens);
+    let _ = writeln!(
+        text,
+        "{} identities; a token has {} bytes, a Secret {}. Of {} rounds the median.\n",
+        fleet.identities,
+        fleet.token_bytes,
+        fleet.secret_bytes,
+        fleet.due.len()
+    );
+    let _ = writeln!(text, "| figure | measured | goal |\n|---|---|---|");
+    let mut row = |figure: &str, measured: String, goal: &str| {
+        let _ = writeln!(text, "| {figure} | {measured} | {goal} |");
+    };
+    let raw = limit.map(|it| format!("{:.0}/s by {} at once", it.rate, it.concurrency)).unwrap_or_default();
+    row("bare loop: Secrets replaced", timed(raw), "the limit");
+    row("bare loop: Secrets created", timed(format!("{:.0}/s", fleet.raw_create.rate)), "the limit");
+    let client = |by: fn(&Loop) -> f64| median(&at_32, |it| by(it));
+    row("bare loop: CPU of 1,000 replaced", cpu(client(|it| it.client_ms), client(|it| it.apiserver_ms)), "");
+    row("rotation, everything due", timed(share(rate, limit.map_or(0.0, |it| it.rate))), "0.80 of the limit");
+    let due = |by: fn(&Burst) -> f64| median(&fleet.due, by);
+    row("writes and reads of a rotation", both(due(|it| it.writes), due(|it| it.reads)), "1.02 and 0.02");
+    row("CPU of 1,000 rotations", cpu(due(|it| it.operator_ms), due(|it| it.apiserver_ms)), "operator 0.45 s");
+    let ratio = |own: fn(&Burst) -> f64, bare: fn(&Loop) -> f64| format!("{:.2}", due(own) / client(bare));
+    row("the same in bare writes, operator", ratio(|it| it.operator_ms, |it| it.client_ms), "about 2");
+    row("the same in bare writes, apiserver", ratio(|it| it.apiserver_ms, |it| it.apiserver_ms), "1.2");
+    if let Some(it) = &fleet.schedule {
+        row("writes and reads of a rotation by schedule", both(it.writes, it.reads), "1.02 and 0.02");
+        row("CPU of 1,000 rotations by schedule", cpu(it.operator_ms, it.apiserver_ms), "");
+        row("writes a second, peak to mean", timed(format!("{:.1}", it.peak_to_mean)), "1.5");
+        row("the oldest token at its renewal", timed(format!("{:.1} s", it.oldest)), "420 s and 2 s of lateness");
+    }
+    let cold = &fleet.cold;
+    row(
+        "cold start, all Secrets absent",
+        timed(format!("{:.1} s, {}", cold.seconds, share(cold.rate, fleet.raw_create.rate))),
+        "0.75 of the limit",
+    );
+    row("writes and reads of a new token", both(cold.writes, cold.reads), "");
+    row("CPU of 1,000 new tokens", cpu(cold.operator_ms, cold.apiserver_ms), "");
+    let warm = &fleet.warm;
+    row("killed and started again: idle after", timed(format!("{:.1} s", warm.seconds)), "2 s");
+    row(
+        "killed and started again: rotated early; reads a Secret",
+        format!("{}; {:.3}", warm.written, warm.reads),
+        "0.1 %; 1",
+    );
+    let it = &fleet.latency;
+    let waits = format!("p50 {:.1}, p90 {:.1}, p99 {:.1} ms of {}", it.p50, it.p90, it.p99, it.count);
+    row("object made until its Secret is there", timed(waits), "p50 10, p99 20 ms");
+    let growth = (fleet.memory.own - figures.memory_at_0.own) * 1_000.0 / fleet.tokens as f64;
+    let memory = format!("{:.1}, {:.1} MiB; {growth:.1} MiB", fleet.memory.resident, fleet.memory.own);
+    row("memory at rest, all and its own; for 1,000 tokens", memory, "45 at 10,000; 3 MiB");
+    let peak = fleet.due.iter().map(|it| it.memory_peak).fold(0.0, f64::max);
+    row("memory, peak: everything due; at the start", format!("{peak:.1}; {:.1} MiB", warm.memory_peak), "1.3 times");
+}
+
+fn both(writes: f64, reads: f64) -> String {
+    format!("{writes:.3} and {reads:.3}")
+}
+
+/// CPU milliseconds of one are CPU seconds of a thousand.
+fn cpu(own: f64, apiserver: f64) -> String {
+    format!("{own:.2} s, apiserver {apiserver:.2} s")
+}

@@ -1,0 +1,279 @@
+//! What is measured, one function a figure.
+
+use std::collections::{BTreeMap, HashMap};
+use std::time::Duration;
+
+use jiff::Timestamp;
+
+use crate::audit::Request;
+use crate::figures::{Burst, Figures, FleetFigures, Latency, Loop, Memory, Schedule, Warm};
+use crate::fleet::{Fleet, TOKENS};
+use crate::operator::Operator;
+use crate::plane::{Meter, Plane};
+use crate::raw::Raw;
+
+/// The bare loop writes at most so many Secrets a round.
+const RAW: usize = 4_000;
+
+/// Rounds of everything due, and of the bare loop beside them.
+const ROUNDS: usize = 3;
+
+/// A rest of the operator's that says it has nothing more to do.
+const REST: Duration = Duration::from_secs(2);
+
+/// A whole run.
+pub async fn all(sizes: &[usize], with_schedule: bool) -> Figures {
+    let plane = Plane::take().await;
+    let memory_at_0 = empty(&plane).await;
+    let mut fleets = Vec::new();
+    for &tokens in sizes {
+        fleets.push(fleet(&plane, tokens, with_schedule).await);
+    }
+    let build = if cfg!(debug_assertions) { "debug" } else { "bench" };
+    Figures { machine: crate::report::machine(), build: build.to_owned(), memory_at_0, fleets }
+}
+
+async fn fleet(plane: &Plane, tokens: usize, with_schedule: bool) -> FleetFigures {
+    let (fleet, mut operator, cold) = cold_start(plane, tokens).await;
+    let secret = fleet.a_secret().await;
+    let bytes = |key: &str| secret.data.as_ref().and_then(|data| data.get(key)).map_or(0, |value| value.0.len());
+    let (mut raw, raw_create) = Raw::create(plane, &secret, tokens.min(RAW), 32).await;
+    let mut raw_replace = Vec::new();
+    let mut due = Vec::new();
+    for round in 0..ROUNDS {
+        for concurrency in [1, 8, 32, 64] {
+            // One at a time is no limit, only slow: once is enough.
+            if concurrency > 1 || round == 0 {
+                raw_replace.push(bare_loop(&mut raw, concurrency).await);
+            }
+        }
+        due.push(everything_due(plane, &fleet, tokens, &operator, round % 2 == 0).await);
+    }
+    raw.remove().await;
+    let (again, warm) = warm_restart(plane, tokens, operator).await;
+    operator = again;
+    let memory = operator.process().memory();
+    let latency = latency(plane, &fleet, tokens, &operator).await;
+    let schedule = if with_schedule { Some(schedule(plane, &fleet, tokens, &operator).await) } else { None };
+    let figures = FleetFigures {
+        tokens,
+        identities: fleet.namespaces(),
+        token_bytes: bytes("password"),
+        secret_bytes: serde_json::to_vec(&secret).map_or(0, |text| text.len()),
+        raw_create,
+        raw_replace,
+        cold,
+        due,
+        warm,
+        latency,
+        schedule,
+        memory,
+    };
+    println!("    memory {memory:.1?} MiB; removing the fleet");
+    fleet.remove().await;
+    figures
+}
+
+/// Memory of an operator that has nothing to do.
+async fn empty(plane: &Plane) -> Memory {
+    let operator = plane.operator();
+    let mut meter = plane.meter(Some(&operator));
+    meter.until_quiet(REST, Duration::from_secs(60)).await;
+    let memory = operator.process().memory();
+    println!("    memory without objects: {memory:.1?} MiB");
+    memory
+}
+
+/// All tokens are there, no Secret is, and the operator starts.
+pub async fn cold_start(plane: &Plane, tokens: usize) -> (Fleet<'_>, Operator, Burst) {
+    println!("==> {tokens} tokens");
+    let operator = plane.operator();
+    let mut meter = plane.meter(Some(&operator));
+    let fleet = Fleet::prepare(plane, tokens).await;
+    meter.until_quiet(REST, Duration::from_secs(600)).await;
+    operator.kill();
+    fleet.make_tokens().await;
+    let mut meter = plane.meter(None);
+    let operator = plane.operator();
+    meter.watch(&operator);
+    let burst = burst(&mut meter, tokens, &operator).await;
+    say_burst("cold start", &burst);
+    (fleet, operator, burst)
+}
+
+/// The CA bundle changes, and every Secret has to be written with another one.
+pub async fn everything_due(
+    plane: &Plane,
+    fleet: &Fleet<'_>,
+    tokens: usize,
+    operator: &Operator,
+    turned: bool,
+) -> Burst {
+    let mut meter = plane.meter(Some(operator));
+    operator.process().forget_peak();
+    fleet.order_ca(turned).await;
+    let burst = burst(&mut meter, tokens, operator).await;
+    say_burst("everything due", &burst);
+    burst
+}
+
+async fn burst(meter: &mut Meter<'_>, tokens: usize, operator: &Operator) -> Burst {
+    meter.until_written(tokens, Duration::from_secs(1_200)).await;
+    let seconds = meter.seconds();
+    meter.until_quiet(REST, Duration::from_secs(1_800)).await;
+    let (cpu, foreign_cores, count) = (meter.cpu(), meter.foreign_cores(), tokens as f64);
+    let written: Vec<Timestamp> = meter.operators().filter(|it| it.is_secret_written()).map(|it| it.at).collect();
+    Burst {
+        seconds,
+        rate: count / span(&written),
+        writes: share(meter, tokens, Request::is_write),
+        reads: share(meter, tokens, Request::is_read),
+        kinds: kinds(meter, tokens),
+        operator_ms: cpu.operator * 1_000.0 / count,
+        apiserver_ms: cpu.apiserver * 1_000.0 / count,
+        etcd_ms: cpu.etcd * 1_000.0 / count,
+        foreign_cores,
+        memory_peak: operator.process().peak(),
+    }
+}
+
+/// The operator dies and comes back while nothing is due.
+async fn warm_restart(plane: &Plane, tokens: usize, operator: Operator) -> (Operator, Warm) {
+    operator.kill();
+    let mut meter = plane.meter(None);
+    let operator = plane.operator();
+    meter.watch(&operator);
+    let seconds = meter.until_quiet(Duration::from_secs(5), Duration::from_secs(600)).await;
+    let warm = Warm {
+        seconds,
+        written: meter.written(),
+        reads: share(&meter, tokens, Request::is_read),
+        kinds: kinds(&meter, tokens),
+        operator_cpu: meter.cpu().operator,
+        memory_peak: operator.process().peak(),
+    };
+    println!("    warm restart: idle after {seconds:.1} s, {} Secrets written, {:?}", warm.written, warm.kinds);
+    (operator, warm)
+}
+
+/// One object more a second.
+async fn latency(plane: &Plane, fleet: &Fleet<'_>, tokens: usize, operator: &Operator) -> Latency {
+    const COUNT: usize = 60;
+    let mut meter = plane.meter(Some(operator));
+    for at in 0..COUNT {
+        fleet.make_token(tokens.next_multiple_of(TOKENS) + at).await;
+        tokio::time::sleep(Duration::from_millis(970)).await;
+    }
+    meter.until_written(COUNT, Duration::from_secs(120)).await;
+    let at = |resource: &str| -> HashMap<(String, String), Timestamp> {
+        let made = meter.requests.iter().filter(|it| it.made(resource));
+        made.map(|it| ((it.object().0.to_owned(), it.object().1.to_owned()), it.at)).collect()
+    };
+    let (objects, secrets) = (at("dbauthtokens"), at("secrets"));
+    let mut waits: Vec<f64> = objects
+        .iter()
+        .filter_map(|(name, made)| secrets.get(name).map(|ready| ready.duration_since(*made).as_secs_f64() * 1_000.0))
+        .collect();
+    waits.sort_by(f64::total_cmp);
+    let percentile = |share: f64| {
+        #[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "an index of a short list")]
+        let at = ((waits.len() as f64 * share) as usize).min(waits.len().saturating_sub(1));
+        waits.get(at).copied().unwrap_or_default()
+    };
+    let latency = Latency { count: waits.len(), p50: percentile(0.5), p90: percentile(0.9), p99: percentile(0.99) };
+    println!("    apply to Secret: {latency:.1?} ms");
+    latency
+}
+
+/// All Secrets are renewed together, then each by its own time.
+async fn schedule(plane: &Plane, fleet: &Fleet<'_>, tokens: usize, operator: &Operator) -> Schedule {
+    println!("    waiting until the fleet rotates by its schedule");
+    let mut meter = plane.meter(Some(operator));
+    // Three rounds left the certificates turned.
+    fleet.order_ca(false).await;
+    meter.until_written(tokens, Duration::from_secs(600)).await;
+    let issued = secret_writes(&meter);
+    tokio::time::sleep(Duration::from_secs(300)).await;
+    let mut meter = plane.meter(Some(operator));
+    meter.until_written(tokens, Duration::from_secs(300)).await;
+    let renewed = secret_writes(&meter);
+    let (cpu, count) = (meter.cpu(), tokens as f64);
+    let written: Vec<Timestamp> = meter.operators().filter(|it| it.is_secret_written()).map(|it| it.at).collect();
+    let ages = issued.iter().filter_map(|(name, at)| Some(renewed.get(name)?.duration_since(*at).as_secs_f64()));
+    let schedule = Schedule {
+        writes: share(&meter, tokens, Request::is_write),
+        reads: share(&meter, tokens, Request::is_read),
+        kinds: kinds(&meter, tokens),
+        operator_ms: cpu.operator * 1_000.0 / count,
+        apiserver_ms: cpu.apiserver * 1_000.0 / count,
+        seconds: span(&written),
+        peak_to_mean: peak_to_mean(&written),
+        oldest: ages.fold(0.0, f64::max),
+    };
+    println!("    by schedule: {schedule:.3?}");
+    schedule
+}
+
+/// When each Secret was last written.
+fn secret_writes(meter: &Meter<'_>) -> HashMap<(String, String), Timestamp> {
+    let written = meter.operators().filter(|it| it.is_secret_written());
+    written.map(|it| ((it.object().0.to_owned(), it.object().1.to_owned()), it.at)).collect()
+}
+
+fn peak_to_mean(written: &[Timestamp]) -> f64 {
+    let Some(first) = written.iter().min() else { return 0.0 };
+    let length = span(written);
+    let mut seconds: BTreeMap<i64, f64> = BTreeMap::new();
+    for at in written {
+        let after = at.duration_since(*first);
+        if (0.1..0.9).contains(&(after.as_secs_f64() / length)) {
+            *seconds.entry(after.as_secs()).or_default() += 1.0;
+        }
+    }
+    let (sum, peak) = (seconds.values().sum::<f64>(), seconds.values().copied().fold(0.0, f64::max));
+    peak / (sum / (length * 0.8))
+}
+
+/// Seconds from the first to the last.
+fn span(instants: &[Timestamp]) -> f64 {
+    let (first, last) = (instants.iter().min(), instants.iter().max());
+    first.zip(last).map_or(0.0, |(first, last)| last.duration_since(*first).as_secs_f64())
+}
+
+/// How many of the operator's requests are so, for a token.
+fn share(meter: &Meter<'_>, tokens: usize, is_so: impl Fn(&Request) -> bool) -> f64 {
+    meter.operators().filter(|it| is_so(it)).count() as f64 / tokens as f64
+}
+
+fn kinds(meter: &Meter<'_>, tokens: usize) -> BTreeMap<String, f64> {
+    let mut kinds = BTreeMap::new();
+    for request in meter.operators() {
+        *kinds.entry(request.kind()).or_insert(0.0) += 1.0 / tokens as f64;
+    }
+    kinds
+}
+
+fn say_burst(what: &str, burst: &Burst) {
+    println!(
+        "    {what}: {:.1} s, {:.0}/s, {:.3} writes and {:.3} reads a Secret, CPU ms {:.3} operator {:.3} apiserver, peak {:.1} MiB, foreign cores {:.2}, {:.3?}",
+        burst.seconds,
+        burst.rate,
+        burst.writes,
+        burst.reads,
+        burst.operator_ms,
+        burst.apiserver_ms,
+        burst.memory_peak,
+        burst.foreign_cores,
+        burst.kinds
+    );
+}
+
+/// The bare loop, beside the operator at rest.
+pub async fn bare_loop(raw: &mut Raw<'_>, concurrency: usize) -> Loop {
+    let it = raw.replace(concurrency).await;
+    println!(
+        "    bare loop x{}: {:.0}/s, CPU ms {:.3} client {:.3} apiserver, foreign cores {:.2}",
+        it.concurrency, it.rate, it.client_ms, it.apiserver_ms, it.foreign_cores
+    );
+    it
+}
