@@ -97,7 +97,7 @@ async fn many_users_of_a_server_are_served_by_few_connections_and_judged_by_one_
     );
     assert!(made.at_a_time <= 4, "{} connections at a time", made.at_a_time);
 
-    // The world's operator looks at everything again every 24 to 36 seconds. The first round finds all users together.
+    // The world's operator looks at everything again every 24 to 36 seconds. Users that were made one after the other find together round by round.
     tokio::time::sleep(Duration::from_secs(60)).await;
     let (_, from) = sessions(world, database, from);
     let audit = world.log_end("WORLD_AUDIT_LOG");
@@ -109,7 +109,7 @@ async fn many_users_of_a_server_are_served_by_few_connections_and_judged_by_one_
         *kinds.entry(statement.split_once(' ').map_or(statement.as_str(), |(first, _)| first)).or_default() += 1;
     }
     eprintln!("a minute of resyncs: {} sessions, {reads} surveys, statements {kinds:?}", resync.total);
-    assert!((1..=3).contains(&reads), "in a minute, so in two resyncs or three, {reads} surveys");
+    assert!((1..=5).contains(&reads), "in a minute, so in two resyncs of {MANY} users, {reads} surveys");
     // Those of the DbServer's own look are among them.
     assert!(resync.statements.len() <= 10 * reads, "{kinds:?}");
     let harmless =

@@ -261,10 +261,8 @@ pub(super) fn revoke(
     on: &GrantedOn,
     rights: &BTreeSet<Right>,
 ) -> Result<Statement, Unquotable> {
-    let column = match on {
-        GrantedOn::Column(_, _, column) => format!(" ({})", identifier(column)),
-        _ => String::new(),
-    };
+    let column =
+        if let GrantedOn::Column(_, _, column) = on { format!(" ({})", identifier(column)) } else { String::new() };
     let words: Vec<String> = rights.iter().map(|right| format!("{}{column}", right.sql())).collect();
     let text = format!("REVOKE {} ON {} FROM {}", words.join(", "), target(on), account(username, host)?);
     Ok(Statement::new("revoke privileges", text))
