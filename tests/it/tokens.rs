@@ -235,8 +235,8 @@ async fn labels_of_others_stay_and_start_no_fight() {
     tokio::time::sleep(Duration::from_secs(15)).await;
     let writes = tenant.world.operator_writes(from, &tenant.name);
     assert!(writes.len() <= 2, "{writes:?}");
-    tenant.rotate("app").await;
     let before = tenant.secret("app").await;
+    tenant.rotate("app").await;
     until("a new token", SOON, || async { (tenant.secret("app").await != before).then_some(()) }).await;
     let secret = tenant.secret_object("app").await;
     assert_eq!(secret.labels().get("theirs").map(String::as_str), Some("x"));

@@ -267,6 +267,7 @@ mod tests {
         told(&try_wants(server, user_spec, account_is_managed).unwrap())
     }
 
+    #[allow(clippy::unwrap_in_result, reason = "what is fixed here holds; what is told is the refusal")]
     fn try_wants(server: &Value, user_spec: &Value, account_is_managed: bool) -> Result<Wants, Problem> {
         let (object, principals) = (object(server), [APP.parse().expect("a principal")]);
         let username = Username::parse("app").expect("a username");
@@ -320,6 +321,7 @@ mod tests {
         assert!(!all.contains_key(proxy), "nobody goes through it");
     }
 
+    #[allow(clippy::unwrap_in_result, reason = "what is fixed here holds; what is told is the refusal")]
     fn of_object(spec: &Value) -> Result<Wants, Problem> {
         let object = object(spec);
         of_server(&object, &Server::of(&object).expect("resolved"), "c1")
