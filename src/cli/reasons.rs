@@ -13,12 +13,9 @@ impl Args {
 }
 
 fn page() -> String {
-    let mut page = format!("{HEAD}\n| reason | what it means | what to do |\n|---|---|---|\n");
-    for reason in Reason::ALL {
-        let (meaning, what_to_do) = (reason.meaning().trim(), reason.what_to_do());
-        page.push_str(&format!("| `{reason}` | {meaning} | {what_to_do} |\n"));
-    }
-    page
+    let row = |reason: &Reason| format!("| `{reason}` | {} | {} |", reason.meaning().trim(), reason.what_to_do());
+    let rows: Vec<String> = Reason::ALL.iter().map(row).collect();
+    format!("{HEAD}\n| reason | what it means | what to do |\n|---|---|---|\n{}\n", rows.join("\n"))
 }
 
 const HEAD: &str = "# Reasons\n\n\

@@ -53,7 +53,6 @@ fn in_every_field(user: &Value, text: &str) -> Vec<Value> {
         "/spec/grants/0/privileges/0",
         "/spec/roles/0",
         "/spec/principals/arns/0",
-        "/spec/serverRef/name",
         "/spec/existingUser",
         "/spec/deletionPolicy",
     ];
@@ -100,6 +99,8 @@ async fn hostile_texts_come_to_nothing_and_odd_names_to_exactly_themselves(datab
         whole["spec"]["hosts"] = json!(["%"]);
         whole["spec"]["roles"] = json!(["reader"]);
         whole["spec"]["principals"] = json!({"arns": [tenant.role_arn(&tenant.name)]});
+        whole["spec"]["existingUser"] = json!("Fail");
+        whole["spec"]["deletionPolicy"] = json!("Drop");
         whole["spec"]["grants"][0]["objectType"] = json!("Table");
         whole["spec"]["grants"][0]["object"] = json!("t");
         for text in hostile() {
