@@ -101,8 +101,11 @@ fn effective(tenant: &Tenant) -> Vec<String> {
     let text = std::fs::read_to_string(tenant.world.root().join("target/world/auth.json")).expect("auth.json");
     let all: Value = serde_json::from_str(&text).expect("JSON");
     let statements = all["policies"][tenant.role_arn(&tenant.name)].as_array().cloned().unwrap_or_default();
-    let mut allowed: Vec<String> =
-        statements.iter().flat_map(|it| it["Resource"].as_array().cloned().unwrap_or_default()).map(|it| it.as_str().expect("text").to_owned()).collect();
+    let mut allowed: Vec<String> = statements
+        .iter()
+        .flat_map(|it| it["Resource"].as_array().cloned().unwrap_or_default())
+        .map(|it| it.as_str().expect("text").to_owned())
+        .collect();
     allowed.sort();
     allowed.dedup();
     allowed
