@@ -106,7 +106,7 @@ impl Clients {
         admitted
     }
 
-    pub async fn stop(self) {
+    pub fn stop(self) {
         self.world.kubectl(&["delete", "--timeout=60s", "--filename", "tests/e2e/clients.yaml"]);
     }
 }

@@ -96,10 +96,8 @@ async fn pods_log_in_whatever_happens_to_the_operator() {
     assert!(admitted >= logins.iter().sum(), "the servers admitted {admitted} logins");
     foreign.is_untouched(&test.client).await;
 
-    clients.stop().await;
-    for database in Database::BOTH {
-        world.kubectl(&["delete", "--timeout=60s", "--filename", &format!("examples/{}.yaml", database.identifier())]);
-    }
+    clients.stop();
+    test.delete_examples();
     for database in Database::BOTH {
         let sql = format!("SELECT COUNT(*) FROM mysql.user WHERE User = 'app_{}'", database.identifier());
         assert_eq!(world.root_sql(database, &sql), "0", "the account is gone");
@@ -131,8 +129,7 @@ impl Test {
     async fn clear(&self, release: &Release) {
         self.world.control(&["operator", "--stop"]);
         if self.any_left() {
-            let examples = ["--filename", "tests/e2e/clients.yaml", "--filename", "examples/"];
-            self.world.kubectl(&[&["delete", "--ignore-not-found", "--timeout=60s"], examples.as_slice()].concat());
+            self.delete_examples();
             assert!(!self.any_left(), "there are other objects in this world: end it with `make world-down` first");
         }
         release.uninstall_if_there().await;
@@ -141,6 +138,16 @@ impl Test {
             self.world.kubectl(&["delete", "--ignore-not-found", "--timeout=60s", "--filename", folder]);
         }
         self.say("the cluster is as before an installation");
+    }
+
+    /// Deletes what the examples made, but for the namespace: an operator that is there takes all of it away.
+    fn delete_examples(&self) {
+        let files = std::fs::read_dir(self.world.root().join("examples")).expect("examples");
+        let paths = files.map(|file| file.expect("an example").path()).filter(|path| !path.ends_with("namespace.yaml"));
+        let files: Vec<_> = paths.map(|path| format!("--filename={}", path.display())).collect();
+        let mut args = vec!["delete", "--ignore-not-found", "--timeout=60s"];
+        args.extend(files.iter().map(String::as_str));
+        self.world.kubectl(&args);
     }
 
     /// Whether there are objects that an operator must take away. Without the definitions there are none.
@@ -206,8 +213,9 @@ impl Test {
         let asked = Instant::now();
         for database in Database::BOTH {
             let before = self.expiry(database).await;
-            let now = jiff::Timestamp::now().to_string();
-            let ask = json!({"metadata": {"annotations": {"iamdb.dev/rotate-requested-at": now}}});
+            // Any value that was not there before.
+            let request = format!("after {:?}", self.started.elapsed());
+            let ask = json!({"metadata": {"annotations": {"iamdb.dev/rotate-requested-at": request}}});
             merge(&self.tokens(), database.identifier(), ask).await;
             self.next_expiry(database, &before, TAKEOVER).await;
         }
