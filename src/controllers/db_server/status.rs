@@ -123,7 +123,7 @@ fn whereabouts(known: &DbServer, look: &Look) -> String {
     if let Look::Found(found) = look {
         let writer = found.endpoints.writer.as_ref();
         let place = writer.map(|it| format!("{} at {}:{}", found.resource_id, it.host, it.port)).unwrap_or_default();
-        return found.note.map_or(place.clone(), |note| format!("{place}; {note}"));
+        return found.note.map_or_else(|| place.clone(), |note| format!("{place}; {note}"));
     }
     let said = status.and_then(|it| it.conditions.iter().find(|it| it.type_ == ConditionType::Resolved.as_str()));
     said.map(|it| it.message.clone()).unwrap_or_default()

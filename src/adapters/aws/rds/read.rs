@@ -140,8 +140,9 @@ fn pending(iam: Option<bool>, others: &[(&'static str, bool)]) -> Pending {
 /// What kinds of maintenance wait for the resource, each once.
 pub(super) fn maintenance(listed: &[ResourcePendingMaintenanceActions], arn: &str) -> Vec<&'static str> {
     let of_arn = listed.iter().filter(|it| it.resource_identifier() == Some(arn));
-    let actions =
-        of_arn.flat_map(|it| it.pending_maintenance_action_details()).map(|it| it.action().unwrap_or_default());
+    let actions = of_arn
+        .flat_map(ResourcePendingMaintenanceActions::pending_maintenance_action_details)
+        .map(|it| it.action().unwrap_or_default());
     let mut words: Vec<&'static str> = actions
         .map(|action| match action {
             "system-update" | "os-upgrade" => "an operating system update",
