@@ -125,7 +125,6 @@ const fn login_reason(kind: FaultKind) -> Reason {
         | FaultKind::Quota
         | FaultKind::Conflict
         | FaultKind::Unmodifiable
-        | FaultKind::Quota
         | FaultKind::Unreadable
         | FaultKind::Other => Reason::UnexpectedError,
     }
