@@ -145,6 +145,7 @@ fn own_actions() -> BTreeSet<String> {
     let every = || "*".to_owned();
     let policy = document(&Scope {
         admin_secrets: Vec::new(),
+        inline_policies: true,
         partition: "aws".into(),
         account: "123456789012".into(),
         region: every(),

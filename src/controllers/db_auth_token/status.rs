@@ -124,7 +124,6 @@ const fn login_reason(kind: FaultKind) -> Reason {
         | FaultKind::Missing
         | FaultKind::Conflict
         | FaultKind::Unmodifiable
-        | FaultKind::Quota
         | FaultKind::Unreadable
         | FaultKind::Other => Reason::UnexpectedError,
     }
