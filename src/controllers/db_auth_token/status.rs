@@ -124,6 +124,7 @@ const fn login_reason(kind: FaultKind) -> Reason {
         | FaultKind::Missing
         | FaultKind::Conflict
         | FaultKind::Unmodifiable
+        | FaultKind::Quota
         | FaultKind::Unreadable
         | FaultKind::Other => Reason::UnexpectedError,
     }
