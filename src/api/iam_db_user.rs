@@ -431,6 +431,7 @@ pub struct AttachmentStatus {
     #[schemars(length(max = 2048))]
     pub principal: String,
     /// IAM path of its policies; `inline` for policies in the principal itself.
+    #[serde(default)]
     #[schemars(length(max = 512))]
     pub path: String,
     /// Whether the policy is attached.

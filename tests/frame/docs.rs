@@ -152,7 +152,6 @@ fn own_actions() -> BTreeSet<String> {
         policy_path: "/iamdb/c1/".into(),
         principals: [PrincipalKind::Role, PrincipalKind::User, PrincipalKind::Group].map(|kind| (kind, every())).into(),
         assume_roles: vec![every()],
-        inline_policies: true,
         rds: RdsFeatures { clusters: true, proxies: true, enable_iam: true, blue_green: true },
         admin_username: Some(every()),
         database_roles: vec![every()],

@@ -179,6 +179,16 @@ async fn tags_are_kept_and_those_of_others_left_alone() {
     tenant.close().await;
 }
 
+/// What `iamdb policy` prints for the account `app` and the server that a resource names.
+fn printed_policy(tenant: &Tenant, resource: &str) -> String {
+    let id = resource.split("dbuser:").nth(1).and_then(|it| it.split('/').next()).expect("resource id");
+    let username = tenant.username("app");
+    let what = ["policy", "--user", &username, "--resource-id", id];
+    let place = ["--region", "us-east-1", "--account", crate::tenant::ACCOUNT];
+    let printed = tenant.world.command("iamdb").args(what).args(place).output().expect("iamdb");
+    String::from_utf8_lossy(&printed.stdout).trim_end().to_owned()
+}
+
 #[tokio::test]
 async fn rendered_policies_are_those_that_would_be_written_and_nothing_is_attached() {
     let _turn = World::get().together().await;
@@ -209,25 +219,8 @@ async fn rendered_policies_are_those_that_would_be_written_and_nothing_is_attach
     assert_eq!(rendered.metadata.owner_references.clone().unwrap_or_default()[0].name, "app");
     let data = rendered.data.clone().unwrap_or_default();
     assert_eq!(data["principals"], tenant.role_arn(&tenant.name));
-    let (username, resource) = (tenant.username("app"), tenant.resource(&tenant.username("app")).await);
-    let id = resource.split("dbuser:").nth(1).and_then(|it| it.split('/').next()).expect("resource id").to_owned();
-    let arguments = [
-        "policy",
-        "--user",
-        &username,
-        "--resource-id",
-        &id,
-        "--region",
-        "us-east-1",
-        "--account",
-        crate::tenant::ACCOUNT,
-    ];
-    let printed = tenant.world.command("iamdb").args(arguments).output().expect("iamdb");
-    assert_eq!(
-        String::from_utf8_lossy(&printed.stdout).trim_end(),
-        data["policy.json"],
-        "iamdb policy prints the same text"
-    );
+    let resource = tenant.resource(&tenant.username("app")).await;
+    assert_eq!(printed_policy(&tenant, &resource), data["policy.json"], "iamdb policy prints the same text");
     assert_eq!(tenant.attached(&tenant.role_arn(&tenant.name)).await, Vec::<String>::new());
 
     // Somebody edits it: it is put right. Then the operator is to write policies itself: the very same document, and no ConfigMap.

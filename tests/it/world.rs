@@ -222,6 +222,7 @@ impl World {
     }
 
     /// Runs kubectl as administrator, from the project's root.
+    #[allow(dead_code, reason = "for the end-to-end test, which shares this file")]
     pub fn kubectl(&self, args: &[&str]) {
         let status = self.command("kubectl").args(args).current_dir(&self.root).stdout(Stdio::null()).status();
         assert!(status.expect("kubectl").success(), "kubectl {args:?} failed");

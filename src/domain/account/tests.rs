@@ -1,3 +1,6 @@
+mod claims;
+mod roles;
+
 use super::*;
 use crate::domain::engine::{Engine, ServerFacts};
 use crate::domain::names::{DatabaseName, ObjectName};
@@ -102,6 +105,14 @@ fn with(host: &str, account: ObservedAccount) -> ObservedUser {
 
 fn row(state: LedgerState, stamp: i64) -> BTreeMap<String, LedgerRow> {
     [("%".to_owned(), LedgerRow { owner: owner(), state, stamp })].into()
+}
+
+fn role(name: &str) -> Role {
+    Role { name: name.into(), host: "%".into() }
+}
+
+fn on(place: GrantedOn, words: &str) -> Grants {
+    [(place, [Right::of_sql(words).unwrap()].into())].into()
 }
 
 #[test]
@@ -386,252 +397,6 @@ fn each_kind_of_target_takes_its_own_privileges() {
     let routine = Target::Procedure(database, object);
     assert!(routine.takes(Privilege::Execute) && routine.takes(Privilege::AlterRoutine));
     assert!(!routine.takes(Privilege::Select));
-}
-
-fn role(name: &str) -> Role {
-    Role { name: name.into(), host: "%".into() }
-}
-
-fn roles(names: &[&str]) -> BTreeSet<RoleName> {
-    names.iter().map(|name| RoleName::parse(name).unwrap()).collect()
-}
-
-/// A catalogue with an account of ours and these roles: name, what it holds, roles that it holds.
-fn with_roles(account: ObservedAccount, roles: &[(&str, Grants, &[&str])]) -> Catalogue {
-    let of = |(name, grants, held): &(&str, Grants, &[&str])| {
-        let held = held.iter().map(|name| (role(name), false)).collect();
-        (role(name), ObservedAccount { grants: grants.clone(), roles: held, ..self::account(None, &[]) })
-    };
-    Catalogue { roles: roles.iter().map(of).collect(), ..catalogue(&with("%", account)) }
-}
-
-fn on(place: GrantedOn, words: &str) -> Grants {
-    [(place, [Right::of_sql(words).unwrap()].into())].into()
-}
-
-#[test]
-fn roles_are_granted_and_made_default_and_others_taken_away() {
-    let wanted = DesiredUser { roles: roles(&["reader"]), ..desired(&[]) };
-    let harmless = on(GrantedOn::Schema("orders".into()), "SELECT");
-    let mut held = account(Some(owner()), &[]);
-    held.roles = [(role("old"), false), (role("everybodys"), false)].into();
-    held.default_roles = [role("old")].into();
-    let seen = Catalogue {
-        mandatory_roles: [role("everybodys")].into(),
-        ..with_roles(held, &[("reader", harmless.clone(), &[])])
-    };
-    assert_eq!(
-        super::plan(&wanted, &seen, &facts(Engine::MySql), ALIVE).unwrap(),
-        [
-            AccountStep::GrantRoles { host: host("%"), roles: [role("reader")].into() },
-            AccountStep::SetDefaultRoles { host: host("%"), roles: [role("reader")].into() },
-            AccountStep::RevokeRoles { host: host("%"), roles: [role("old")].into() },
-        ],
-        "nobody can be rid of a mandatory role"
-    );
-    let mut well = account(Some(owner()), &[]);
-    (well.roles, well.default_roles) = ([(role("reader"), false)].into(), [role("reader")].into());
-    let seen = with_roles(well.clone(), &[("reader", harmless.clone(), &[])]);
-    assert_eq!(super::plan(&wanted, &seen, &facts(Engine::MySql), ALIVE), Ok(vec![]));
-    well.roles = [(role("reader"), true)].into();
-    let seen = with_roles(well, &[("reader", harmless, &[])]);
-    let steps = super::plan(&wanted, &seen, &facts(Engine::MySql), ALIVE).unwrap();
-    assert!(matches!(steps[0], AccountStep::RevokeRoles { .. }), "it may not pass the role on: {steps:?}");
-}
-
-#[test]
-fn a_role_that_opens_too_much_is_refused_through_whatever_it_is_had() {
-    let wanted = DesiredUser { roles: roles(&["reader"]), ..desired(&[]) };
-    let too_much = [
-        on(GrantedOn::Server, "PROCESS"),
-        on(GrantedOn::Server, "CONNECTION_ADMIN"),
-        on(GrantedOn::Server, "SELECT"),
-        on(GrantedOn::Schema("orders".into()), "GRANT OPTION"),
-        on(GrantedOn::Table("orders".into(), "t".into()), "GRANT OPTION"),
-        on(GrantedOn::Schema("mysql".into()), "SELECT"),
-        on(GrantedOn::Schema("my%".into()), "SELECT"),
-        on(GrantedOn::Schema("%".into()), "SELECT"),
-        on(GrantedOn::Schema("MYSQ_".into()), "SELECT"),
-        on(GrantedOn::Table("mysql".into(), "user".into()), "SELECT"),
-        on(GrantedOn::Procedure("sys".into(), "p".into()), "EXECUTE"),
-    ];
-    for grants in too_much {
-        let chain: [(&str, Grants, &[&str]); 3] = [
-            ("reader", Grants::new(), &["middle"]),
-            ("middle", Grants::new(), &["reader", "deep"]),
-            ("deep", grants.clone(), &[]),
-        ];
-        let seen = with_roles(account(Some(owner()), &[]), &chain);
-        let refusal = super::plan(&wanted, &seen, &facts(Engine::MySql), ALIVE).unwrap_err();
-        assert!(
-            matches!(&refusal, Refusal::RoleTooStrong { through, .. } if through == "deep"),
-            "{grants:?}: {refusal}"
-        );
-    }
-    let through_rds: [(&str, Grants, &[&str]); 2] =
-        [("reader", Grants::new(), &["rds_superuser_role"]), ("rds_superuser_role", Grants::new(), &[])];
-    let refusal =
-        super::plan(&wanted, &with_roles(account(Some(owner()), &[]), &through_rds), &facts(Engine::MySql), ALIVE);
-    assert!(matches!(refusal, Err(Refusal::RoleTooStrong { .. })), "{refusal:?}");
-    let refusal = super::plan(&wanted, &with_roles(account(Some(owner()), &[]), &[]), &facts(Engine::MySql), ALIVE);
-    assert!(matches!(refusal, Err(Refusal::NoSuchRole { .. })), "{refusal:?}");
-    for name in ["rds_superuser_role", "RDS_x", "AWS_LAMBDA_ACCESS", "mysql.session", "root", "PUBLIC"] {
-        assert!(RoleName::parse(name).is_err(), "{name}");
-    }
-}
-
-#[test]
-fn a_role_that_became_too_strong_is_taken_away_from_our_accounts_alone() {
-    let wanted = DesiredUser { roles: roles(&["reader"]), ..desired(&[]) };
-    let strong: [(&str, Grants, &[&str]); 2] =
-        [("reader", on(GrantedOn::Server, "FILE"), &[]), ("fine", Grants::new(), &[])];
-    let held = |mark: Option<Owner>| {
-        let mut account = account(mark, &[]);
-        account.roles = [(role("reader"), false), (role("fine"), false)].into();
-        with_roles(account, &strong)
-    };
-    assert_eq!(
-        plan_withdrawal(&wanted, &held(Some(owner())), &facts(Engine::MySql), ALIVE),
-        [AccountStep::RevokeRoles { host: host("%"), roles: [role("reader")].into() }]
-    );
-    assert_eq!(plan_withdrawal(&wanted, &held(None), &facts(Engine::MySql), ALIVE), []);
-}
-
-#[test]
-fn mariadb_has_one_default_role() {
-    let two = DesiredUser { roles: roles(&["a", "b"]), ..desired(&[]) };
-    let refusal = super::plan(&two, &Catalogue::default(), &facts(Engine::MariaDb), ALIVE).unwrap_err();
-    assert_eq!(refusal, Refusal::OneDefaultRole);
-}
-
-#[test]
-fn rights_beyond_the_list_are_taken_away() {
-    let mut held = account(Some(owner()), &[]);
-    held.grants = on(GrantedOn::Server, "PROCESS");
-    held.grants.extend(on(GrantedOn::Schema("orders".into()), "GRANT OPTION"));
-    held.grants.extend(on(GrantedOn::Column("o".into(), "t".into(), "c".into()), "SELECT"));
-    let steps = plan(&desired(&[]), &with("%", held.clone()), &facts(Engine::MySql), ALIVE).unwrap();
-    assert_eq!(steps.len(), 3, "{steps:?}");
-    assert!(steps.iter().all(|step| matches!(step, AccountStep::Revoke { .. })));
-    let additive = DesiredUser { revoke_surplus: false, ..desired(&[]) };
-    assert_eq!(plan(&additive, &with("%", held), &facts(Engine::MySql), ALIVE), Ok(vec![]));
-}
-
-#[test]
-fn an_anonymous_account_that_would_win_the_login_shadows() {
-    let seen = |host: &str| Catalogue { anonymous: [host.to_owned()].into(), ..Catalogue::default() };
-    for host in ["10.%", "10.1.2.3", "%.internal"] {
-        let refusal = super::plan(&desired(&[]), &seen(host), &facts(Engine::MySql), ALIVE);
-        let wins = host != "%.internal"; // its wildcard comes as early as that of the account
-        assert_eq!(matches!(refusal, Err(Refusal::ShadowedByAnonymous { .. })), wins, "{host}: {refusal:?}");
-    }
-    for host in ["%", "", "localhost"] {
-        assert!(super::plan(&desired(&[]), &seen(host), &facts(Engine::MySql), ALIVE).is_ok(), "{host}");
-    }
-}
-
-#[test]
-fn an_account_of_somebody_else_is_adopted_where_that_is_asked_for_and_only_then() {
-    let adopting = DesiredUser { adopts: true, ..desired(&[]) };
-    let mut theirs = account(None, &[]);
-    theirs.plugin = "mysql_native_password".into();
-    let adopted = Owner { adopted: true, ..owner() };
-    let (host_of, owner_of) = (|| host("%"), || adopted.clone());
-    assert_eq!(
-        plan(&adopting, &with("%", theirs.clone()), &facts(Engine::MySql), ALIVE).unwrap(),
-        [AccountStep::Adopt { host: host_of(), owner: owner_of() }]
-    );
-    assert_eq!(
-        plan(&adopting, &with("%", theirs.clone()), &facts(Engine::MariaDb), ALIVE).unwrap(),
-        [
-            AccountStep::RecordAdoption { host: host_of(), owner: owner_of() },
-            AccountStep::Adopt { host: host_of(), owner: owner_of() },
-            AccountStep::RecordOwned { host: host_of(), owner: owner_of() },
-        ]
-    );
-    let mut too_much = vec![theirs.clone(); 4];
-    too_much[0].grants = on(GrantedOn::Server, "CREATE USER");
-    too_much[1].grants = on(GrantedOn::Schema("orders".into()), "GRANT OPTION");
-    too_much[2].roles = [(role("reader"), false)].into();
-    too_much[3].grants = on(GrantedOn::Schema("mysql".into()), "SELECT");
-    for account in too_much {
-        let refusal = plan(&adopting, &with("%", account.clone()), &facts(Engine::MySql), ALIVE).unwrap_err();
-        assert!(matches!(refusal, Refusal::TooMuch { .. }), "{refusal}");
-    }
-    theirs.is_privileged = true;
-    let refusal = plan(&adopting, &with("%", theirs), &facts(Engine::MySql), ALIVE).unwrap_err();
-    assert!(matches!(refusal, Refusal::Privileged { .. }), "{refusal}");
-    let others = account(Some(Owner { uid: "u2".into(), name: "x".into(), ..owner() }), &[]);
-    let refusal = plan(&adopting, &with("%", others), &facts(Engine::MySql), ALIVE).unwrap_err();
-    assert!(matches!(refusal, Refusal::Owned { .. }), "another object's account is no account of nobody: {refusal}");
-}
-
-#[test]
-fn an_adopted_account_keeps_that_in_its_mark_and_is_dropped_only_on_the_objects_own_word() {
-    let adopted = Owner { adopted: true, ..owner() };
-    let seen = with("%", account(Some(adopted.clone()), &[]));
-    assert_eq!(plan(&desired(&[]), &seen, &facts(Engine::MySql), ALIVE), Ok(vec![]));
-    let former = with("%", account(Some(Owner { uid: "u0".into(), ..adopted.clone() }), &[]));
-    assert_eq!(
-        plan(&desired(&[]), &former, &facts(Engine::MySql), GONE).unwrap(),
-        [AccountStep::Mark { host: host("%"), owner: adopted }]
-    );
-    assert_eq!(remove(&seen, &facts(Engine::MySql), Removal::Drop), [AccountStep::Lock { host: host("%") }]);
-    let by_its_word = Undoing { drops_adopted: true, ..undoing(Removal::Drop) };
-    let steps = plan_removal(&by_its_word, &catalogue(&seen), &facts(Engine::MySql)).steps;
-    assert_eq!(steps, [AccountStep::Drop { host: host("%") }]);
-}
-
-#[test]
-fn of_two_objects_without_a_mark_the_older_one_gets_the_account() {
-    let younger = DesiredUser { elder: Some("shop/first".into()), ..desired(&[]) };
-    for adopts in [false, true] {
-        let younger = DesiredUser { adopts, ..younger.clone() };
-        let nobodys = if adopts { with("%", account(None, &[])) } else { ObservedUser::default() };
-        let refusal = plan(&younger, &nobodys, &facts(Engine::MySql), ALIVE).unwrap_err();
-        assert!(
-            matches!(&refusal, Refusal::Owned { owner, .. } if owner.to_string() == "IamDbUser shop/first"),
-            "{refusal}"
-        );
-    }
-    let mine = with("%", account(Some(owner()), &[]));
-    assert_eq!(plan(&younger, &mine, &facts(Engine::MySql), ALIVE), Ok(vec![]), "the mark beats the age");
-}
-
-#[test]
-fn who_is_a_definer_is_locked_instead_of_dropped_and_not_made_anew() {
-    let definer = Definer { user: "app".into(), host: "%".into() };
-    let seen = |user: &ObservedUser| Catalogue { definers: Some([definer.clone()].into()), ..catalogue(user) };
-    let ours = with("%", account(Some(owner()), &[]));
-    let plan_for = |removal| plan_removal(&undoing(removal), &seen(&ours), &facts(Engine::MySql));
-    assert_eq!(plan_for(Removal::Drop).steps, [AccountStep::Lock { host: host("%") }]);
-    assert_eq!(plan_for(Removal::Drop).definers, [host("%")]);
-    assert_eq!(plan_for(Removal::Lock).definers, []);
-    let elsewhere = DesiredUser { hosts: [host("10.%")].into(), ..desired(&[]) };
-    let steps = super::plan(&elsewhere, &seen(&ours), &facts(Engine::MySql), ALIVE).unwrap();
-    assert!(steps.contains(&AccountStep::Lock { host: host("%") }), "a host that left the spec: {steps:?}");
-    let refusal = super::plan(&desired(&[]), &seen(&ObservedUser::default()), &facts(Engine::MySql), ALIVE);
-    assert!(matches!(refusal, Err(Refusal::Definer { .. })), "{refusal:?}");
-}
-
-#[test]
-fn sessions_end_after_the_door_is_shut() {
-    let mut observed = with("%", account(Some(owner()), &[]));
-    observed.accounts.insert("10.%".into(), account(Some(owner()), &[]));
-    let beside = |host: &str| BTreeSet::from([host.to_owned()]);
-    let ending = DesiredUser { is_locked: true, ends_sessions: true, ..desired(&[]) };
-    assert_eq!(
-        plan(&ending, &observed, &facts(Engine::MySql), ALIVE).unwrap(),
-        [
-            AccountStep::Lock { host: host("%") },
-            AccountStep::EndSessions { host: host("%"), beside: beside("10.%") },
-            AccountStep::Drop { host: host("10.%") },
-            AccountStep::EndSessions { host: host("10.%"), beside: beside("%") },
-        ]
-    );
-    let undoing = Undoing { ends_sessions: true, ..undoing(Removal::Drop) };
-    let steps = plan_removal(&undoing, &catalogue(&observed), &facts(Engine::MariaDb)).steps;
-    assert!(steps.is_empty(), "on MariaDB the mark is in the ledger: {steps:?}");
 }
 
 #[test]

@@ -1,0 +1,120 @@
+//! Whose an account is, who would win its login, and how it is left.
+
+use super::*;
+
+#[test]
+fn an_anonymous_account_that_would_win_the_login_shadows() {
+    let seen = |host: &str| Catalogue { anonymous: [host.to_owned()].into(), ..Catalogue::default() };
+    for host in ["10.%", "10.1.2.3", "%.internal"] {
+        let refusal = super::super::plan(&desired(&[]), &seen(host), &facts(Engine::MySql), ALIVE);
+        let wins = host != "%.internal"; // its wildcard comes as early as that of the account
+        assert_eq!(matches!(refusal, Err(Refusal::ShadowedByAnonymous { .. })), wins, "{host}: {refusal:?}");
+    }
+    for host in ["%", "", "localhost"] {
+        assert!(super::super::plan(&desired(&[]), &seen(host), &facts(Engine::MySql), ALIVE).is_ok(), "{host}");
+    }
+}
+
+#[test]
+fn an_account_of_somebody_else_is_adopted_where_that_is_asked_for_and_only_then() {
+    let adopting = DesiredUser { adopts: true, ..desired(&[]) };
+    let mut theirs = account(None, &[]);
+    theirs.plugin = "mysql_native_password".into();
+    let adopted = Owner { adopted: true, ..owner() };
+    let (host_of, owner_of) = (|| host("%"), || adopted.clone());
+    assert_eq!(
+        plan(&adopting, &with("%", theirs.clone()), &facts(Engine::MySql), ALIVE).unwrap(),
+        [AccountStep::Adopt { host: host_of(), owner: owner_of() }]
+    );
+    assert_eq!(
+        plan(&adopting, &with("%", theirs.clone()), &facts(Engine::MariaDb), ALIVE).unwrap(),
+        [
+            AccountStep::RecordAdoption { host: host_of(), owner: owner_of() },
+            AccountStep::Adopt { host: host_of(), owner: owner_of() },
+            AccountStep::RecordOwned { host: host_of(), owner: owner_of() },
+        ]
+    );
+    let mut too_much = vec![theirs.clone(); 4];
+    too_much[0].grants = on(GrantedOn::Server, "CREATE USER");
+    too_much[1].grants = on(GrantedOn::Schema("orders".into()), "GRANT OPTION");
+    too_much[2].roles = [(role("reader"), false)].into();
+    too_much[3].grants = on(GrantedOn::Schema("mysql".into()), "SELECT");
+    for account in too_much {
+        let refusal = plan(&adopting, &with("%", account.clone()), &facts(Engine::MySql), ALIVE).unwrap_err();
+        assert!(matches!(refusal, Refusal::TooMuch { .. }), "{refusal}");
+    }
+    theirs.is_privileged = true;
+    let refusal = plan(&adopting, &with("%", theirs), &facts(Engine::MySql), ALIVE).unwrap_err();
+    assert!(matches!(refusal, Refusal::Privileged { .. }), "{refusal}");
+    let others = account(Some(Owner { uid: "u2".into(), name: "x".into(), ..owner() }), &[]);
+    let refusal = plan(&adopting, &with("%", others), &facts(Engine::MySql), ALIVE).unwrap_err();
+    assert!(matches!(refusal, Refusal::Owned { .. }), "another object's account is no account of nobody: {refusal}");
+}
+
+#[test]
+fn an_adopted_account_keeps_that_in_its_mark_and_is_dropped_only_on_the_objects_own_word() {
+    let adopted = Owner { adopted: true, ..owner() };
+    let seen = with("%", account(Some(adopted.clone()), &[]));
+    assert_eq!(plan(&desired(&[]), &seen, &facts(Engine::MySql), ALIVE), Ok(vec![]));
+    let former = with("%", account(Some(Owner { uid: "u0".into(), ..adopted.clone() }), &[]));
+    assert_eq!(
+        plan(&desired(&[]), &former, &facts(Engine::MySql), GONE).unwrap(),
+        [AccountStep::Mark { host: host("%"), owner: adopted }]
+    );
+    assert_eq!(remove(&seen, &facts(Engine::MySql), Removal::Drop), [AccountStep::Lock { host: host("%") }]);
+    let by_its_word = Undoing { drops_adopted: true, ..undoing(Removal::Drop) };
+    let steps = plan_removal(&by_its_word, &catalogue(&seen), &facts(Engine::MySql)).steps;
+    assert_eq!(steps, [AccountStep::Drop { host: host("%") }]);
+}
+
+#[test]
+fn of_two_objects_without_a_mark_the_older_one_gets_the_account() {
+    let younger = DesiredUser { elder: Some("shop/first".into()), ..desired(&[]) };
+    for adopts in [false, true] {
+        let younger = DesiredUser { adopts, ..younger.clone() };
+        let nobodys = if adopts { with("%", account(None, &[])) } else { ObservedUser::default() };
+        let refusal = plan(&younger, &nobodys, &facts(Engine::MySql), ALIVE).unwrap_err();
+        assert!(
+            matches!(&refusal, Refusal::Owned { owner, .. } if owner.to_string() == "IamDbUser shop/first"),
+            "{refusal}"
+        );
+    }
+    let mine = with("%", account(Some(owner()), &[]));
+    assert_eq!(plan(&younger, &mine, &facts(Engine::MySql), ALIVE), Ok(vec![]), "the mark beats the age");
+}
+
+#[test]
+fn who_is_a_definer_is_locked_instead_of_dropped_and_not_made_anew() {
+    let definer = Definer { user: "app".into(), host: "%".into() };
+    let seen = |user: &ObservedUser| Catalogue { definers: Some([definer.clone()].into()), ..catalogue(user) };
+    let ours = with("%", account(Some(owner()), &[]));
+    let plan_for = |removal| plan_removal(&undoing(removal), &seen(&ours), &facts(Engine::MySql));
+    assert_eq!(plan_for(Removal::Drop).steps, [AccountStep::Lock { host: host("%") }]);
+    assert_eq!(plan_for(Removal::Drop).definers, [host("%")]);
+    assert_eq!(plan_for(Removal::Lock).definers, []);
+    let elsewhere = DesiredUser { hosts: [host("10.%")].into(), ..desired(&[]) };
+    let steps = super::super::plan(&elsewhere, &seen(&ours), &facts(Engine::MySql), ALIVE).unwrap();
+    assert!(steps.contains(&AccountStep::Lock { host: host("%") }), "a host that left the spec: {steps:?}");
+    let refusal = super::super::plan(&desired(&[]), &seen(&ObservedUser::default()), &facts(Engine::MySql), ALIVE);
+    assert!(matches!(refusal, Err(Refusal::Definer { .. })), "{refusal:?}");
+}
+
+#[test]
+fn sessions_end_after_the_door_is_shut() {
+    let mut observed = with("%", account(Some(owner()), &[]));
+    observed.accounts.insert("10.%".into(), account(Some(owner()), &[]));
+    let beside = |host: &str| BTreeSet::from([host.to_owned()]);
+    let ending = DesiredUser { is_locked: true, ends_sessions: true, ..desired(&[]) };
+    assert_eq!(
+        plan(&ending, &observed, &facts(Engine::MySql), ALIVE).unwrap(),
+        [
+            AccountStep::Lock { host: host("%") },
+            AccountStep::EndSessions { host: host("%"), beside: beside("10.%") },
+            AccountStep::Drop { host: host("10.%") },
+            AccountStep::EndSessions { host: host("10.%"), beside: beside("%") },
+        ]
+    );
+    let undoing = Undoing { ends_sessions: true, ..undoing(Removal::Drop) };
+    let steps = plan_removal(&undoing, &catalogue(&observed), &facts(Engine::MariaDb)).steps;
+    assert!(steps.is_empty(), "on MariaDB the mark is in the ledger: {steps:?}");
+}
