@@ -216,8 +216,8 @@ mod tests {
         Bundle::parse(include_str!("testdata/ca.pem"), "2026-01-01T00:00:00Z".parse().unwrap()).unwrap()
     }
 
-    fn tunnel() -> Option<Alias> {
-        Some(Alias { host: "db.internal".into(), port: 13306 })
+    fn tunnel() -> Alias {
+        Alias { host: "db.internal".into(), port: 13306 }
     }
 
     fn token() -> Token {
@@ -288,7 +288,7 @@ mod tests {
             Binding { database: None, ..binding() }.inputs(&["a", "b"]),
             Binding { ca: None, ..binding() }.inputs(&["a", "b"]),
             Binding { ca: Some(Ca { bundle: bundle(), key: "other".into() }), ..binding() }.inputs(&["a", "b"]),
-            Binding { alias: tunnel(), ..binding() }.inputs(&["a", "b"]),
+            Binding { alias: Some(tunnel()), ..binding() }.inputs(&["a", "b"]),
             Binding { formats: [Format::MyCnf, Format::Uri].into(), ..binding() }.inputs(&["a", "b"]),
             Binding { formats: BTreeSet::new(), ..binding() }.inputs(&["a", "b"]),
             Binding { mount_path: "/x".into(), ..binding() }.inputs(&["a", "b"]),
@@ -342,7 +342,7 @@ mod tests {
 
     #[test]
     fn clients_dial_an_alias_and_verify_the_ca_alone() {
-        let contents = Binding { alias: tunnel(), formats: all_formats(), ..binding() }.contents(&token());
+        let contents = Binding { alias: Some(tunnel()), formats: all_formats(), ..binding() }.contents(&token());
         assert_eq!((text(&contents, "host").as_str(), text(&contents, "port").as_str()), ("db.internal", "13306"));
         assert!(text(&contents, "password").starts_with("h:3306/"), "the signature keeps RDS's name");
         for key in ["my.cnf", "database.url", "jdbc.properties", "go.dsn", "uri"] {

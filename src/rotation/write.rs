@@ -200,6 +200,8 @@ async fn send(
 
 #[cfg(test)]
 mod tests {
+    use k8s_openapi::apimachinery::pkg::apis::meta::v1::OwnerReference;
+
     use super::*;
     use crate::domain::assume::Assume;
     use crate::domain::binding::Binding;
@@ -227,7 +229,7 @@ mod tests {
     fn order(labels: &[(&str, &str)], annotations: &[(&str, &str)]) -> Order {
         Order {
             secret: SecretRef { namespace: "shop".into(), name: "s".into() },
-            owner: Default::default(),
+            owner: OwnerReference::default(),
             identity: Identity::Role {
                 region: "us-east-1".into(),
                 assume: Assume::new("arn:aws:iam::123456789012:role/app".parse().unwrap(), "c1", "shop", false),

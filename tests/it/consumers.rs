@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use iamdb::api::{DbAuthToken, IamDbUser};
 use k8s_openapi::api::core::v1::Namespace;
-use kube::api::Api;
+use kube::api::{Api, ListParams};
 use serde_json::{Value, json};
 
 use crate::tenant::Tenant;
@@ -153,7 +153,7 @@ async fn no_field_of_a_token_leads_to_the_account_of_somebody_else() {
         }
     }
     tokio::time::sleep(Duration::from_secs(2)).await;
-    assert!(thief.secrets().list(&Default::default()).await.expect("list").items.is_empty());
+    assert!(thief.secrets().list(&ListParams::default()).await.expect("list").items.is_empty());
     let writes = thief.world.operator_writes(from, &owner.name);
     let foreign: Vec<_> = writes.iter().filter(|write| write.contains("secrets")).collect();
     assert!(foreign.is_empty(), "{foreign:?}");
