@@ -188,8 +188,6 @@ pub trait Policies: Send + Sync {
 /// What IAM allows an account.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct PolicyQuotas {
-    /// Managed policies that the account has.
-    pub policies: u32,
     /// Managed policies that it may have.
     pub policies_quota: u32,
     /// Characters that a managed policy may have.

@@ -94,8 +94,12 @@ async fn run<K, F>(
                     Err(problem) => {
                         context.metrics.failed(kind, problem.reason.as_str());
                         match problem.retry {
-                            Retry::OnChange => Ok(Action::await_change()),
+                            Retry::OnChange => {
+                                backoffs.reset(&key);
+                                Ok(Action::await_change())
+                            }
                             Retry::Resync => {
+                                backoffs.reset(&key);
                                 Ok(Action::requeue(context.resync_after(&object.uid().unwrap_or_default())))
                             }
                             Retry::Backoff => Err(problem),
@@ -319,9 +323,7 @@ where
 
 /// What tokens read of a user: what it asks for, and whether a rule admits it.
 fn admission_state(user: &IamDbUser) -> u64 {
-    let conditions = user.status.as_ref().map(|status| status.conditions.as_slice()).unwrap_or_default();
-    let reason = conditions::reason(conditions, ConditionType::Ready.as_str());
-    digest(&(own_state(user), reason == Some(Reason::NotAllowed.as_str())))
+    digest(&(own_state(user), user.status.is_some(), db_auth_token::barred(user)))
 }
 
 fn takes_ca_from(server: &DbServer, config_map: &ConfigMap) -> bool {

@@ -79,7 +79,7 @@ impl Claimant {
         let is_current = mark.server == owner.server;
         if !is_current && !self.further_servers.contains(&mark.server) {
             // The object that the mark names lives on the other server. Here its account is an inheritance.
-            return if self.accepts_restored {
+            return if self.accepts_restored && mark.namespace == owner.namespace {
                 Claim::MineAgain
             } else {
                 Claim::Other(OtherOwner::Server(mark.server.clone()))

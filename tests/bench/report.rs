@@ -65,7 +65,7 @@ fn document(figures: &Figures) -> String {
 
 const HEAD: &str = "# Performance
 
-Written by `make bench`; the figures are kept in `target/bench/figures.json`. `make bench-gate`, a part of `make test`, holds some of them.
+Written by `make bench`; the figures are kept in `target/bench/figures.json`. `make bench-gate` holds some of them.
 
 What is measured: a fleet of DbAuthTokens in namespaces of 50, each namespace with a ServiceAccount that signs and ten accounts that somebody else
 makes, so five Secrets share a token. The DbServer is described by hand: no database and no IAM takes part, and STS is the test world's. Requests

@@ -52,7 +52,7 @@ async fn a_malformed_user_is_refused_with_the_field() {
         ("/spec/principals/arns", json!(["arn:aws:iam::123456789012:policy/x"]), "spec.principals.arns[0]"),
         ("/spec/deletionPolicy", json!("Explode"), "spec.deletionPolicy"),
         ("/spec/onUnreachable", json!({"after": "1 hour"}), "spec.onUnreachable.after"),
-        ("/spec/existingUser", json!("Adopt"), "spec.existingUser"),
+        ("/spec/existingUser", json!("Steal"), "spec.existingUser"),
     ];
     for (field, value, named) in cases {
         let message = refused(tenant.try_apply::<IamDbUser>(with(user.clone(), field, value.clone())).await);

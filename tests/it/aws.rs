@@ -8,7 +8,7 @@ use kube::api::{Api, PostParams};
 use serde_json::{Value, json};
 
 use crate::tenant::{ACCOUNT, Tenant};
-use crate::world::World;
+use crate::world::{Database, World};
 
 /// A fault of AWS's that is armed; dropped, no fault is. Faults meet every caller's calls, so whoever arms one runs alone.
 pub struct Fault(&'static World);
@@ -123,8 +123,15 @@ impl Tenant {
 
     /// What a policy names that lets somebody connect as this user.
     pub async fn resource(&self, username: &str) -> String {
-        let instance = self.describe(self.database.identifier()).await;
-        let id = instance.dbi_resource_id.expect("resource id");
+        let identifier = self.database.identifier();
+        let id = if self.database == Database::Ledger {
+            let answer = self.rds().describe_db_clusters().db_cluster_identifier(identifier).send().await;
+            let cluster = answer.expect("describe DB cluster").db_clusters.unwrap_or_default().pop();
+            cluster.expect("DB cluster").db_cluster_resource_id
+        } else {
+            self.describe(identifier).await.dbi_resource_id
+        };
+        let id = id.expect("resource id");
         format!("arn:aws:rds-db:us-east-1:{ACCOUNT}:dbuser:{id}/{username}")
     }
 
@@ -161,7 +168,11 @@ impl Tenant {
 
     /// An option file with any token.
     pub fn option_file(&self, username: &str, token: &str) -> PathBuf {
-        let (host, ca) = (self.world.host(self.database), self.world.var("WORLD_CA"));
+        self.option_file_for(self.world.host(self.database), self.world.var("WORLD_CA"), username, token)
+    }
+
+    /// The same for any endpoint, and the CA that its certificate is of.
+    pub fn option_file_for(&self, host: &str, ca: &str, username: &str, token: &str) -> PathBuf {
         let text = format!(
             "[client]\nhost={host}\nport=3306\nuser={username}\npassword=\"{token}\"\nssl-ca={ca}\n\
              loose-ssl-mode=VERIFY_IDENTITY\nloose-ssl-verify-server-cert\nloose-enable-cleartext-plugin\n"

@@ -67,10 +67,12 @@ async fn a_leader_that_was_stopped_for_a_while_acts_no_more() {
     let stage = Stage::set().await;
     let (mut first, second) = stage.two_replicas("stopped").await;
     let tenant = stage.tenant().await;
-    // It waits for answers after which it would write at once, and they are there when it goes on.
-    let pattern = format!("^GET /api/v1/namespaces/{}/serviceaccounts/", tenant.name);
+    // It waits for answers after which it would write at once, and they are there when it goes on: a ServiceAccount that names no role is asked for.
+    let pattern = format!("^GET /api/v1/namespaces/{}/serviceaccounts/default", tenant.name);
     let rule = Rule::arm(stage.world, "hold", &pattern, 1, 0);
-    tenant.apply::<DbAuthToken>(tenant.token("late", "app")).await;
+    let mut late = tenant.token("late", "app");
+    late["spec"]["identity"]["serviceAccount"]["name"] = json!("default");
+    tenant.apply::<DbAuthToken>(late).await;
     tenant.rotate("app").await;
     until("it waits for answers", SOON, || async { (rule.met().fired > 0).then_some(()) }).await;
     first.signal("-STOP");
@@ -85,7 +87,7 @@ async fn a_leader_that_was_stopped_for_a_while_acts_no_more() {
     });
     busy.await;
     stage.assert_one_after_the_other(&first, &second);
-    tenant.token_ready("late").await;
+    tenant.token_reason("late", "False", "IdentityDenied").await;
     tenant.close().await;
 }
 

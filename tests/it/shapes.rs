@@ -8,6 +8,11 @@ use crate::world::{Database, SOON, World, until};
 
 on_both! { each_shape_lets_in_whom_it_names_and_nobody_else, }
 
+#[tokio::test]
+async fn each_shape_lets_in_whom_it_names_and_nobody_else_in_a_cluster() {
+    each_shape_lets_in_whom_it_names_and_nobody_else(Database::Ledger).await;
+}
+
 /// A principal, and how the independent signer signs as it.
 struct Signer {
     arn: String,
@@ -136,5 +141,43 @@ async fn full_access_goes_with_its_server_and_is_refused_to_strangers() {
     tenant.delete(tenant.servers(), &tenant.name).await;
     assert_eq!(tenant.attached(&role).await, Vec::<String>::new());
     assert_eq!(tenant.document(&policy).await, None, "nothing is left");
+    tenant.close().await;
+}
+
+/// A proxy that logs in by IAM itself: the client needs the right to connect to it, and its role the right to connect behind it.
+#[tokio::test]
+async fn through_a_proxy_client_and_proxy_are_let_in_each_by_its_own_right() {
+    let _turn = World::get().together().await;
+    let tenant = Tenant::bare(Database::Orders, "through").await;
+    let (host, ca) = (tenant.world.var("WORLD_ORDERS_PROXY_HOST"), tenant.world.var("WORLD_PROXY_CA"));
+    let proxies_role = tenant.role_arn("orders-proxy");
+    let server = |grants_role: bool| {
+        let mut server = tenant.server();
+        server["spec"]["proxies"] = json!([{"name": "app", "identifier": "orders-proxy"}]);
+        server["spec"]["policy"] = json!({"grantProxyRoles": grants_role});
+        server
+    };
+    let username = tenant.username("app");
+    let log_in = async || {
+        let option_file = tenant.option_file_for(host, ca, &username, &tenant.mint(&username, &["--host", host]).await);
+        let from = tenant.world.log_end("WORLD_AUTH_LOG");
+        let _ = tenant.world.client_sql(tenant.database, &option_file, "SELECT 1");
+        tenant.login_reason(&username, from)
+    };
+    tenant.apply_server(server(false)).await;
+    tenant.apply::<IamDbUser>(tenant.user("app")).await;
+    tenant.user_ready("app").await;
+    let at_proxy = format!("arn:aws:rds-db:us-east-1:{ACCOUNT}:dbuser:prx-0orders0000000001/{username}");
+    let at_instance = tenant.resource(&username).await;
+    assert_eq!(tenant.allowed(&tenant.name).await, [at_instance.clone(), at_proxy]);
+    assert_eq!(log_in().await, "proxy-role-denied");
+    tenant.apply_server(server(true)).await;
+    until("the proxy's role may connect", SOON, || async { (log_in().await == IN).then_some(()) }).await;
+    assert_eq!(tenant.allowed_to(&proxies_role).await, [at_instance.clone()]);
+    let mut user = tenant.user("app");
+    user["spec"]["includeProxies"] = json!(false);
+    tenant.apply::<IamDbUser>(user).await;
+    until("only the instance is left", SOON, || async { (log_in().await == OUT).then_some(()) }).await;
+    assert_eq!(tenant.allowed(&tenant.name).await, [at_instance]);
     tenant.close().await;
 }

@@ -35,7 +35,6 @@ impl AccountQuotas for IamQuotas {
             number.ok_or_else(|| Fault::new(FaultKind::Unreadable, READ))
         };
         Ok(PolicyQuotas {
-            policies: number(SummaryKeyType::Policies)?,
             policies_quota: number(SummaryKeyType::PoliciesQuota)?,
             policy_size_quota: number(SummaryKeyType::PolicySizeQuota)?,
         })

@@ -115,8 +115,6 @@ pub struct Capabilities {
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, Serialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct Quotas {
-    /// Managed policies that the account has.
-    pub policies: u32,
     /// Managed policies that it may have.
     pub policies_quota: u32,
     /// Characters that a managed policy may have.

@@ -6,11 +6,12 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::OwnerReference;
 use kube::{Resource, ResourceExt};
 
 use super::resolve::Inputs;
-use crate::api::{DbAuthToken, Format, ROTATE_ANNOTATION, Reason, TokenCaType, VerifyLogin};
+use crate::api::{DbAuthToken, Format, IdentityType, ROTATE_ANNOTATION, Reason, TokenCaType, VerifyLogin};
 use crate::controllers::problem::Problem;
+use crate::domain::arn::Principal;
 use crate::domain::binding::{self, Binding, Ca};
 use crate::domain::schedule;
-use crate::domain::tenancy::{Request, admit};
+use crate::domain::tenancy::{Request, Rule, admit};
 use crate::domain::token::Connect;
 use crate::rotation::{Identity, Order, SecretRef, Verify};
 
@@ -20,17 +21,19 @@ const CA_KEY: &str = "ca.crt";
 /// Where pods are expected to mount the Secret, unless the object says otherwise.
 const MOUNT_ROOT: &str = "/var/run/secrets/iamdb.dev";
 
+/// Whether one tenancy rule admits the account and who is to sign for it. A ServiceAccount needs no rule for the role in its annotation: it proves
+/// by its own token that it may assume it.
+pub(super) fn admitted(object: &DbAuthToken, username: &str, rules: &[Rule]) -> Result<(), Problem> {
+    let identity = &object.spec.identity;
+    let chained = identity.service_account.as_ref().and_then(|account| account.then_assume.as_deref());
+    let assumed = identity.assume_role.as_ref().map(|role| role.role_arn.as_str()).or(chained);
+    let assumed: Option<Principal> = assumed.and_then(|arn| arn.parse().ok());
+    let operator_identity = identity.kind == IdentityType::Operator;
+    admit(rules, &Request { username, assume_role: assumed.as_ref(), operator_identity, ..Request::default() })?;
+    Ok(())
+}
+
 pub(super) fn order(object: &DbAuthToken, inputs: &Inputs) -> Result<Order, Problem> {
-    let (assume_role, operator_identity) = match &inputs.identity {
-        Identity::Role { assume, .. } | Identity::ServiceAccount { then: Some(assume), .. } => {
-            (Some(&assume.role), false)
-        }
-        // The ServiceAccount proves by its own token that it may assume the role.
-        Identity::ServiceAccount { then: None, .. } => (None, false),
-        Identity::Operator => (None, true),
-    };
-    let request = Request { username: &inputs.username, assume_role, operator_identity, ..Request::default() };
-    admit(&inputs.rules, &request)?;
     let binding = binding(object, inputs)?;
     let template = &object.spec.secret;
     let inputs_digest = binding.inputs(&everything_else(object, &inputs.identity));

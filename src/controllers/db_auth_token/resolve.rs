@@ -5,7 +5,7 @@ use std::sync::Arc;
 use kube::ResourceExt;
 use kube::runtime::reflector::ObjectRef;
 
-use super::endpoint;
+use super::{desired, endpoint};
 use crate::api::{ConditionType, DbAuthToken, EndpointType, IamDbUser, IdentityType, Manager, Reason};
 use crate::controllers::context::Context;
 use crate::controllers::iam_db_user::role_of_service_account;
@@ -16,7 +16,6 @@ use crate::domain::assume::Assume;
 use crate::domain::binding::Alias;
 use crate::domain::ca::Bundle;
 use crate::domain::endpoint::Endpoint;
-use crate::domain::tenancy::Rule;
 use crate::k8s::conditions;
 use crate::rotation::Identity;
 
@@ -28,7 +27,6 @@ pub(super) struct Inputs {
     pub(super) server: Server,
     pub(super) endpoint: Endpoint,
     pub(super) alias: Option<Alias>,
-    pub(super) rules: Vec<Rule>,
     pub(super) ca: Bundle,
     pub(super) identity: Identity,
 }
@@ -37,10 +35,12 @@ pub(super) async fn inputs(object: &DbAuthToken, context: &Context) -> Result<In
     let namespace = object.namespace().unwrap_or_default();
     let user = user(object, &namespace, context)?;
     let definition = server::find(context, &user.spec.server_ref.name)?;
+    // Rules first: nothing else that is wrong with an object may keep alive what no rule admits.
+    let rules = server::rules(context, &definition, &namespace);
+    desired::admitted(object, &user.spec.username, &rules)?;
     let server = server::resolved(&definition)?;
     let endpoint = endpoint::signed(&object.spec.endpoint, &server)?;
     let alias = endpoint::alias(&object.spec.endpoint, &definition)?;
-    let rules = server::rules(context, &definition, &namespace);
     let is_proxy = object.spec.endpoint.kind == EndpointType::Proxy;
     let ca = if is_proxy { server::proxy_ca(context, &definition) } else { server::ca(context, &definition) }?;
     let identity = identity(object, &namespace, &server, context).await?;
@@ -50,7 +50,6 @@ pub(super) async fn inputs(object: &DbAuthToken, context: &Context) -> Result<In
         server,
         endpoint,
         alias,
-        rules,
         ca,
         identity,
     })
@@ -71,18 +70,30 @@ fn user(object: &DbAuthToken, namespace: &str, context: &Context) -> Result<Arc<
     if user.metadata.deletion_timestamp.is_some() {
         return Err(Problem::of_spec(Reason::UserGone, format!("IamDbUser {name} is being deleted")));
     }
-    // What no rule admits of the user, grants and principals included, no rule admits of its tokens.
-    let status = user.status.as_ref().filter(|status| status.observed_generation == user.metadata.generation);
-    let refusal = status.filter(|status| {
-        conditions::reason(&status.conditions, ConditionType::Ready.as_str()) == Some(Reason::NotAllowed.as_str())
-    });
-    if refusal.is_some() {
-        return Err(Problem::of_spec(
-            Reason::NotAllowed,
-            format!("IamDbUser {name} is not admitted; see its conditions"),
-        ));
+    // What no rule admits of the user, grants and principals included, no rule admits of its tokens; and the account may be somebody else's.
+    if let Some(reason) = barred(&user) {
+        let message = format!("IamDbUser {name} is not to have tokens ({reason}); see its conditions");
+        return Err(Problem::of_spec(Reason::NotAllowed, message));
+    }
+    if user.status.is_none() {
+        return Err(Problem::of_spec(Reason::Resolving, format!("IamDbUser {name} has not been looked at yet")));
     }
     Ok(user)
+}
+
+/// Why nobody is to have tokens for a user: no rule admits it, or the account of that name is not its own.
+pub(in crate::controllers) fn barred(user: &IamDbUser) -> Option<Reason> {
+    let conditions = user.status.as_ref().map(|status| status.conditions.as_slice()).unwrap_or_default();
+    let told = [ConditionType::Ready, ConditionType::AccountReady].map(|kind| conditions::reason(conditions, kind.as_str()));
+    let bars = [
+        Reason::NotAllowed,
+        Reason::Conflict,
+        Reason::ForeignAccount,
+        Reason::ShadowedAccount,
+        Reason::Protected,
+        Reason::InvalidUsername,
+    ];
+    bars.into_iter().find(|reason| told.contains(&Some(reason.as_str())))
 }
 
 /// Whether a user of another namespace lets this one have tokens.

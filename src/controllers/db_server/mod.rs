@@ -76,7 +76,12 @@ async fn release(api: &Api<DbServer>, object: &DbServer, context: &Context) -> O
     let name = object.name_any();
     let users = context.feeds.users.store().state_filter(|user| user.spec.server_ref.name == name);
     if users.is_empty() {
-        withdraw_full_access(object, context).await?;
+        if let Err(problem) = withdraw_full_access(object, context).await {
+            let message = format!("full access is not taken off yet ({}): {}", problem.reason, problem.message);
+            let told = Problem::passing(Reason::Deleting, message);
+            status::write(api, object, status::deleting(object, &told), context).await?;
+            return Err(told);
+        }
         context.looks.forget(&object.uid().unwrap_or_default(), &name);
         return Ok(Action::await_change());
     }

@@ -96,7 +96,7 @@ pub(super) async fn login(object: &DbServer, server: &Server, context: &Context)
     Ok(facts)
 }
 
-/// How often quotas are read: they change when somebody asks AWS to change them, and the count of policies is for people.
+/// How often quotas are read: they change when somebody asks AWS to change them.
 const QUOTAS_EVERY: Duration = Duration::from_hours(1);
 
 /// Puts IAM's quotas into the status, where the operator writes policies. What cannot be read stays as it was: nothing waits for it.
@@ -108,8 +108,8 @@ pub(super) async fn quotas(known: &mut DbServer, context: &Context) {
         return;
     }
     match context.quotas.read(&server.access, &server.partition).await {
-        Ok(PolicyQuotas { policies, policies_quota, policy_size_quota }) => {
-            let quotas = Quotas { policies, policies_quota, policy_size_quota };
+        Ok(PolicyQuotas { policies_quota, policy_size_quota }) => {
+            let quotas = Quotas { policies_quota, policy_size_quota };
             known.status.get_or_insert_default().quotas = Some(quotas);
         }
         Err(fault) => tracing::debug!(server = known.name_any(), %fault, "quotas not read"),

@@ -73,8 +73,10 @@ pub(super) fn external(object: &IamDbUser, server: &Server, context: &Context) -
     let owner = store.find(|other| {
         other.metadata.uid != object.metadata.uid
             && other.spec.username == object.spec.username
+            && other.metadata.deletion_timestamp.is_none()
             && desired::management(other).is_ok_and(|managed| managed.account)
             && reaches(object.spec.scope, server, other, context)
+            && resolve::is_admitted(other, context)
     });
     match owner {
         Some(owner) => {
@@ -203,11 +205,16 @@ async fn at_desk(
     }
     let mode = inputs.object.spec.mode;
     if let Some(survey) = survey
+        && survey.facts.plugin_active
         && let Some(converged) = judge(desired, mode, &survey, context)
     {
         return Ok((survey.at, converged));
     }
     let facts = chair.facts(&inputs.object, &inputs.server, context).await?;
+    if !facts.plugin_active {
+        let message = "the server has not loaded AWSAuthenticationPlugin (1524): is IAM authentication on?";
+        return Err(Problem::passing(Reason::PluginMissing, message));
+    }
     let at = Instant::now();
     let mut catalogue = chair.observe(&Question::of(&desired.username, &desired.roles)).await?;
     let mut steps = planned(desired, &catalogue, &facts, context);

@@ -50,6 +50,22 @@ pub(super) fn admitted(object: &IamDbUser, inputs: &Inputs) -> Result<(), Proble
     Ok(())
 }
 
+/// Whether the rules admit those whom policies let in for the object by now, the roles of proxies aside, whoever is in the spec.
+pub(super) fn attached_are_admitted(object: &IamDbUser, inputs: &Inputs) -> Result<(), Problem> {
+    let proxies: Vec<&str> = inputs.server.endpoints.proxies.iter().filter_map(|it| it.role_arn.as_deref()).collect();
+    let attached = object.status.iter().flat_map(|status| &status.attachments).map(|it| it.principal.as_str());
+    let attached: Vec<Principal> =
+        attached.filter(|arn| !proxies.contains(arn)).filter_map(|arn| arn.parse().ok()).collect();
+    admit(&inputs.rules, &request(object, &attached))?;
+    Ok(())
+}
+
+/// Whether there may be policies to take off: the operator writes them, or did before somebody else was named.
+pub(super) fn has_policies(object: &IamDbUser) -> bool {
+    let is_remembered = object.status.as_ref().is_some_and(|status| !status.attachments.is_empty());
+    is_remembered || management(object).is_ok_and(|managed| managed.policy)
+}
+
 /// What an object asks the rules for.
 pub(super) fn request<'a>(object: &'a IamDbUser, principals: &'a [Principal]) -> Request<'a> {
     let spec = &object.spec;
@@ -76,6 +92,11 @@ pub(super) fn user(object: &IamDbUser, inputs: &Inputs, cluster_id: &str) -> Res
     let roles = roles(&object.spec.roles)?;
     let adopts = match object.spec.existing_user {
         ExistingUser::Fail => false,
+        // Else the account would keep what no rule was asked for.
+        ExistingUser::Adopt if object.spec.grant_policy != GrantPolicy::Authoritative => {
+            let message = "spec.grantPolicy: an account is adopted with Authoritative only, so that it holds what the rules admit";
+            return Err(Problem::of_spec(Reason::NotAllowed, message));
+        }
         ExistingUser::Adopt => true,
         ExistingUser::Unknown => {
             return Err(Problem::of_spec(Reason::NotSupportedYet, "spec.existingUser is not known to this version"));

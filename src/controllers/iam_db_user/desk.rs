@@ -218,9 +218,6 @@ async fn open(definition: &DbServer, server: &Server, context: &Context) -> Resu
         Problem::passing(Reason::Unreachable, format!("{} takes no writes", server.writer))
     } else if facts.engine != server.engine {
         Problem::standing(Reason::UnexpectedError, "the server is of another engine than RDS says")
-    } else if !facts.plugin_active {
-        let message = "the server has not loaded AWSAuthenticationPlugin (1524): is IAM authentication on?";
-        Problem::passing(Reason::PluginMissing, message)
     } else {
         return Ok(Open { facts, session, since: Instant::now(), definers: None });
     };

@@ -55,7 +55,8 @@ impl Judgements {
     pub(super) fn wait(&self, uid: &str, pace: Duration, now: Instant) -> Duration {
         let held = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         let since = held.get(uid).map_or(Duration::ZERO, |last| now.saturating_duration_since(last.at));
-        pace.saturating_sub(since).max(Duration::from_secs(1))
+        // Who was looked at and not judged (suspended, say) has nobody to meet.
+        pace.checked_sub(since).filter(|left| *left >= Duration::from_secs(1)).unwrap_or(pace)
     }
 
     /// The user has to be looked at anew, or is gone.
@@ -101,6 +102,16 @@ mod tests {
         let (judgements, start) = (Judgements::default(), Instant::now());
         let need = judgements.need("u", 1, true, start + seconds(1));
         assert!(!need.is_alone && need.is_met(start, start + seconds(1), LONGEST));
+    }
+
+    #[test]
+    fn who_is_looked_at_without_a_judgement_keeps_its_pace() {
+        let (judgements, start) = (Judgements::default(), Instant::now());
+        judgements.judged("u", 1, start);
+        assert_eq!(judgements.wait("u", seconds(300), start + seconds(100)), seconds(200));
+        for late in [300, 301, 9_000] {
+            assert_eq!(judgements.wait("u", seconds(300), start + seconds(late)), seconds(300), "{late}");
+        }
     }
 
     /// However the resyncs of many users are spread, they share: no survey is read while one is there that is not old.

@@ -75,12 +75,21 @@ async fn refused(object: &IamDbUser, context: &Context) -> Outcome {
     match schedule::withdrawal(since, now) {
         Withdrawal::Nothing(wait) | Withdrawal::Signing(wait) => Ok(Action::requeue(wait)),
         Withdrawal::Connecting => {
-            if desired::management(object).is_ok_and(|managed| managed.policy) {
+            if desired::has_policies(object) {
                 context.entitlements.withdraw(object, context).await?;
             }
             Ok(Action::await_change())
         }
     }
+}
+
+/// Whether the account is not the object's to let anybody in to. What fails for the moment says nothing of that.
+fn is_somebody_elses(problem: &Problem) -> bool {
+    let is_refusal = matches!(
+        problem.reason,
+        Reason::Conflict | Reason::ForeignAccount | Reason::ShadowedAccount | Reason::Protected
+    );
+    is_refusal && problem.retry == Retry::Resync
 }
 
 /// What was found and done, part by part. A part whose precondition failed stays open.
@@ -94,11 +103,16 @@ async fn work(
     let decided = inputs.and_then(|inputs| {
         // Admission first: nothing else that is wrong with an object may keep alive what no rule admits.
         desired::admitted(object, &inputs)?; // pure
-        if object.spec.suspend {
-            return Err(Problem::of_spec(Reason::Suspended, "spec.suspend: everything is left as it is"));
+        let desired = if object.spec.suspend {
+            Err(Problem::of_spec(Reason::Suspended, "spec.suspend: everything is left as it is"))
+        } else {
+            desired::user(object, &inputs, &context.settings.cluster_id) // pure
+        };
+        match desired {
+            Ok(desired) => Ok((inputs, desired)),
+            // What is left as it is must be admitted too: who is attached may have left the spec together with what the rule admits.
+            Err(problem) => Err(desired::attached_are_admitted(object, &inputs).err().unwrap_or(problem)),
         }
-        let desired = desired::user(object, &inputs, &context.settings.cluster_id)?; // pure
-        Ok((inputs, desired))
     });
     let (inputs, desired) = match decided {
         Ok(decided) => decided,
@@ -117,6 +131,12 @@ async fn work(
         Ok(_) if desired.management.policy => {
             Some(context.entitlements.converge(object, &desired.policy, context).await)
         } // reads and writes IAM
+        Err(ref problem) if is_somebody_elses(problem) && desired::has_policies(object) => {
+            if let Err(problem) = context.entitlements.withdraw(object, context).await {
+                tracing::warn!(namespace = object.namespace(), name = object.name_any(), %problem, "policies not taken off");
+            }
+            None
+        }
         Ok(_) | Err(_) => None,
     };
     Ok(status::Findings::of(&desired, object, &account, policy.as_ref()))

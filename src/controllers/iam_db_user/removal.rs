@@ -31,7 +31,7 @@ pub(super) async fn remove(api: &Api<IamDbUser>, object: &IamDbUser, context: &C
         return Ok(done(object, context));
     };
     let management = desired::management(object);
-    if management.as_ref().is_ok_and(|managed| managed.policy)
+    if desired::has_policies(object)
         && let Err(problem) = context.entitlements.withdraw(object, context).await
     {
         return blocked(api, object, problem, "policies are taken off before the account goes", context).await;

@@ -73,12 +73,16 @@ fn elder(user: &IamDbUser, server: &Server, context: &Context) -> Option<String>
 }
 
 fn is_admitted_to(user: &IamDbUser, server: &Server, context: &Context) -> bool {
-    let Ok(object) = server::find(context, &user.spec.server_ref.name) else {
-        return false;
-    };
-    let is_same = Server::of(&object).is_some_and(|theirs| theirs.resource_id == server.resource_id);
-    let rules = server::rules(context, &object, &user.namespace().unwrap_or_default());
-    is_same && tenancy::admit(&rules, &desired::request(user, &[])).is_ok()
+    let theirs = server::find(context, &user.spec.server_ref.name).ok().and_then(|object| Server::of(&object));
+    theirs.is_some_and(|theirs| theirs.resource_id == server.resource_id) && is_admitted(user, context)
+}
+
+/// Whether a rule of its own DbServer admits a user, its principals aside.
+pub(super) fn is_admitted(user: &IamDbUser, context: &Context) -> bool {
+    server::find(context, &user.spec.server_ref.name).is_ok_and(|object| {
+        let rules = server::rules(context, &object, &user.namespace().unwrap_or_default());
+        tenancy::admit(&rules, &desired::request(user, &[])).is_ok()
+    })
 }
 
 async fn principals(user: &IamDbUser, namespace: &str, context: &Context) -> (Vec<Principal>, Option<Problem>) {

@@ -57,6 +57,7 @@ impl Findings {
         let made = Made {
             accounts: accounts(desired, AccountState::Pending),
             attachments: intended(desired, object),
+            policies: written(object),
             ..Made::default()
         };
         Self { parts, made: Some(made) }
@@ -97,7 +98,7 @@ impl Findings {
         let attachments = granted.map_or_else(|| intended(desired, object), policies::state);
         let made = Made {
             accounts: accounts(desired, state),
-            policies: granted.map(policies::policies).unwrap_or_default(),
+            policies: granted.map_or_else(|| written(object), policies::policies),
             drift: drift(&account.drift, granted),
             attachments,
         };
@@ -120,6 +121,11 @@ impl Findings {
 
 fn accounts(desired: &Desired, state: AccountState) -> Vec<AccountStatus> {
     desired.user.hosts.iter().map(|host| AccountStatus { host: host.to_string(), state }).collect()
+}
+
+/// The policies of the status: they leave it only when it is known what became of them.
+fn written(object: &IamDbUser) -> Vec<PolicyStatus> {
+    object.status.as_ref().map(|status| status.policies.clone()).unwrap_or_default()
 }
 
 /// What differs and is left as it is, of the accounts and of the policies.

@@ -188,11 +188,14 @@ impl Entitlements {
         };
         // The status says it before anything is attached, so nothing else can be.
         let homes: BTreeSet<PolicyHome> = before.homes().cloned().chain(remembered).collect();
+        // All of them, whatever one says: nobody keeps a right because another cannot be taken.
+        let mut first = Ok(());
         for home in &homes {
             let ask = Ask::to_write(true, context);
-            self.rounds.bring(home, &access, ask, &self.wished(context), context).await.is_rid()?;
+            let outcome = self.rounds.bring(home, &access, ask, &self.wished(context), context).await.is_rid();
+            first = first.and(outcome);
         }
-        Ok(())
+        first
     }
 
     fn claims(&self) -> MutexGuard<'_, Claims> {
@@ -264,10 +267,10 @@ fn drift(outcome: &Outcome, resources: &Resources) -> Vec<String> {
     missing.chain(surplus).collect()
 }
 
-/// Whether the status says that something was allowed to the principal there: only then is there something to keep.
+/// Whether the status names the principal there: then what a policy allows by now is kept, whatever came of the last look.
 fn was_attached(attachments: &[AttachmentStatus], home: &PolicyHome) -> bool {
     let (principal, path) = (home.principal.arn().as_str(), home.place.to_string());
-    attachments.iter().any(|it| it.principal == principal && it.path == path && it.state == AttachmentState::Attached)
+    attachments.iter().any(|it| it.principal == principal && it.path == path)
 }
 
 fn attachments_of_user(user: &IamDbUser) -> &[AttachmentStatus] {

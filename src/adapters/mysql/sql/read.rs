@@ -16,6 +16,7 @@ const GLOBAL: &[(&str, u32, &str)] = &[
     ("File_priv", 9, "FILE"),
     ("Grant_priv", 10, "GRANT OPTION"),
     ("Show_db_priv", 14, "SHOW DATABASES"),
+    ("Super_priv", 15, "SUPER"),
     ("Repl_slave_priv", 19, "REPLICATION SLAVE"),
     ("Repl_client_priv", 20, "REPLICATION CLIENT"),
     ("Create_user_priv", 25, "CREATE USER"),
