@@ -21,9 +21,8 @@ use tokio_util::sync::CancellationToken;
 use super::context::Context;
 use super::problem::{Problem, Retry};
 use super::{db_auth_token, db_server, iam_db_user, server, trust};
-use crate::api::{ConditionType, DbAuthToken, DbServer, GROUP, IamDbUser, Reason};
+use crate::api::{DbAuthToken, DbServer, GROUP, IamDbUser};
 use crate::k8s::backoff::Backoffs;
-use crate::k8s::conditions;
 use crate::k8s::feed::{Change, Feed};
 use crate::k8s::fence::Fence;
 

@@ -20,6 +20,22 @@ pub struct Owner {
     pub adopted: bool,
 }
 
+impl Owner {
+    /// Reads a mark; none where it is no mark of this operator's. Whoever can set attributes could write anything there, and what a mark says is told
+    /// to people.
+    #[must_use]
+    pub fn read(text: &str) -> Option<Self> {
+        let mark: Self = serde_json::from_str(text).ok()?;
+        let is_word = |word: &str| {
+            (1..=253).contains(&word.len())
+                && word.bytes().all(|b| b.is_ascii_alphanumeric() || matches!(b, b'.' | b'_' | b'-'))
+        };
+        let words = [&mark.cluster, &mark.server, &mark.namespace, &mark.name, &mark.uid];
+        let is_one = words.into_iter().all(|word| is_word(word));
+        is_one.then_some(mark)
+    }
+}
+
 #[allow(clippy::trivially_copy_pass_by_ref, reason = "serde asks for a reference")]
 const fn is_false(flag: &bool) -> bool {
     !*flag
@@ -112,6 +128,25 @@ mod tests {
 
     fn claimant() -> Claimant {
         Claimant { owner: owner(), further_servers: vec!["db-0".into()], accepts_restored: false }
+    }
+
+    #[test]
+    fn a_mark_is_words_and_nothing_else() {
+        let text = serde_json::to_string(&owner()).unwrap();
+        assert_eq!(Owner::read(&text), Some(owner()));
+        for strange in ["", "two words", "<b>", "x".repeat(254).as_str()] {
+            let mark = serde_json::to_string(&Owner { name: strange.into(), ..owner() }).unwrap();
+            assert_eq!(Owner::read(&mark), None, "{strange}");
+        }
+    }
+
+    #[test]
+    fn a_restored_server_is_taken_over_by_objects_of_the_same_namespace_alone() {
+        let claimant = Claimant { accepts_restored: true, ..claimant() };
+        let mark = Owner { server: "db-other".into(), uid: "u9".into(), ..owner() };
+        assert_eq!(claimant.claim(&mark, |_| true), Claim::MineAgain);
+        let elsewhere = Owner { namespace: "other".into(), ..mark };
+        assert_eq!(claimant.claim(&elsewhere, |_| false), Claim::Other(OtherOwner::Server("db-other".into())));
     }
 
     #[test]

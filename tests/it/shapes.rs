@@ -173,7 +173,7 @@ async fn through_a_proxy_client_and_proxy_are_let_in_each_by_its_own_right() {
     assert_eq!(log_in().await, "proxy-role-denied");
     tenant.apply_server(server(true)).await;
     until("the proxy's role may connect", SOON, || async { (log_in().await == IN).then_some(()) }).await;
-    assert_eq!(tenant.allowed_to(&proxies_role).await, [at_instance.clone()]);
+    assert_eq!(tenant.allowed_to(&proxies_role).await, std::slice::from_ref(&at_instance));
     let mut user = tenant.user("app");
     user["spec"]["includeProxies"] = json!(false);
     tenant.apply::<IamDbUser>(user).await;

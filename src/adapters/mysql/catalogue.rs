@@ -10,6 +10,7 @@ use super::sql;
 use crate::domain::account::{Catalogue, Definer, GrantedOn, Grants, LedgerRow, ObservedAccount, Question, Role};
 use crate::domain::engine::{Engine, ServerFacts};
 use crate::domain::names::Username;
+use crate::domain::ownership::Owner;
 use crate::domain::privilege::Right;
 use crate::ports::{Fault, FaultKind};
 
@@ -62,7 +63,7 @@ impl Gathering {
             requires_tls: cell.number("requires_tls")? != 0,
             credentials_set_at: cell.get("credentials_set_at")?,
             // A mark that cannot be read is no mark of ours: the account is foreign then, and left alone.
-            mark: cell.get::<Option<String>>("mark")?.and_then(|mark| serde_json::from_str(&mark).ok()),
+            mark: cell.get::<Option<String>>("mark")?.and_then(|mark| Owner::read(&mark)),
             grants: if globally.is_empty() { Grants::new() } else { [(GrantedOn::Server, globally)].into() },
             roles: BTreeMap::new(),
             default_roles: BTreeSet::new(),

@@ -17,6 +17,8 @@ use kube::runtime::controller::Action;
 use kube::runtime::reflector::ObjectRef;
 use tokio_util::sync::CancellationToken;
 
+pub(super) use resolve::barred;
+
 use super::context::Context;
 use super::problem::{Problem, Retry};
 use super::run::Outcome;

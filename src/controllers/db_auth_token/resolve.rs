@@ -44,15 +44,7 @@ pub(super) async fn inputs(object: &DbAuthToken, context: &Context) -> Result<In
     let is_proxy = object.spec.endpoint.kind == EndpointType::Proxy;
     let ca = if is_proxy { server::proxy_ca(context, &definition) } else { server::ca(context, &definition) }?;
     let identity = identity(object, &namespace, &server, context).await?;
-    Ok(Inputs {
-        username: user.spec.username.clone(),
-        hosts: hosts(&user),
-        server,
-        endpoint,
-        alias,
-        ca,
-        identity,
-    })
+    Ok(Inputs { username: user.spec.username.clone(), hosts: hosts(&user), server, endpoint, alias, ca, identity })
 }
 
 fn user(object: &DbAuthToken, namespace: &str, context: &Context) -> Result<Arc<IamDbUser>, Problem> {
@@ -84,7 +76,8 @@ fn user(object: &DbAuthToken, namespace: &str, context: &Context) -> Result<Arc<
 /// Why nobody is to have tokens for a user: no rule admits it, or the account of that name is not its own.
 pub(in crate::controllers) fn barred(user: &IamDbUser) -> Option<Reason> {
     let conditions = user.status.as_ref().map(|status| status.conditions.as_slice()).unwrap_or_default();
-    let told = [ConditionType::Ready, ConditionType::AccountReady].map(|kind| conditions::reason(conditions, kind.as_str()));
+    let told =
+        [ConditionType::Ready, ConditionType::AccountReady].map(|kind| conditions::reason(conditions, kind.as_str()));
     let bars = [
         Reason::NotAllowed,
         Reason::Conflict,

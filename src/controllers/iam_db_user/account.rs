@@ -7,7 +7,7 @@ use kube::ResourceExt;
 use super::desired;
 use super::desk::{Chair, Desk, Survey};
 use super::judgements::Need;
-use super::resolve::Inputs;
+use super::resolve::{self, Inputs};
 use crate::api::{ConditionType, IamDbUser, Mode, Reason, Scope};
 use crate::controllers::context::Context;
 use crate::controllers::problem::{Problem, Retry};
@@ -189,6 +189,12 @@ fn planned(
     plan(desired, catalogue, facts, is_alive(context))
 }
 
+/// Without the plugin an account cannot be made. It can be taken away, so deletion does not ask for it.
+fn with_plugin(facts: ServerFacts) -> Result<ServerFacts, Problem> {
+    let message = "the server has not loaded AWSAuthenticationPlugin (1524): is IAM authentication on?";
+    if facts.plugin_active { Ok(facts) } else { Err(Problem::passing(Reason::PluginMissing, message)) }
+}
+
 async fn at_desk(
     chair: &mut Chair,
     need: Need,
@@ -200,21 +206,16 @@ async fn at_desk(
     // Whoever waited may find that another has read a survey meanwhile.
     let mut survey = desk.survey(need, context);
     if survey.is_none() && !need.is_alone {
-        chair.facts(&inputs.object, &inputs.server, context).await?;
+        with_plugin(chair.facts(&inputs.object, &inputs.server, context).await?)?;
         survey = Some(chair.read_survey(&inputs.object.name_any(), context).await?);
     }
     let mode = inputs.object.spec.mode;
     if let Some(survey) = survey
-        && survey.facts.plugin_active
         && let Some(converged) = judge(desired, mode, &survey, context)
     {
         return Ok((survey.at, converged));
     }
-    let facts = chair.facts(&inputs.object, &inputs.server, context).await?;
-    if !facts.plugin_active {
-        let message = "the server has not loaded AWSAuthenticationPlugin (1524): is IAM authentication on?";
-        return Err(Problem::passing(Reason::PluginMissing, message));
-    }
+    let facts = with_plugin(chair.facts(&inputs.object, &inputs.server, context).await?)?;
     let at = Instant::now();
     let mut catalogue = chair.observe(&Question::of(&desired.username, &desired.roles)).await?;
     let mut steps = planned(desired, &catalogue, &facts, context);

@@ -14,7 +14,7 @@ use super::claims::{Claim, Claims};
 use super::rounds::{Ask, Outcome, Rounds};
 use super::wants::{Form, Wants};
 use super::{Attachment, Granted, rendered, told};
-use crate::api::{AttachmentState, AttachmentStatus, DbServer, IamDbUser, Mode};
+use crate::api::{AttachmentStatus, DbServer, IamDbUser, Mode};
 use crate::controllers::context::Context;
 use crate::controllers::problem::Problem;
 use crate::controllers::run::own_state;
