@@ -33,6 +33,7 @@ mod claims;
 mod clients;
 mod consumers;
 mod crash;
+mod deletion;
 mod drift;
 mod endings;
 mod grants;
