@@ -36,6 +36,8 @@ pub struct Logins {
 /// The logins of one order.
 struct Entry {
     inputs: String,
+    /// When the first token for these inputs was tried.
+    began: Instant,
     finding: Option<LoginFinding>,
     task: AbortHandle,
 }
@@ -65,7 +67,11 @@ impl Logins {
         if !self.wants(uid, order) {
             return;
         }
-        let trial = self.clone().try_until_it_succeeds(uid.to_owned(), order.clone(), token.clone(), news.clone());
+        // From the first token for this account and endpoint on, not from each: what was refused for long is no news that has yet to get about.
+        let known = self.with(|entries| entries.get(uid).filter(|it| it.inputs == order.inputs).map(|it| it.began));
+        let began = known.unwrap_or_else(Instant::now);
+        let (order_of_trial, token) = (order.clone(), token.clone());
+        let trial = self.clone().try_until_it_succeeds(uid.to_owned(), order_of_trial, token, began, news.clone());
         let trial = fence.clone().hold(trial);
         self.with(|entries| {
             let before = entries.remove(uid);
@@ -76,7 +82,7 @@ impl Logins {
             let finding = same.and_then(|before| before.finding);
             // The lock is held until the entry is there, so the trial finds it.
             let task = tokio::spawn(trial).abort_handle();
-            entries.insert(uid.to_owned(), Entry { inputs: order.inputs.clone(), finding, task });
+            entries.insert(uid.to_owned(), Entry { inputs: order.inputs.clone(), began, finding, task });
         });
     }
 
@@ -113,9 +119,10 @@ impl Logins {
         uid: String,
         order: Order,
         token: Token,
+        began: Instant,
         news: UnboundedSender<String>,
     ) {
-        let (began, mut wait) = (Instant::now(), FIRST_WAIT);
+        let mut wait = FIRST_WAIT;
         while !schedule::until(token.usable_until, self.clock.now()).is_zero() {
             let finding = self.log_in(&order, &token, began.elapsed() < PROPAGATION).await;
             let is_news = self.with(|entries| {

@@ -147,11 +147,19 @@ impl Entitlements {
 
     /// Tells what differs from what is wanted, and changes nothing.
     async fn look(&self, claimant: &Claimant, wants: &Wants, context: &Context) -> Vec<Attachment> {
-        let homes = wants.homes.clone();
-        let claim = Claim { keeps: homes, state: claimant.state, ..Claim::default() };
+        // Who was let in before and is no longer listed stays, too, and must be remembered.
+        let former: Vec<&PolicyHome> =
+            claimant.remembered.iter().filter(|home| !wants.homes.contains_key(*home)).collect();
+        let all: Resources = wants.homes.values().flatten().cloned().collect();
+        let kept = former.iter().map(|home| ((*home).clone(), all.clone()));
+        let claim =
+            Claim { keeps: wants.homes.clone().into_iter().chain(kept).collect(), state: claimant.state, ..Claim::default() };
         let is_news = self.claims().enter(&claimant.uid, claim.clone()) != Some(claim);
         let ask = Ask { may_write: false, ..Ask::to_write(is_news, context) };
-        self.bring_all(wants, &ask, context).await
+        let mut attachments = self.bring_all(wants, &ask, context).await;
+        let left = |home: &PolicyHome| Attachment { home: home.clone(), result: Ok(Vec::new()), drift: Vec::new() };
+        attachments.extend(former.into_iter().map(left));
+        attachments
     }
 
     async fn bring_all(&self, wants: &Wants, ask: &Ask, context: &Context) -> Vec<Attachment> {
