@@ -152,8 +152,11 @@ impl Entitlements {
             claimant.remembered.iter().filter(|home| !wants.homes.contains_key(*home)).collect();
         let all: Resources = wants.homes.values().flatten().cloned().collect();
         let kept = former.iter().map(|home| ((*home).clone(), all.clone()));
-        let claim =
-            Claim { keeps: wants.homes.clone().into_iter().chain(kept).collect(), state: claimant.state, ..Claim::default() };
+        let claim = Claim {
+            keeps: wants.homes.clone().into_iter().chain(kept).collect(),
+            state: claimant.state,
+            ..Claim::default()
+        };
         let is_news = self.claims().enter(&claimant.uid, claim.clone()) != Some(claim);
         let ask = Ask { may_write: false, ..Ask::to_write(is_news, context) };
         let mut attachments = self.bring_all(wants, &ask, context).await;
