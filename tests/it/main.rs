@@ -43,6 +43,7 @@ mod leadership;
 mod leaks;
 mod lifecycle;
 mod logins;
+mod neighbours;
 mod policies;
 mod policy_drift;
 mod policy_forms;

@@ -1,0 +1,98 @@
+//! Two tenants under two rules of one server: whatever one asks for, it gets nothing of the other's.
+
+use iamdb::api::{DbAuthToken, IamDbUser};
+use serde_json::{Value, json};
+
+use crate::tenant::Tenant;
+use crate::world::{Database, World};
+
+/// The owner's DbServer, with a rule for each of the two.
+fn server(owner: &Tenant, thief: &Tenant) -> Value {
+    let rule = |tenant: &Tenant, name: &str, database: &str| {
+        json!({
+            "name": name, "namespaces": {"names": [tenant.name]}, "usernames": [format!("{name}_*")],
+            "databases": [database], "privileges": ["SELECT"], "hosts": ["%"],
+            "principals": [tenant.role_arn(&tenant.name)],
+        })
+    };
+    let mut server = owner.server();
+    server["spec"]["tenancy"] = json!([rule(owner, "owner", "orders"), rule(thief, "thief", "orders_archive")]);
+    server
+}
+
+/// A user that the tenant's own rule admits.
+fn user(tenant: &Tenant, server: &Tenant, name: &str, username: &str, database: &str) -> Value {
+    let mut user = tenant.user(name);
+    user["spec"]["serverRef"]["name"] = json!(server.name);
+    user["spec"]["username"] = json!(username);
+    user["spec"]["grants"][0]["database"] = json!(database);
+    user
+}
+
+/// All that could be taken from the owner: its account, what that may do, and who may use it.
+async fn belongings(owner: &Tenant, username: &str) -> (String, String, Vec<String>) {
+    let sql = format!("SELECT Db, Select_priv, Insert_priv FROM mysql.db WHERE User = '{username}'");
+    (owner.account(username), owner.world.root_sql(owner.database, &sql), owner.allowed(&owner.name).await)
+}
+
+#[tokio::test]
+async fn no_field_of_a_user_leads_to_what_is_somebody_elses() {
+    let _turn = World::get().together().await;
+    let owner = Tenant::bare(Database::Orders, "owner").await;
+    let thief = Tenant::bare(Database::Orders, "thief").await;
+    owner.apply_server(server(&owner, &thief)).await;
+    let theirs = owner.username("owner");
+    owner.apply::<IamDbUser>(user(&owner, &owner, "app", &theirs, "orders")).await;
+    owner.apply::<DbAuthToken>(owner.token("app", "app")).await;
+    owner.user_ready("app").await;
+    owner.token_ready("app").await;
+    let before = belongings(&owner, &theirs).await;
+
+    let grant = |database: &str, privilege: &str| json!([{"database": database, "objectType": "Schema", "object": "*", "privileges": [privilege]}]);
+    let role = owner.role_arn(&owner.name);
+    let attempts = [
+        ("name", json!({"username": theirs}), "spec.username"),
+        ("case", json!({"username": theirs.to_uppercase()}), "spec.username"),
+        ("external", json!({"username": theirs, "management": {"account": "External"}}), "spec.username"),
+        ("adopt", json!({"existingUser": "Adopt"}), "spec.existingUser"),
+        ("database", json!({"grants": grant("orders", "SELECT")}), "spec.grants[].database: orders"),
+        ("folded", json!({"grants": grant("ORDERS", "SELECT")}), "spec.grants[].database: ORDERS"),
+        ("right", json!({"grants": grant("orders_archive", "INSERT")}), "spec.grants[].privileges: INSERT"),
+        ("host", json!({"hosts": ["10.%"]}), "spec.hosts: 10.%"),
+        ("role", json!({"roles": ["rds_superuser_role"]}), "spec.roles: rds_superuser_role"),
+        ("principal", json!({"principals": {"arns": [role]}}), "spec.principals"),
+        (
+            "account",
+            json!({"principals": {"serviceAccounts": [{"name": "app", "namespace": owner.name}]}}),
+            "spec.principals",
+        ),
+        ("everywhere", json!({"scope": "AccountRegion"}), "spec.scope"),
+    ];
+    for (name, change, _) in &attempts {
+        let mut own = user(&thief, &owner, name, &thief.username(&format!("thief_{name}")), "orders_archive");
+        for (field, value) in change.as_object().expect("fields") {
+            own["spec"][field] = value.clone();
+        }
+        thief.apply::<IamDbUser>(own).await;
+    }
+    for (name, _, field) in &attempts {
+        let message = thief.user_reason(name, "False", "NotAllowed").await;
+        assert!(message.contains(field), "{name}: {message}");
+    }
+    assert_eq!(belongings(&owner, &theirs).await, before);
+    assert_eq!(thief.attached(&thief.role_arn(&thief.name)).await, Vec::<String>::new());
+    let unique = &thief.name[thief.name.len() - 6..];
+    let made = format!("SELECT COUNT(*) FROM mysql.user WHERE User LIKE 'thief%{unique}'");
+    assert_eq!(owner.world.root_sql(owner.database, &made), "0");
+    owner.log_in("app", "SELECT 1").await.expect("the owner's login");
+
+    // What it may have it gets, and no more.
+    thief.apply::<IamDbUser>(user(&thief, &owner, "app", &thief.username("thief_app"), "orders_archive")).await;
+    thief.apply::<DbAuthToken>(thief.token("app", "app")).await;
+    thief.user_ready("app").await;
+    thief.token_ready("app").await;
+    let refusal = thief.log_in("app", "SELECT * FROM orders.orders").await.expect_err("another's database");
+    assert!(refusal.contains("1142"), "{refusal}");
+    thief.close().await;
+    owner.close().await;
+}
