@@ -167,11 +167,13 @@ impl Stage {
         let listen = format!("{}:{port}", host.split(':').next().expect("host"));
         let log = File::create(self.world.root().join(format!("target/world/log/{name}.log"))).expect("log");
         let process = Command::new(self.world.var("WORLD_EXEC"))
-            .arg(self.world.root().join("target/debug/iamdb"))
+            .arg(self.world.root().join("target/world/bin/iamdb"))
             .args(["run", "--operator-namespace", NAMESPACE, "--listen", &listen, "--identity", name])
             .args(["--allow-loopback-databases", "--resync", "30s", "--log", "debug"])
             .env_clear()
             .envs(self.environment.iter().cloned())
+            // Where the program is, if not in the project.
+            .envs(self.world.option("CARGO_TARGET_DIR").map(|folder| ("CARGO_TARGET_DIR", folder)))
             .env("KUBECONFIG", &kubeconfig)
             .stdin(Stdio::null())
             .stdout(log.try_clone().expect("log"))
