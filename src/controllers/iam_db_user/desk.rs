@@ -83,7 +83,7 @@ pub(super) struct Survey {
 impl Desk {
     /// A survey that will do. None is kept longer than it could be of use to anybody.
     pub(super) fn survey(&self, need: Need, context: &Context) -> Option<Arc<Survey>> {
-        let (now, longest) = (Instant::now(), context.settings.resync / 2);
+        let (now, longest) = (Instant::now(), context.settings.resync);
         let mut survey = self.survey.lock().unwrap_or_else(PoisonError::into_inner);
         survey.take_if(|survey| now.saturating_duration_since(survey.at) > longest);
         survey.as_ref().filter(|survey| need.is_met(survey.at, now, longest)).cloned()
