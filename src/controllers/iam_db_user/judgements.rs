@@ -141,6 +141,10 @@ mod tests {
         }
         let late: Vec<u64> = surveys.into_iter().filter(|second| *second > 3_000).collect();
         let are_apart = late.windows(2).all(|pair| pair[1] - pair[0] >= pace(0).as_secs());
-        assert!(are_apart && late.len() <= 3_000 / 240 + 1, "{} surveys in ten resyncs of 500 users: {late:?}", late.len());
+        assert!(
+            are_apart && late.len() <= 3_000 / 240 + 1,
+            "{} surveys in ten resyncs of 500 users: {late:?}",
+            late.len()
+        );
     }
 }
