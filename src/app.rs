@@ -1,6 +1,8 @@
 //! The composition root: the only place that names adapters. Builds everything, starts it, and stops it in order.
 
-use std::collections::BTreeSet;
+mod commands;
+mod feeds;
+
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
@@ -8,35 +10,29 @@ use std::time::Duration;
 use futures::future::BoxFuture;
 use futures::{FutureExt, StreamExt, future, stream};
 use jiff::Timestamp;
-use k8s_openapi::api::core::v1::{ConfigMap, Namespace, Secret, ServiceAccount};
+use k8s_openapi::api::core::v1::Namespace;
 use kube::client::ClientBuilder;
-use kube::core::PartialObjectMeta;
 use kube::runtime::events::{Recorder, Reporter};
-use kube::runtime::watcher;
 use kube::{Api, ResourceExt};
 use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 
 use crate::adapters::aws::Aws;
-use crate::adapters::mysql::{AdminRights, Deadlines, MySqlDatabases, UnquotableName, admin_sql};
+use crate::adapters::mysql::{Deadlines, MySqlDatabases};
 use crate::adapters::trust_store::{HttpsTrustStores, NoRoots};
 use crate::api;
-use crate::controllers::{Bundles, Context, Desks, Entitlements, Feeds, Looks, Refusals, Settings, Turnstile, run_all};
-use crate::domain::endpoint::Endpoint;
-use crate::domain::engine::Engine;
-use crate::domain::names::{DatabaseName, RoleName, Username};
-use crate::domain::privilege::Privilege;
-use crate::domain::token::{self, Connect, Token};
+use crate::controllers::{Bundles, Context, Desks, Entitlements, Looks, Refusals, Settings, Turnstile, run_all};
 use crate::k8s::dates::{DateLayer, ServerDate};
-use crate::k8s::feed::Feed;
 use crate::k8s::fence::Fence;
 use crate::k8s::lease::Candidate;
 use crate::k8s::status::{CallError, FIELD_MANAGER, call};
-use crate::ports::{Clock, Fault, OwnIdentity as _};
+use crate::ports::Clock;
 use crate::rotation::{self, CredentialCache, Logins, Marks};
 use crate::telemetry::http::{self, Readiness};
 use crate::telemetry::metrics::Metrics;
 use crate::telemetry::pulse::Pulse;
+
+pub use commands::{CannotSign, Signing, operator_login_sql, sign};
 
 /// What the command line decides.
 #[derive(Clone, Debug)]
@@ -168,7 +164,7 @@ async fn compose(
     metrics: Arc<Metrics>,
     config: &Config,
 ) -> Result<(Arc<Context>, Vec<BoxFuture<'static, ()>>, News), Failure> {
-    let (feeds, watches) = feeds(&client, &settings.namespace);
+    let (feeds, watches) = feeds::feeds(&client, &settings.namespace);
     let (news_in, news_out) = mpsc::unbounded_channel();
     let clock: Arc<dyn Clock> = Arc::new(WallClock);
     let aws = Aws::load(None).await;
@@ -212,65 +208,6 @@ async fn compose(
         engine,
     };
     Ok((Arc::new(context), watches, news_out))
-}
-
-/// The SQL that gives the operator a login with no more rights than it uses.
-///
-/// # Errors
-/// When a name cannot be quoted; parsed names always can.
-pub fn operator_login_sql(
-    engine: Engine,
-    partial_revokes: bool,
-    username: Username,
-    ceiling: Vec<(DatabaseName, Vec<Privilege>)>,
-    roles: BTreeSet<RoleName>,
-) -> Result<String, UnquotableName> {
-    admin_sql(&AdminRights { engine, partial_revokes, username, ceiling, roles })
-}
-
-/// A token to sign with the AWS credentials of whoever runs the program.
-#[derive(Clone, Debug)]
-pub struct Signing {
-    /// Host name of the endpoint.
-    pub hostname: String,
-    /// Its port.
-    pub port: u16,
-    /// The account.
-    pub username: String,
-    /// Region of the database; by default the one of the AWS configuration.
-    pub region: Option<String>,
-    /// Profile of the AWS configuration.
-    pub profile: Option<String>,
-}
-
-/// Why there is no token.
-#[derive(Debug, thiserror::Error)]
-pub enum CannotSign {
-    /// No database would take it.
-    #[error(
-        "{0} is not an endpoint of RDS: a token must be signed for the name under rds.amazonaws.com, whatever name is dialled"
-    )]
-    NoEndpoint(String),
-    /// Neither the command line nor the AWS configuration names a Region.
-    #[error("no Region: give --region, the Region of the database")]
-    NoRegion,
-    /// There are no credentials.
-    #[error(transparent)]
-    NoCredentials(#[from] Fault),
-}
-
-/// Signs a token.
-///
-/// # Errors
-/// [`CannotSign`] says why there is none.
-pub async fn sign(signing: Signing) -> Result<Token, CannotSign> {
-    let endpoint = Endpoint::new(&signing.hostname, signing.port);
-    let endpoint = endpoint.map_err(|_| CannotSign::NoEndpoint(signing.hostname))?;
-    let aws = Aws::load(signing.profile).await;
-    let region = signing.region.or_else(|| aws.region()).ok_or(CannotSign::NoRegion)?;
-    let credentials = aws.own_identity().credentials().await?;
-    let connect = Connect { region, endpoint, username: signing.username };
-    Ok(token::sign(&credentials, &connect, WallClock.now()))
 }
 
 /// Waits for the watches to catch up and, in an election, for the lead; then acts until `stop` or until the lead is lost. A replica that does not
@@ -377,37 +314,4 @@ async fn uid_of_kube_system(client: &kube::Client) -> Result<String, Failure> {
         }
         tokio::time::sleep(Duration::from_secs(2)).await;
     }
-}
-
-/// All watches, slimmed to what is read of them.
-fn feeds(client: &kube::Client, namespace: &str) -> (Feeds, Vec<BoxFuture<'static, ()>>) {
-    let config = watcher::Config::default();
-    let ours = config.clone().labels(&format!("{}={}", api::MANAGED_BY_LABEL, api::MANAGED_BY));
-    let (servers, watch_servers) = Feed::new(Api::all(client.clone()), config.clone(), |_| ());
-    let (users, watch_users) = Feed::new(Api::all(client.clone()), config.clone(), |_| ());
-    let (tokens, watch_tokens) = Feed::new(Api::all(client.clone()), config.clone(), |_| ());
-    let (namespaces, watch_namespaces) = Feed::new(Api::all(client.clone()), config.clone(), |it: &mut Namespace| {
-        it.metadata.annotations = None;
-        it.spec = None;
-        it.status = None;
-    });
-    let api = Api::<PartialObjectMeta<ServiceAccount>>::all(client.clone());
-    let (service_accounts, watch_service_accounts) = Feed::new(api, config.clone(), |it| {
-        it.metadata.labels = None;
-        it.metadata.annotations.get_or_insert_default().retain(|key, _| key == api::ROLE_ARN_ANNOTATION);
-    });
-    let api = Api::<ConfigMap>::namespaced(client.clone(), namespace);
-    let (config_maps, watch_config_maps) = Feed::new(api, config, |it| it.binary_data = None);
-    let api = Api::<PartialObjectMeta<Secret>>::all(client.clone());
-    let (secrets, watch_secrets) = Feed::new(api, ours, |_| ());
-    let watches = vec![
-        watch_servers.boxed(),
-        watch_users.boxed(),
-        watch_tokens.boxed(),
-        watch_namespaces.boxed(),
-        watch_service_accounts.boxed(),
-        watch_config_maps.boxed(),
-        watch_secrets.boxed(),
-    ];
-    (Feeds { servers, users, tokens, namespaces, service_accounts, config_maps, secrets }, watches)
 }

@@ -130,7 +130,7 @@ impl Gathering {
         let unreadable = || Fault::new(FaultKind::Unreadable, operation).with_code("ledger");
         let entry = LedgerRow {
             owner: serde_json::from_str(&cell.text("owner")?).map_err(|_| unreadable())?,
-            state: sql::state_of(&cell.text("state")?).ok_or_else(unreadable)?,
+            state: sql::ledger::state_of(&cell.text("state")?).ok_or_else(unreadable)?,
             stamp: cell.number("stamp")?,
         };
         self.ledger.insert((cell.text("user")?, cell.text("host")?), entry);

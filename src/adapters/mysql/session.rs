@@ -59,8 +59,8 @@ impl Session {
 
     async fn need_ledger(&mut self) -> Result<(), Fault> {
         if !self.has_ledger {
-            self.link.execute(sql::create_ledger_schema()).await?;
-            self.link.execute(sql::create_ledger_table()).await?;
+            self.link.execute(sql::ledger::create_schema()).await?;
+            self.link.execute(sql::ledger::create_table()).await?;
             self.has_ledger = true;
         }
         Ok(())
@@ -68,8 +68,8 @@ impl Session {
 
     async fn record_adoption(&mut self, username: &Username, host: &HostPattern, owner: &Owner) -> Result<(), Fault> {
         self.need_ledger().await?;
-        self.link.execute(sql::clear_for_adoption(username, host, owner)).await?;
-        self.link.execute_on_one(sql::record_adoption(username, host, owner)).await
+        self.link.execute(sql::ledger::clear_for_adoption(username, host, owner)).await?;
+        self.link.execute_on_one(sql::ledger::record_adoption(username, host, owner)).await
     }
 
     /// Ends the sessions that are of this account and of no other of its name.
@@ -107,8 +107,8 @@ impl Session {
 
     async fn record_intent(&mut self, username: &Username, host: &HostPattern, owner: &Owner) -> Result<(), Fault> {
         self.need_ledger().await?;
-        self.link.execute(sql::clear_intent(username, host, owner)).await?;
-        self.link.execute_on_one(sql::record_intent(username, host, owner)).await
+        self.link.execute(sql::ledger::clear_intent(username, host, owner)).await?;
+        self.link.execute_on_one(sql::ledger::record_intent(username, host, owner)).await
     }
 
     async fn revoke(&mut self, statement: Statement) -> Result<(), Fault> {
@@ -159,7 +159,7 @@ impl AdminSession for Session {
         let statement = match step {
             AccountStep::RecordIntent { host, owner } => return self.record_intent(username, host, owner).await,
             AccountStep::RecordOwned { host, owner } => {
-                return self.link.execute_on_one(sql::record_owned(username, host, owner)).await;
+                return self.link.execute_on_one(sql::ledger::record_owned(username, host, owner)).await;
             }
             AccountStep::RecordAdoption { host, owner } => return self.record_adoption(username, host, owner).await,
             AccountStep::Revoke { host, on, rights } => {
@@ -170,7 +170,7 @@ impl AdminSession for Session {
             }
             AccountStep::EndSessions { host, beside } => return self.end_sessions(username, host, beside).await,
             AccountStep::Forget { .. } if !self.has_ledger => return Ok(()),
-            AccountStep::Forget { host } => Ok(sql::forget(username, host)),
+            AccountStep::Forget { host } => Ok(sql::ledger::forget(username, host)),
             AccountStep::Create { host, owner } => sql::create_account(self.engine, username, host, owner),
             AccountStep::Adopt { host, owner } => sql::adopt_account(self.engine, username, host, owner),
             AccountStep::Mark { host, owner } => sql::mark_account(username, host, owner),

@@ -1,9 +1,10 @@
-//! Every statement that the operator sends, one function each: SQL text stands here and in [`read`], nowhere else.
+//! Every statement that the operator sends, one function each: SQL text stands here, in [`read`] and in [`ledger`], nowhere else.
 //!
 //! Values are bound where the server allows it. Account names and attributes cannot be bound in statements on accounts, so
 //! they pass through [`string`]; schema names through [`identifier`]. Both are right in every `sql_mode`, and the types of the
 //! arguments let nothing through that would need quoting: two locks on the same door.
 
+pub(super) mod ledger;
 mod login;
 pub(super) mod read;
 
@@ -12,17 +13,14 @@ use std::time::Duration;
 
 use serde_json::json;
 
-use crate::domain::account::{GrantedOn, LedgerState, PLUGIN, PLUGIN_STRING, Role};
+use crate::domain::account::{GrantedOn, PLUGIN, PLUGIN_STRING, Role};
 use crate::domain::engine::Engine;
 use crate::domain::names::{HostPattern, RoleName, Username};
 use crate::domain::ownership::Owner;
 use crate::domain::privilege::{Privilege, Right};
+use ledger::{LEDGER_SCHEMA, LEDGER_TABLE};
 
 pub(super) use login::who_am_i;
-
-/// Schema and table of the operator's own ledger.
-const LEDGER_SCHEMA: &str = "iamdb_operator";
-const LEDGER_TABLE: &str = "accounts";
 
 /// Key of the mark among an account's attributes.
 const MARK: &str = "iamdb.dev/owner";
@@ -92,88 +90,6 @@ pub(super) fn pin(engine: Engine, limit: Duration) -> Statement {
     )
 }
 
-/// The ledger's schema.
-pub(super) fn create_ledger_schema() -> Statement {
-    Statement::new("create the ledger", format!("CREATE DATABASE IF NOT EXISTS {LEDGER_SCHEMA}"))
-}
-
-/// The ledger itself, with names of the catalogue's own collation: case matters in them, and joins need no conversion.
-pub(super) fn create_ledger_table() -> Statement {
-    Statement::new(
-        "create the ledger",
-        format!(
-            "CREATE TABLE IF NOT EXISTS {LEDGER_SCHEMA}.{LEDGER_TABLE} (\
-             user VARCHAR(128) CHARACTER SET utf8mb3 COLLATE utf8mb3_bin NOT NULL, \
-             host VARCHAR(255) CHARACTER SET utf8mb3 COLLATE utf8mb3_bin NOT NULL, \
-             owner JSON NOT NULL, \
-             state ENUM('{}', '{}') NOT NULL, \
-             stamp BIGINT NOT NULL, \
-             PRIMARY KEY (user, host)) ENGINE = InnoDB",
-            state_word(LedgerState::Intent),
-            state_word(LedgerState::Owned),
-        ),
-    )
-}
-
-/// Clears an older intent of this cluster out of the way, unless the account is there by now.
-pub(super) fn clear_intent(username: &Username, host: &HostPattern, owner: &Owner) -> Statement {
-    let text = format!(
-        "DELETE FROM {LEDGER_SCHEMA}.{LEDGER_TABLE} WHERE user = ? AND host = ? AND JSON_VALUE(owner, '$.cluster') = ? \
-         AND NOT EXISTS (SELECT 1 FROM mysql.global_priv a WHERE a.User = ? AND a.Host = ?)"
-    );
-    let (user, host) = (username.as_str(), host.as_str());
-    Statement::new("record an intent", text).bind([user, host, &owner.cluster, user, host])
-}
-
-/// Clears a row that speaks of an account of former days: the one that is there now is not ours yet.
-pub(super) fn clear_for_adoption(username: &Username, host: &HostPattern, owner: &Owner) -> Statement {
-    let text = format!(
-        "DELETE FROM {LEDGER_SCHEMA}.{LEDGER_TABLE} WHERE user = ? AND host = ? AND JSON_VALUE(owner, '$.cluster') = ?"
-    );
-    Statement::new("record an adoption", text).bind([username.as_str(), host.as_str(), &owner.cluster])
-}
-
-/// Writes that an account is to be adopted, if it is still there. It becomes ours by the plugin that it gets after this moment.
-pub(super) fn record_adoption(username: &Username, host: &HostPattern, owner: &Owner) -> Statement {
-    let text = format!(
-        "INSERT INTO {LEDGER_SCHEMA}.{LEDGER_TABLE} (user, host, owner, state, stamp) \
-         SELECT ?, ?, ?, '{}', UNIX_TIMESTAMP() FROM mysql.global_priv a WHERE a.User = ? AND a.Host = ?",
-        state_word(LedgerState::Intent),
-    );
-    let (user, host) = (username.as_str(), host.as_str());
-    Statement::new("record an adoption", text).bind([user, host, &mark_of(owner), user, host])
-}
-
-/// Writes the intent, unless the account is there by now: an intent that is younger than its account disowns it for good.
-/// Nothing is inserted then. A row of another cluster is a duplicate key.
-pub(super) fn record_intent(username: &Username, host: &HostPattern, owner: &Owner) -> Statement {
-    let text = format!(
-        "INSERT INTO {LEDGER_SCHEMA}.{LEDGER_TABLE} (user, host, owner, state, stamp) \
-         SELECT ?, ?, ?, '{}', UNIX_TIMESTAMP() FROM DUAL \
-         WHERE NOT EXISTS (SELECT 1 FROM mysql.global_priv a WHERE a.User = ? AND a.Host = ?)",
-        state_word(LedgerState::Intent),
-    );
-    let (user, host) = (username.as_str(), host.as_str());
-    Statement::new("record an intent", text).bind([user, host, &mark_of(owner), user, host])
-}
-
-/// Writes that the account is ours, with the stamp that it has in this very moment.
-pub(super) fn record_owned(username: &Username, host: &HostPattern, owner: &Owner) -> Statement {
-    let text = format!(
-        "UPDATE {LEDGER_SCHEMA}.{LEDGER_TABLE} l JOIN mysql.global_priv a ON a.User = l.user AND a.Host = l.host \
-         SET l.owner = ?, l.state = '{}', l.stamp = CAST(JSON_VALUE(a.Priv, '$.password_last_changed') AS SIGNED) \
-         WHERE l.user = ? AND l.host = ? AND JSON_VALUE(l.owner, '$.cluster') = ?",
-        state_word(LedgerState::Owned),
-    );
-    Statement::new("record an account", text).bind([&mark_of(owner), username.as_str(), host.as_str(), &owner.cluster])
-}
-
-/// Removes a row from the ledger.
-pub(super) fn forget(username: &Username, host: &HostPattern) -> Statement {
-    let text = format!("DELETE FROM {LEDGER_SCHEMA}.{LEDGER_TABLE} WHERE user = ? AND host = ?");
-    Statement::new("forget an account", text).bind([username.as_str(), host.as_str()])
-}
-
 /// Creates the account with everything that its first login needs in one statement: there is no moment in which it could log
 /// in without TLS or is nobody's. Never IF NOT EXISTS: that would take an account over that somebody else has just made.
 pub(super) fn create_account(
@@ -182,11 +98,7 @@ pub(super) fn create_account(
     host: &HostPattern,
     owner: &Owner,
 ) -> Result<Statement, Unquotable> {
-    let (account, login) = (account(username, host)?, login()?);
-    let text = match engine {
-        Engine::MySql => format!("CREATE USER {account} {login} ATTRIBUTE {}", attribute(owner)?),
-        Engine::MariaDb => format!("CREATE USER {account} {login}"),
-    };
+    let text = format!("CREATE USER {}", own_account(engine, username, host, owner)?);
     Ok(Statement::new("create an account", text))
 }
 
@@ -197,11 +109,7 @@ pub(super) fn adopt_account(
     host: &HostPattern,
     owner: &Owner,
 ) -> Result<Statement, Unquotable> {
-    let (account, login) = (account(username, host)?, login()?);
-    let text = match engine {
-        Engine::MySql => format!("ALTER USER {account} {login} ATTRIBUTE {}", attribute(owner)?),
-        Engine::MariaDb => format!("ALTER USER {account} {login}"),
-    };
+    let text = format!("ALTER USER {}", own_account(engine, username, host, owner)?);
     Ok(Statement::new("adopt an account", text))
 }
 
@@ -357,19 +265,6 @@ pub(super) fn admin_login(
     Ok(statements)
 }
 
-/// How the ledger writes a state.
-const fn state_word(state: LedgerState) -> &'static str {
-    match state {
-        LedgerState::Intent => "Intent",
-        LedgerState::Owned => "Owned",
-    }
-}
-
-/// The state that the ledger's word means.
-pub(super) fn state_of(word: &str) -> Option<LedgerState> {
-    [LedgerState::Intent, LedgerState::Owned].into_iter().find(|state| state_word(*state) == word)
-}
-
 fn words(privileges: &BTreeSet<Privilege>) -> String {
     let words: Vec<&str> = privileges.iter().map(|privilege| privilege.sql()).collect();
     words.join(", ")
@@ -407,12 +302,17 @@ fn account(username: &Username, host: &HostPattern) -> Result<String, Unquotable
     Ok(format!("{}@{}", string(username.as_str())?, string(host.as_str())?))
 }
 
-fn attribute(owner: &Owner) -> Result<String, Unquotable> {
-    string(&json!({ MARK: owner }).to_string())
+/// An account of ours, with its login and, where accounts can carry it, its mark.
+fn own_account(engine: Engine, username: &Username, host: &HostPattern, owner: &Owner) -> Result<String, Unquotable> {
+    let text = format!("{} {}", account(username, host)?, login()?);
+    Ok(match engine {
+        Engine::MySql => format!("{text} ATTRIBUTE {}", attribute(owner)?),
+        Engine::MariaDb => text,
+    })
 }
 
-fn mark_of(owner: &Owner) -> String {
-    json!(owner).to_string()
+fn attribute(owner: &Owner) -> Result<String, Unquotable> {
+    string(&json!({ MARK: owner }).to_string())
 }
 
 /// A string literal. A backslash means one thing or another by `sql_mode`, so a text that has one is refused.

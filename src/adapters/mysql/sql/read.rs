@@ -2,7 +2,8 @@
 
 use std::collections::BTreeSet;
 
-use super::{LEDGER_SCHEMA, LEDGER_TABLE, MARK, Statement};
+use super::ledger::{LEDGER_SCHEMA, LEDGER_TABLE};
+use super::{MARK, Statement};
 use crate::domain::account::PLUGIN_STRING;
 use crate::domain::engine::Engine;
 use crate::domain::names::Username;

@@ -1,6 +1,11 @@
 use proptest::prelude::*;
 
+use super::ledger::{
+    clear_intent, create_schema, create_table, forget, record_adoption, record_intent, record_owned, state_of,
+    state_word,
+};
 use super::*;
+use crate::domain::account::LedgerState;
 
 fn user() -> Username {
     Username::parse("app_orders").unwrap()
@@ -131,9 +136,9 @@ fn accounts_are_read_without_their_password_hashes() {
 
 #[test]
 fn the_ledger_is_created() {
-    assert_eq!(create_ledger_schema().text, "CREATE DATABASE IF NOT EXISTS iamdb_operator");
+    assert_eq!(create_schema().text, "CREATE DATABASE IF NOT EXISTS iamdb_operator");
     assert_eq!(
-        create_ledger_table().text,
+        create_table().text,
         "CREATE TABLE IF NOT EXISTS iamdb_operator.accounts (user VARCHAR(128) CHARACTER SET utf8mb3 COLLATE utf8mb3_bin NOT NULL, host VARCHAR(255) CHARACTER SET utf8mb3 COLLATE utf8mb3_bin NOT NULL, owner JSON NOT NULL, state ENUM('Intent', 'Owned') NOT NULL, stamp BIGINT NOT NULL, PRIMARY KEY (user, host)) ENGINE = InnoDB"
     );
 }

@@ -124,8 +124,8 @@ class Gateway:
                 if call.changes_access:
                     self._settle(servers=call.service == "rds")
                 return response
-        except NotImplementedError as error:
-            raise AwsError("InvalidAction", f"not emulated: {error}") from error
+        except NotImplementedError as error:  # moto's own word for a call that it does not know
+            raise AwsError("InvalidAction", f"moto does not emulate {call.service}:{call.action}") from error
         except AwsError:
             raise
         except Exception as error:

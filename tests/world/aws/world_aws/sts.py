@@ -134,15 +134,15 @@ def install(sts: Sts, account: str) -> None:
         caller = current_caller()
         return ActionResult({"UserId": caller.user_id, "Account": account, "Arn": caller.arn})
 
-    # moto's own answers for these are constants whose keys nothing knows.
-    def not_emulated(self: TokenResponse) -> ActionResult:
-        raise NotImplementedError("only roles have sessions in the test world")
+    # moto's own answers for these are constants whose keys nothing knows: a login with them would be refused and not say why.
+    def only_roles(self: TokenResponse) -> ActionResult:
+        raise AwsError("InvalidAction", "only roles have sessions in the test world")
 
     TokenResponse.assume_role = assume_role  # type: ignore[method-assign]
     TokenResponse.assume_role_with_web_identity = assume_role_with_web_identity  # type: ignore[method-assign]
     TokenResponse.get_caller_identity = get_caller_identity  # type: ignore[method-assign]
     for name in ("get_session_token", "get_federation_token", "assume_role_with_saml"):
-        setattr(TokenResponse, name, not_emulated)
+        setattr(TokenResponse, name, only_roles)
 
 
 def _credentials(session: Session) -> dict[str, Any]:
