@@ -1,4 +1,4 @@
-# One command for everything that is done in this repository. CI runs the same targets: `make deny` and `make test`.
+# One command for everything that is done in this repository. CI runs the same targets.
 
 SHELL := bash
 .SHELLFLAGS := -eu -o pipefail -c
@@ -9,6 +9,8 @@ MAKEFLAGS += --no-print-directory
 # Downloads and builds that every clone on this machine shares. The test world keeps its own there too.
 CACHE := $(or $(XDG_CACHE_HOME),$(HOME)/.cache)/iamdb-operator
 TARGET := $(or $(CARGO_TARGET_DIR),target)
+# No program is stamped with the commit: git does not tell it of a clone that belongs to somebody else.
+export GOFLAGS := $(GOFLAGS) -buildvcs=false
 
 CARGO_DENY_VERSION := 0.20.2
 CARGO_DENY := $(CACHE)/tools/cargo-deny-$(CARGO_DENY_VERSION)/bin/cargo-deny

@@ -17,7 +17,8 @@ if [ ! -e "$folder/complete" ]; then
 	mkdir -p "$folder"/{python,node,java}
 	{
 		echo "database clients for the tests, once" >&2
-		python3 -m pip install --quiet --disable-pip-version-check --no-deps --require-hashes --only-binary :all: \
+		python3 -m venv "$folder/venv"
+		"$folder/venv/bin/python" -m pip install --quiet --disable-pip-version-check --no-deps --require-hashes --only-binary :all: \
 			--target "$folder/python" --requirement "$here/python/requirements.txt"
 		cp "$here"/node/package*.json "$folder/node/"
 		(cd "$folder/node" && npm ci --silent --legacy-peer-deps --ignore-scripts --no-audit --no-fund)
@@ -25,7 +26,7 @@ if [ ! -e "$folder/complete" ]; then
 			mvn --quiet --batch-mode "-Dmaven.repo.local=$folder/maven" \
 				org.apache.maven.plugins:maven-dependency-plugin:3.6.1:copy "-Dartifact=$artifact" "-DoutputDirectory=$folder/java"
 		done
-		rm -rf "$folder/maven"
+		rm -rf "$folder/venv" "$folder/maven"
 		(cd "$folder/java" && sha256sum --quiet --check "$here/java/drivers.sha256")
 		javac -d "$folder/java" "$here/java/Login.java"
 		go build -C "$here/go" -o "$folder/go-login" .

@@ -183,7 +183,6 @@ def _cluster(folder: Path) -> dict[str, Any]:
         "port": 3306,
         "iam": True,
         "masterUsername": "admin",
-        "masterPassword": "ledger-master-password",
         "writer": str(folder / "ledger.writer"),
         "hosts": str(folder / "hosts"),
         "members": [

@@ -79,7 +79,6 @@ class ClusterSeed:
     port: int
     iam: bool
     master_username: str
-    master_password: str
     writer: Path
     hosts: Path
     members: tuple[MemberSeed, ...]
@@ -216,7 +215,6 @@ def _cluster(entry: dict[str, Any]) -> ClusterSeed:
         port=int(entry["port"]),
         iam=bool(entry["iam"]),
         master_username=entry["masterUsername"],
-        master_password=entry["masterPassword"],
         writer=Path(entry["writer"]),
         hosts=Path(entry["hosts"]),
         members=tuple(MemberSeed(m["instance"], m["promote"], m["follow"]) for m in entry["members"]),

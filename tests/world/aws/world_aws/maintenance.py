@@ -8,6 +8,8 @@ from moto.core.responses import ActionResult
 from moto.rds.models import DBInstance
 from moto.rds.responses import RDSResponse
 
+from .patching import answer
+
 # Attribute that we keep on moto's instances.
 ACTIONS = "world_maintenance_actions"
 
@@ -29,7 +31,7 @@ def install() -> None:
         ]
         return ActionResult({"PendingMaintenanceActions": told})
 
-    RDSResponse.describe_pending_maintenance_actions = describe  # type: ignore[attr-defined]
+    answer(RDSResponse, describe_pending_maintenance_actions=describe)
 
 
 def _details(instance: DBInstance) -> list[dict[str, Any]]:

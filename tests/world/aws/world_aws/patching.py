@@ -22,3 +22,9 @@ def around(owner: type, name: str) -> Callable[[Method], Method]:
         return replacement
 
     return install
+
+
+def answer(owner: type, **calls: Method) -> None:
+    """Give moto's class answers to calls that it does not know."""
+    for name, call in calls.items():
+        setattr(owner, name, call)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import Any
 
 from moto.core.responses import ActionResult
@@ -11,7 +10,7 @@ from moto.rds.models import DBCluster, DBInstanceClustered, RDSBackend
 from moto.rds.responses import RDSResponse
 
 from .errors import AwsError
-from .patching import Method, around
+from .patching import Method, answer, around
 from .rds import HOST_LABEL
 from .servers import Servers
 
@@ -190,10 +189,9 @@ def _have_custom_endpoints() -> None:
             told = [e for e in told if str(e.get(name, "")).lower() in values]
         return ActionResult({"DBClusterEndpoints": told})
 
-    answers: dict[str, Callable[[RDSResponse], ActionResult]] = {
-        "create_db_cluster_endpoint": create,
-        "delete_db_cluster_endpoint": delete,
-        "describe_db_cluster_endpoints": describe,
-    }
-    for name, answer in answers.items():
-        setattr(RDSResponse, name, answer)
+    answer(
+        RDSResponse,
+        create_db_cluster_endpoint=create,
+        delete_db_cluster_endpoint=delete,
+        describe_db_cluster_endpoints=describe,
+    )

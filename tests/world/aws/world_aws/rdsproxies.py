@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import Any
 
 from moto.core.responses import ActionResult
@@ -11,7 +10,7 @@ from moto.rds.models import DBInstance, DBProxy, DBProxyTarget, RDSBackend
 from moto.rds.responses import RDSResponse
 
 from .errors import AwsError
-from .patching import Method, around
+from .patching import Method, answer, around
 from .rds import HOST_LABEL
 
 # Attributes that we keep on moto's proxies.
@@ -161,10 +160,9 @@ def _have_endpoints() -> None:
                 raise AwsError("DBProxyEndpointNotFoundFault", f"{endpoint} not found", 404)
         return ActionResult({"DBProxyEndpoints": told})
 
-    answers: dict[str, Callable[[RDSResponse], ActionResult]] = {
-        "create_db_proxy_endpoint": create,
-        "delete_db_proxy_endpoint": delete,
-        "describe_db_proxy_endpoints": describe,
-    }
-    for name, answer in answers.items():
-        setattr(RDSResponse, name, answer)
+    answer(
+        RDSResponse,
+        create_db_proxy_endpoint=create,
+        delete_db_proxy_endpoint=delete,
+        describe_db_proxy_endpoints=describe,
+    )

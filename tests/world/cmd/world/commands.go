@@ -47,8 +47,7 @@ var commands = []command{
 	}},
 	{"node load", "load an OCI archive's image onto the node", func(flags *flag.FlagSet) action {
 		archive := flags.String("archive", "", "the archive `FILE`")
-		name := flags.String("name", "", "`NAME` of the image, where the archive gives it none")
-		return func(ctx context.Context, p *world.Project) error { return p.NodeLoad(ctx, *archive, *name) }
+		return func(ctx context.Context, p *world.Project) error { return p.NodeLoad(ctx, *archive) }
 	}},
 	{"node down", "take the node away, with its pods", func(*flag.FlagSet) action {
 		return func(ctx context.Context, p *world.Project) error { return p.NodeDown(ctx) }

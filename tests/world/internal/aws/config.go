@@ -83,7 +83,6 @@ type cluster struct {
 	Port           int    `json:"port"`
 	IAM            bool   `json:"iam"`
 	MasterUsername string `json:"masterUsername"`
-	MasterPassword string `json:"masterPassword"`
 	// Writer is the file that says who writes; Hosts is the hosts file in which a fail-over moves the names.
 	Writer    string     `json:"writer"`
 	Hosts     string     `json:"hosts"`
@@ -151,7 +150,6 @@ func WriteConfig(w layout.World, path string, databases []Database, users []User
 		}
 		if slices.Contains(layout.Ledger.Members, d.Instance) {
 			i.Cluster, i.EngineVersion = ledger.Identifier, ledger.EngineVersion
-			ledger.MasterPassword = d.MasterPassword
 			ledger.Members = append(ledger.Members, member{Instance: d.Instance.Identifier, Promote: d.Promote, Follow: d.Follow})
 		}
 		c.Instances = append(c.Instances, i)

@@ -59,7 +59,7 @@ func TestTheConfigurationIsWhatTheLauncherReadsAndPrivate(t *testing.T) {
 		t.Errorf("got %+v", i)
 	}
 	ledger := c.Clusters[0]
-	if ledger.ResourceID != layout.Ledger.ResourceID || ledger.MasterPassword != "ledgers" || len(ledger.Members) != 2 {
+	if ledger.ResourceID != layout.Ledger.ResourceID || len(ledger.Members) != 2 {
 		t.Errorf("got %+v", ledger)
 	}
 	writer := ledger.Endpoints[0]

@@ -15,6 +15,12 @@ import (
 	"iamdb.dev/world/internal/layout"
 )
 
+//go:embed sql/rds.sql
+var rdsSeed string
+
+//go:embed sql/mysql.sql
+var mysqlSeed string
+
 //go:embed sql/orders.sql
 var ordersSeed string
 
@@ -76,7 +82,7 @@ func mysql(base, name, seed string, flags ...string) Software {
 	install := append([]string{server, "--no-defaults", "--initialize-insecure", "--auto-generate-certs=OFF"}, asUser()...)
 	return Software{
 		Name: name, Version: mysqlVersion, Server: server, Client: filepath.Join(base, "bin", "mysql"),
-		own: own, seed: seed, install: append(install, own...),
+		own: own, seed: rdsSeed + mysqlSeed + seed, install: append(install, own...),
 	}
 }
 
@@ -104,7 +110,7 @@ func MariaDB(ctx context.Context) (Software, error) {
 	}, asUser()...)
 	return Software{
 		Name: layout.Billing.Part(), Version: version, Server: programs["mariadbd"], Client: programs["mariadb"],
-		own: own, seed: billingSeed, install: append(install, own...),
+		own: own, seed: rdsSeed + billingSeed, install: append(install, own...),
 	}, nil
 }
 

@@ -2,6 +2,7 @@ package host
 
 import (
 	"errors"
+	"fmt"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -34,6 +35,10 @@ func TestExecKeepsExitCodeDirectoryArgumentsAndProcess(t *testing.T) {
 		t.Fatal(err)
 	}
 	if out, err := exec.Command(script, "true").CombinedOutput(); err != nil {
+		if os.Getenv("CI") != "" {
+			t.Fatalf("this machine gives no mount namespace: %s", out)
+		}
+		fmt.Fprintf(os.Stderr, "NOT RUN: %s needs a mount namespace\n", t.Name())
 		t.Skipf("this machine gives no mount namespace: %s", out)
 	}
 	cmd := exec.Command(script, "/bin/sh", "-c", `getent hosts orders.example; pwd; echo "$1"; echo $$; exit 7`, "sh", "two words")

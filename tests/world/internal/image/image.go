@@ -25,7 +25,6 @@ type Image struct {
 	Name       string
 	Entrypoint []string
 	Command    []string
-	User       string
 	Files      []File
 }
 
@@ -56,7 +55,7 @@ func (i Image) Write(out io.Writer) error {
 	config := document(object{
 		"architecture": runtime.GOARCH, "os": "linux",
 		"config": object{
-			"Entrypoint": i.Entrypoint, "Cmd": i.Command, "User": i.User, "Env": []string{"PATH=/usr/sbin:/usr/bin:/sbin:/bin"},
+			"Entrypoint": i.Entrypoint, "Cmd": i.Command, "Env": []string{"PATH=/usr/sbin:/usr/bin:/sbin:/bin"},
 		},
 		"rootfs": object{"type": "layers", "diff_ids": []string{digest(layer)}},
 	})

@@ -98,7 +98,7 @@ func (n Node) loadOwnImages(ctx context.Context) error {
 		if err := pack(i, archive); err != nil {
 			return err
 		}
-		if err := Load(ctx, n.World, archive, ""); err != nil {
+		if err := Load(ctx, n.World, archive); err != nil {
 			return err
 		}
 		if err := os.Remove(archive); err != nil {

@@ -115,14 +115,11 @@ func (n Node) startScheduler(ctx context.Context) error {
 	}, process.Listening(n.World.Scheduler()))
 }
 
-// Load brings the image of an OCI archive onto the node, under the name that the archive gives it, or else under name.
-func Load(ctx context.Context, w layout.World, archive, name string) error {
-	args := []string{"ctr", "--address", w.ContainerdSocket(), "--namespace", criNamespace, "images", "import"}
-	if name != "" {
-		args = append(args, "--index-name", name)
-	}
+// Load brings the image of an OCI archive onto the node, under the name that the archive gives it.
+func Load(ctx context.Context, w layout.World, archive string) error {
+	args := []string{"ctr", "--address", w.ContainerdSocket(), "--namespace", criNamespace, "images", "import", archive}
 	return command.Command{
-		What: "load the image " + filepath.Base(archive), Args: append(args, archive), Log: w.Log("images"),
+		What: "load the image " + filepath.Base(archive), Args: args, Log: w.Log("images"),
 		Remedy: "start the node with `world node up`",
 	}.Run(ctx)
 }

@@ -60,7 +60,7 @@ func (p *Project) NodeUp(ctx context.Context) error {
 }
 
 // NodeLoad brings an image onto the node.
-func (p *Project) NodeLoad(ctx context.Context, archive, name string) error {
+func (p *Project) NodeLoad(ctx context.Context, archive string) error {
 	w, unlock, err := p.running(ctx)
 	if err != nil {
 		return err
@@ -69,7 +69,7 @@ func (p *Project) NodeLoad(ctx context.Context, archive, name string) error {
 	if archive == "" {
 		return &console.Failure{What: "no image is named", Remedy: "see world node load --help"}
 	}
-	return node.Load(ctx, w, archive, name)
+	return node.Load(ctx, w, archive)
 }
 
 // NodeDown takes the node away and leaves the rest of the world as it is.

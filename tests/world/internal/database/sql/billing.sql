@@ -1,4 +1,4 @@
--- DB instance "billing", RDS for MariaDB. What RDS puts into a new instance, and some data.
+-- DB instance "billing", RDS for MariaDB: its master user, and some data.
 
 -- Only root's UNIX socket stays of what the installation made.
 DELETE FROM mysql.global_priv WHERE User IN ('', 'root') AND Host <> 'localhost';
@@ -11,30 +11,6 @@ GRANT SELECT, INSERT, UPDATE, DELETE, CREATE, DROP, RELOAD, PROCESS, REFERENCES,
   CREATE TEMPORARY TABLES, LOCK TABLES, EXECUTE, REPLICATION SLAVE, REPLICATION CLIENT, CREATE VIEW, SHOW VIEW,
   CREATE ROUTINE, ALTER ROUTINE, CREATE USER, EVENT, TRIGGER
   ON *.* TO admin@'%' WITH GRANT OPTION;
-
-CREATE USER rdsadmin@localhost IDENTIFIED BY 'until-the-world-starts';
-GRANT ALL PRIVILEGES ON *.* TO rdsadmin@localhost WITH GRANT OPTION;
-
--- Whoever lacks CONNECTION ADMIN ends other users' sessions with these.
-DELIMITER //
-CREATE DEFINER=rdsadmin@localhost PROCEDURE mysql.rds_kill(IN thread BIGINT)
-BEGIN
-  IF EXISTS (SELECT 1 FROM information_schema.processlist WHERE id = thread AND user IN ('rdsadmin', 'event_scheduler')) THEN
-    SIGNAL SQLSTATE '45000' SET MESSAGE_TEXT = 'Cannot kill RDS_ADMIN thread.';
-  END IF;
-  KILL thread;
-END//
-CREATE DEFINER=rdsadmin@localhost PROCEDURE mysql.rds_kill_query(IN thread BIGINT)
-BEGIN
-  IF EXISTS (SELECT 1 FROM information_schema.processlist WHERE id = thread AND user IN ('rdsadmin', 'event_scheduler')) THEN
-    SIGNAL SQLSTATE '45000' SET MESSAGE_TEXT = 'Cannot kill RDS_ADMIN thread.';
-  END IF;
-  KILL QUERY thread;
-END//
-DELIMITER ;
-
--- An account that was here before the operator came.
-CREATE USER legacy_app@'%' IDENTIFIED BY 'until-the-world-starts';
 
 -- In a pattern the underscore of billing_archive would also open billingXarchive.
 CREATE DATABASE billing;
