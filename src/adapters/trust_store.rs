@@ -147,9 +147,11 @@ mod tests {
 
     #[tokio::test]
     async fn without_a_place_of_its_own_only_https_is_spoken() {
+        let (here, place) = (serve().await, TrustStore::of_region("us-east-1"));
         let stores = HttpsTrustStores::new(None).unwrap();
-        let uri = stores.uri(&TrustStore::of_region("us-east-1")).unwrap();
-        assert_eq!(uri.scheme_str(), Some("https"));
-        assert!(stores.client.request(Request::get("http://127.0.0.1:1/").body(Empty::new()).unwrap()).await.is_err());
+        assert_eq!(stores.uri(&place).unwrap().scheme_str(), Some("https"));
+        let plain = || Request::get(here.uri(&place).unwrap()).body(Empty::new()).unwrap();
+        assert!(here.client.request(plain()).await.is_ok(), "there is somebody to speak to");
+        assert!(stores.client.request(plain()).await.is_err());
     }
 }

@@ -2,6 +2,7 @@
 
 use crate::domain::arn::PrincipalKind;
 use crate::domain::operator_rights::{RdsFeatures, Scope, document};
+use crate::domain::policy::default_path;
 
 #[derive(Debug, clap::Args)]
 #[command(after_help = "Give the --role, --user and --group that the tenancy rules list under principals, \
@@ -85,7 +86,7 @@ impl Args {
                 enable_iam: self.rds.enable_iam,
                 blue_green: self.rds.blue_green,
             },
-            policy_path: self.policy_path.unwrap_or_else(|| format!("/iamdb/{cluster_id}/")),
+            policy_path: self.policy_path.unwrap_or_else(|| default_path(&cluster_id)),
             principals: of(PrincipalKind::Role, self.role)
                 .chain(of(PrincipalKind::User, self.user))
                 .chain(of(PrincipalKind::Group, self.group))

@@ -51,8 +51,8 @@ impl Args {
         let parse = |text: &String| Username::parse(text).map_err(|error| format!("--user {text}: {error}"));
         let users: Vec<Username> = self.user.iter().map(parse).collect::<Result<_, _>>()?;
         let users: Vec<Option<&Username>> = if self.any_user { vec![None] } else { users.iter().map(Some).collect() };
-        let servers: Vec<Option<&ResourceId>> =
-            if self.any_server { vec![None] } else { self.resource_id.iter().map(Some).collect() };
+        let ids = self.resource_id.iter().map(|id| Some(id.as_str()));
+        let servers: Vec<Option<&str>> = if self.any_server { vec![None] } else { ids.collect() };
         let arn = |server, user| ConnectArn::of_scope(&self.partition, &self.region, &self.account, server, user);
         let resources: Resources =
             servers.iter().flat_map(|server| users.iter().map(move |user| arn(*server, *user))).collect();

@@ -282,6 +282,13 @@ mod tests {
     fn every_input_changes_the_digest_and_nothing_else_does() {
         let base = binding().inputs(&["a", "b"]);
         assert_eq!(binding().inputs(&["a", "b"]), base);
+        let other_bundle = Bundle::amazon_trust("2026-01-01T00:00:00Z".parse().unwrap()).unwrap();
+        let elsewhere = || Connect {
+            endpoint: Endpoint::new("orders.abc.us-east-1.rds.amazonaws.com", 3307).unwrap(),
+            ..binding().connect
+        };
+        let by_alias = |connect| Binding { connect, alias: Some(tunnel()), ..binding() }.inputs(&["a", "b"]);
+        assert_ne!(by_alias(elsewhere()), by_alias(binding().connect), "the token is for another place");
         let changed = [
             binding().inputs(&["ab"]),
             binding().inputs(&["a", "c"]),
@@ -294,6 +301,10 @@ mod tests {
             Binding { mount_path: "/x".into(), ..binding() }.inputs(&["a", "b"]),
             Binding { engine: Engine::MariaDb, ..binding() }.inputs(&["a", "b"]),
             Binding { connect: Connect { username: "x".into(), ..binding().connect }, ..binding() }.inputs(&["a", "b"]),
+            Binding { connect: Connect { region: "eu-west-1".into(), ..binding().connect }, ..binding() }
+                .inputs(&["a", "b"]),
+            Binding { connect: elsewhere(), ..binding() }.inputs(&["a", "b"]),
+            Binding { ca: Some(Ca { bundle: other_bundle, ..binding().ca.unwrap() }), ..binding() }.inputs(&["a", "b"]),
         ];
         for (index, other) in changed.iter().enumerate() {
             assert_ne!(other, &base, "case {index}");

@@ -2,7 +2,7 @@
 
 mod trust_store;
 
-use std::sync::Arc;
+use std::sync::{Arc, LazyLock};
 use std::time::Duration;
 
 use jiff::Timestamp;
@@ -85,7 +85,10 @@ impl Bundle {
     /// # Errors
     /// When this program is so old that they have all expired.
     pub fn amazon_trust(now: Timestamp) -> Result<Self, NotABundle> {
-        Self::parse(AMAZON_TRUST, now)
+        static ROOTS: LazyLock<Result<Bundle, NotABundle>> =
+            LazyLock::new(|| Bundle::parse(AMAZON_TRUST, Timestamp::MIN));
+        let roots = ROOTS.clone()?;
+        if roots.expires_at <= now { Err(NotABundle::Expired) } else { Ok(roots) }
     }
 
     /// Whether the last of its certificates expires within 90 days.
@@ -138,6 +141,8 @@ mod tests {
         let roots = Bundle::amazon_trust(now()).unwrap();
         assert_eq!(roots.certificates().len(), 5);
         assert!(!roots.expires_soon(now()));
+        assert!(Arc::ptr_eq(&roots.pem(), &Bundle::amazon_trust(now()).unwrap().pem()), "one text for all");
+        assert_eq!(Bundle::amazon_trust(roots.expires_at()), Err(NotABundle::Expired));
     }
 
     #[test]

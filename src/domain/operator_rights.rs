@@ -1,4 +1,5 @@
-//! What the operator itself may do in AWS: exactly the calls that it makes, on no more than it needs.
+//! What the operator itself may do in AWS: the calls that it makes, on no more than it needs. What only some installations need is chosen
+//! in [`Scope`]; docs/aws.md names what is not here.
 
 use serde_json::{Value, json};
 

@@ -12,7 +12,7 @@ use serde_json::json;
 use super::arn::Arn;
 use super::names::Username;
 
-pub use home::{Place, PolicyHome};
+pub use home::{Place, PolicyHome, default_path};
 pub use pack::{Budget, MANAGED_POLICY_LIMIT, documents, inline_quota};
 pub use plan::{
     Foreign, ObservedPolicies, ObservedPolicy, Plan, PolicyStep, VERSION_LIMIT, Wanted, plan, plan_withdrawal,
@@ -27,28 +27,22 @@ impl ConnectArn {
     /// The ARN of `username` on the server with this resource id.
     #[must_use]
     pub fn new(partition: &str, region: &str, account: &str, resource_id: &str, username: &Username) -> Self {
-        Self(format!("arn:{partition}:rds-db:{region}:{account}:dbuser:{resource_id}/{username}"))
+        Self::of_scope(partition, region, account, Some(resource_id), Some(username))
     }
 
-    /// The ARN of one or every account on one or every server of an account *and Region*: the four shapes that AWS documents. Every account on
+    /// The ARN of one or every account on one server, by its resource id, or on every server of an account *and Region*: the four shapes that AWS documents. Every account on
     /// every server includes those of other engines.
     #[must_use]
     pub fn of_scope(
         partition: &str,
         region: &str,
         account: &str,
-        server: Option<&ResourceId>,
+        server: Option<&str>,
         user: Option<&Username>,
     ) -> Self {
-        let server = server.map_or("*", ResourceId::as_str);
+        let server = server.unwrap_or("*");
         let user = user.map_or("*", Username::as_str);
         Self(format!("arn:{partition}:rds-db:{region}:{account}:dbuser:{server}/{user}"))
-    }
-
-    /// The ARN of every account on the server with this resource id.
-    #[must_use]
-    pub fn of_every_account(partition: &str, region: &str, account: &str, resource_id: &str) -> Self {
-        Self(format!("arn:{partition}:rds-db:{region}:{account}:dbuser:{resource_id}/*"))
     }
 
     /// Reads an ARN out of a document of ours.

@@ -30,11 +30,8 @@ pub fn former(before: Vec<Former>, last: Option<&str>, current: &str, now: Times
     let mut former = before;
     if let Some(last) = last.filter(|last| *last != current) {
         former.retain(|it| it.resource_id != last);
-        let until = schedule::plus(now, GRACE);
-        former.push(Former {
-            resource_id: last.to_owned(),
-            until: Timestamp::from_second(until.as_second()).unwrap_or(until),
-        });
+        let until = schedule::whole_second(schedule::plus(now, GRACE));
+        former.push(Former { resource_id: last.to_owned(), until });
     }
     former.retain(|it| it.resource_id != current && it.until > now);
     former.sort_by(|left, right| (left.until, &left.resource_id).cmp(&(right.until, &right.resource_id)));

@@ -30,6 +30,15 @@ where
     }
 }
 
+/// What AWS says does not exist is no fault.
+pub(super) fn missing_is_none<T>(answer: Result<T, Fault>) -> Result<Option<T>, Fault> {
+    match answer {
+        Ok(answer) => Ok(Some(answer)),
+        Err(fault) if fault.kind == FaultKind::Missing => Ok(None),
+        Err(fault) => Err(fault),
+    }
+}
+
 /// The fault that a service's answer is.
 fn service(operation: &'static str, code: Option<&str>, status: u16) -> Fault {
     let kind = code.and_then(kind).unwrap_or(match status {

@@ -83,7 +83,7 @@ impl RdsServers for Rds {
 async fn instance(client: &Client, name: &str) -> Result<Option<RdsServer>, Fault> {
     let call = client.describe_db_instances().db_instance_identifier(name);
     let answer = call.send().await.map_err(|error| classify::fault(INSTANCE, &error));
-    let Some(answer) = missing_is_none(answer)? else { return Ok(None) };
+    let Some(answer) = classify::missing_is_none(answer)? else { return Ok(None) };
     let [found] = answer.db_instances() else { return Err(unreadable(INSTANCE, "DBInstances")) };
     let names = read::replicas_of(found);
     let replicas = if names.is_empty() { Vec::new() } else { instances(client, "db-instance-id", names).await? };
@@ -93,7 +93,7 @@ async fn instance(client: &Client, name: &str) -> Result<Option<RdsServer>, Faul
 async fn cluster(client: &Client, name: &str) -> Result<Option<RdsServer>, Fault> {
     let call = client.describe_db_clusters().db_cluster_identifier(name);
     let answer = call.send().await.map_err(|error| classify::fault(CLUSTER, &error));
-    let Some(answer) = missing_is_none(answer)? else { return Ok(None) };
+    let Some(answer) = classify::missing_is_none(answer)? else { return Ok(None) };
     let [found] = answer.db_clusters() else { return Err(unreadable(CLUSTER, "DBClusters")) };
     let has_custom_endpoints = found.engine().is_some_and(|engine| engine.starts_with("aurora"));
     let custom = async {
@@ -114,15 +114,6 @@ async fn instances(client: &Client, filter: &'static str, values: Vec<String>) -
     let answer = client.describe_db_instances().filters(filter).send().await;
     let answer = answer.map_err(|error| classify::fault(INSTANCES, &error))?;
     Ok(answer.db_instances.unwrap_or_default())
-}
-
-/// What RDS says does not exist is no fault.
-fn missing_is_none<T>(answer: Result<T, Fault>) -> Result<Option<T>, Fault> {
-    match answer {
-        Ok(answer) => Ok(Some(answer)),
-        Err(fault) if fault.kind == FaultKind::Missing => Ok(None),
-        Err(fault) => Err(fault),
-    }
 }
 
 fn unreadable(operation: &'static str, field: &'static str) -> Fault {

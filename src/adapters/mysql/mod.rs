@@ -6,7 +6,7 @@
 //! | `session` | runs statements under a deadline: observe, apply, close |
 //! | `probe` | logs in only to prove that a token can |
 //! | `catalogue` | what the rows of an answer mean |
-//! | `sql` | every statement there is; the only file with SQL text |
+//! | `sql` | every statement there is; the only module with SQL text |
 //! | `admin_sql` | the statements that give the operator a login of its own |
 //! | `classify` | what an error means, by the phase that it came from |
 

@@ -1,4 +1,4 @@
-//! Every statement that the operator sends, one function each: SQL text stands here, in [`read`] and in [`ledger`], nowhere else.
+//! Every statement that the operator sends, one function each: SQL text stands here and in the files below this one, nowhere else.
 //!
 //! Values are bound where the server allows it. Account names and attributes cannot be bound in statements on accounts, so
 //! they pass through [`string`]; schema names through [`identifier`]. Both are right in every `sql_mode`, and the types of the

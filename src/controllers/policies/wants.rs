@@ -8,7 +8,7 @@ use crate::controllers::server::Server;
 use crate::domain::access::Access;
 use crate::domain::arn::Principal;
 use crate::domain::names::Username;
-use crate::domain::policy::{ConnectArn, MANAGED_POLICY_LIMIT, Place, PolicyHome, Resources, Tags};
+use crate::domain::policy::{ConnectArn, MANAGED_POLICY_LIMIT, Place, PolicyHome, Resources, Tags, default_path};
 
 /// What an object wants of IAM.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -64,7 +64,7 @@ impl Manner {
             (_, PolicyMode::Unknown) => return Err(unknown("spec.policy.mode")),
         };
         let place = match policy.attach {
-            PolicyAttach::ManagedPolicy => Place::Path(policy.path.unwrap_or_else(|| format!("/iamdb/{cluster}/"))),
+            PolicyAttach::ManagedPolicy => Place::Path(policy.path.unwrap_or_else(|| default_path(cluster))),
             PolicyAttach::Inline => Place::Inline,
             PolicyAttach::Unknown => return Err(unknown("spec.policy.attach")),
         };
@@ -211,7 +211,7 @@ fn arn(server: &Server, resource_id: &str, username: &Username) -> ConnectArn {
 }
 
 fn every_account(server: &Server, resource_id: &str) -> ConnectArn {
-    ConnectArn::of_every_account(&server.partition, &server.region, &server.account_id, resource_id)
+    ConnectArn::of_scope(&server.partition, &server.region, &server.account_id, Some(resource_id), None)
 }
 
 fn everywhere(server: &Server, username: Option<&Username>) -> ConnectArn {

@@ -37,7 +37,7 @@ impl Question {
 pub struct Catalogue {
     /// By name.
     pub users: BTreeMap<String, ObservedUser>,
-    /// Accounts that are granted to others, or that were asked for as roles.
+    /// Every account that was read, if roles were asked for: on MySQL any account may be one.
     pub roles: BTreeMap<Role, ObservedAccount>,
     /// Roles that everybody has, so that nobody can be rid of them.
     pub mandatory_roles: BTreeSet<Role>,

@@ -96,14 +96,18 @@ impl Planner<'_> {
     }
 
     fn leave(&self, host: HostPattern, account: &ObservedAccount, mark: &Owner) -> Vec<AccountStep> {
-        let is_kept = self.catalogue.is_definer(&self.desired.username, host.as_str())
-            || (mark.adopted && !self.desired.drops_adopted);
         let leave = self.leaving();
-        if is_kept { leave.by_lock(host, account.is_locked) } else { leave.by_drop(host) }
+        let is_definer = self.catalogue.is_definer(&self.desired.username, host.as_str());
+        if is_definer || leave.keeps(mark) { leave.by_lock(host, account.is_locked) } else { leave.by_drop(host) }
     }
 
     fn leaving(&self) -> Leave<'_> {
-        Leave { observed: self.observed, facts: self.facts, ends_sessions: self.desired.ends_sessions }
+        Leave {
+            observed: self.observed,
+            facts: self.facts,
+            ends_sessions: self.desired.ends_sessions,
+            drops_adopted: self.desired.drops_adopted,
+        }
     }
 
     /// What nobody has yet goes to the older of two objects.

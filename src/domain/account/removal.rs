@@ -52,10 +52,10 @@ pub fn plan_removal(undoing: &Undoing, catalogue: &Catalogue, facts: &ServerFact
             continue;
         };
         let is_definer = catalogue.is_definer(&undoing.username, host.as_str());
-        let is_kept = is_definer || (mark.adopted && !undoing.drops_adopted);
-        let leave = Leave { observed, facts, ends_sessions: undoing.ends_sessions };
+        let (ends_sessions, drops_adopted) = (undoing.ends_sessions, undoing.drops_adopted);
+        let leave = Leave { observed, facts, ends_sessions, drops_adopted };
         match undoing.removal {
-            Removal::Drop if !is_kept => plan.steps.extend(leave.by_drop(host)),
+            Removal::Drop if !is_definer && !leave.keeps(&mark) => plan.steps.extend(leave.by_drop(host)),
             Removal::Drop | Removal::Lock => {
                 if is_definer && undoing.removal == Removal::Drop {
                     plan.definers.push(host.clone());
@@ -74,9 +74,15 @@ pub(super) struct Leave<'a> {
     pub(super) observed: &'a ObservedUser,
     pub(super) facts: &'a ServerFacts,
     pub(super) ends_sessions: bool,
+    pub(super) drops_adopted: bool,
 }
 
 impl Leave<'_> {
+    /// Whether an account stays because somebody else made it.
+    pub(super) const fn keeps(&self, mark: &Owner) -> bool {
+        mark.adopted && !self.drops_adopted
+    }
+
     pub(super) fn by_drop(&self, host: HostPattern) -> Vec<AccountStep> {
         let mut steps = vec![AccountStep::Drop { host: host.clone() }];
         if self.facts.engine == Engine::MariaDb {

@@ -9,6 +9,12 @@ use crate::domain::arn::Principal;
 /// What the API and the status call policies in the principal itself. A path begins with a slash, so it is none.
 const INLINE: &str = "inline";
 
+/// The path of managed policies, where nobody names another.
+#[must_use]
+pub fn default_path(cluster: &str) -> String {
+    format!("/iamdb/{cluster}/")
+}
+
 /// Where policies are.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub enum Place {

@@ -157,9 +157,5 @@ pub(super) fn gone_is_done<T, E>(
 where
     E: aws_sdk_iam::error::ProvideErrorMetadata + std::error::Error + 'static,
 {
-    match answer.map_err(|error| classify::fault(operation, &error)) {
-        Ok(_) => Ok(()),
-        Err(fault) if fault.kind == FaultKind::Missing => Ok(()),
-        Err(fault) => Err(fault),
-    }
+    classify::missing_is_none(answer.map_err(|error| classify::fault(operation, &error))).map(drop)
 }

@@ -52,10 +52,7 @@ async fn names(client: &Client, home: &PolicyHome) -> Result<Vec<String>, Fault>
             told(LIST, client.list_group_policies().group_name(name).into_paginator().items().send().collect().await)
         }
     };
-    match listed {
-        Err(fault) if fault.kind == FaultKind::Missing => Ok(Vec::new()),
-        outcome => outcome,
-    }
+    Ok(classify::missing_is_none(listed)?.unwrap_or_default())
 }
 
 /// One document; none when it went meanwhile.
@@ -75,11 +72,8 @@ async fn document(client: &Client, home: &PolicyHome, policy: &str) -> Result<Op
             told(GET, call.send().await.map(|answer| answer.policy_document))
         }
     };
-    match answer {
-        Ok(document) => Ok(Some(decoded(&document).ok_or_else(|| Fault::new(FaultKind::Unreadable, GET))?)),
-        Err(fault) if fault.kind == FaultKind::Missing => Ok(None),
-        Err(fault) => Err(fault),
-    }
+    let Some(document) = classify::missing_is_none(answer)? else { return Ok(None) };
+    decoded(&document).map(Some).ok_or_else(|| Fault::new(FaultKind::Unreadable, GET))
 }
 
 pub(super) async fn put(client: &Client, home: &PolicyHome, number: usize, resources: &Resources) -> Result<(), Fault> {

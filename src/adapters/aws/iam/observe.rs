@@ -68,23 +68,17 @@ pub(super) async fn exists(client: &Client, principal: &Principal) -> Result<boo
             .map(|answer| answer.group.map(|group| group.arn))
             .map_err(|error| classify::fault(GET_PRINCIPAL, &error)),
     };
-    match arn {
-        Ok(Some(arn)) => Ok(arn == principal.arn().as_str()),
-        Ok(None) => Err(Fault::new(FaultKind::Unreadable, GET_PRINCIPAL)),
-        Err(fault) if fault.kind == FaultKind::Missing => Ok(false),
-        Err(fault) => Err(fault),
-    }
+    let Some(arn) = classify::missing_is_none(arn)? else { return Ok(false) };
+    let arn = arn.ok_or_else(|| Fault::new(FaultKind::Unreadable, GET_PRINCIPAL))?;
+    Ok(arn == principal.arn().as_str())
 }
 
 fn all<E>(pages: Result<Vec<AttachedPolicy>, SdkError<E, HttpResponse>>) -> Result<Vec<AttachedPolicy>, Fault>
 where
     E: ProvideErrorMetadata + std::error::Error + 'static,
 {
-    match pages.map_err(|error| classify::fault(LIST_ATTACHED, &error)) {
-        // A principal that does not exist has nothing attached.
-        Err(fault) if fault.kind == FaultKind::Missing => Ok(Vec::new()),
-        outcome => outcome,
-    }
+    let listed = classify::missing_is_none(pages.map_err(|error| classify::fault(LIST_ATTACHED, &error)))?;
+    Ok(listed.unwrap_or_default()) // a principal that does not exist has nothing attached
 }
 
 /// Numbers of the home's policies that are attached to the principal.
@@ -111,11 +105,8 @@ async fn attached(client: &Client, home: &PolicyHome) -> Result<BTreeSet<usize>,
 async fn policy(client: &Client, home: &PolicyHome, number: usize) -> Result<Option<ObservedPolicy>, Fault> {
     let arn = home.id(number);
     let answer = client.get_policy().policy_arn(&arn).send().await.map_err(|error| classify::fault(GET_POLICY, &error));
-    let found = match answer {
-        Ok(answer) => answer.policy.ok_or_else(|| Fault::new(FaultKind::Unreadable, GET_POLICY))?,
-        Err(fault) if fault.kind == FaultKind::Missing => return Ok(None),
-        Err(fault) => return Err(fault),
-    };
+    let Some(answer) = classify::missing_is_none(answer)? else { return Ok(None) };
+    let found = answer.policy.ok_or_else(|| Fault::new(FaultKind::Unreadable, GET_POLICY))?;
     let tags: Tags = found.tags().iter().map(|tag| (tag.key().to_owned(), tag.value().to_owned())).collect();
     if !is_ours(&tags, &home.cluster) {
         // Nothing more is read of what is not ours: the plan ends at it.

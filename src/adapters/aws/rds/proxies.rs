@@ -7,7 +7,7 @@ use futures::future::try_join;
 
 use super::super::classify;
 use super::super::clients::{Identities, Regional};
-use super::{missing_is_none, unreadable};
+use super::unreadable;
 use crate::domain::access::Access;
 use crate::ports::{Fault, Proxies, Proxy};
 
@@ -32,7 +32,7 @@ impl Proxies for RdsProxies {
     async fn describe(&self, access: &Access, name: &str) -> Result<Option<Proxy>, Fault> {
         let client = self.clients.client(access);
         let answer = client.describe_db_proxies().db_proxy_name(name).send().await;
-        let answer = missing_is_none(answer.map_err(|error| classify::fault(PROXY, &error)))?;
+        let answer = classify::missing_is_none(answer.map_err(|error| classify::fault(PROXY, &error)))?;
         let Some(answer) = answer else { return Ok(None) };
         let [proxy] = answer.db_proxies() else { return Err(unreadable(PROXY, "DBProxies")) };
         let endpoints = async {
