@@ -8,13 +8,14 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use futures::future::BoxFuture;
-use futures::{FutureExt, StreamExt, future, stream};
+use futures::{FutureExt, future};
 use jiff::Timestamp;
 use k8s_openapi::api::core::v1::Namespace;
 use kube::client::ClientBuilder;
 use kube::runtime::events::{Recorder, Reporter};
 use kube::{Api, ResourceExt};
 use tokio::sync::mpsc;
+use tokio::task::JoinError;
 use tokio_util::sync::CancellationToken;
 
 use crate::adapters::aws::Aws;
@@ -23,11 +24,12 @@ use crate::adapters::trust_store::{HttpsTrustStores, NoRoots};
 use crate::api;
 use crate::controllers::{Bundles, Context, Desks, Entitlements, Looks, Refusals, Settings, Turnstile, run_all};
 use crate::k8s::dates::{DateLayer, ServerDate};
+use crate::k8s::feed;
 use crate::k8s::fence::Fence;
 use crate::k8s::lease::Candidate;
 use crate::k8s::status::{CallError, FIELD_MANAGER, call};
 use crate::ports::Clock;
-use crate::rotation::{self, CredentialCache, Logins, Marks};
+use crate::rotation::{self, CredentialCache, Logins, Marks, ObjectName};
 use crate::telemetry::http::{self, Readiness};
 use crate::telemetry::metrics::Metrics;
 use crate::telemetry::pulse::Pulse;
@@ -92,7 +94,7 @@ pub enum Failure {
     LeaseLost,
     /// A bug.
     #[error("the operator panicked")]
-    Panicked(#[source] tokio::task::JoinError),
+    Panicked(#[source] JoinError),
 }
 
 /// The wall clock.
@@ -133,37 +135,36 @@ async fn operate(
     probes: Probes,
     stop: CancellationToken,
 ) -> Result<(), Failure> {
-    let server_date = Arc::new(ServerDate::default());
-    let client = client(Some(server_date.clone()), |_| ()).await?;
+    let apiserver = Apiserver::find().await?;
     let candidate = match &config.election {
-        Some(election) => Some(candidate(&config.namespace, election.clone()).await?),
+        Some(election) => Some(candidate(&apiserver.date, &config.namespace, election.clone()).await?),
         None => None,
     };
     let cluster_id = tokio::select! {
-        cluster_id = cluster_id(&client, config.cluster_id.clone()) => cluster_id?,
+        cluster_id = cluster_id(&apiserver.client, config.cluster_id.clone()) => cluster_id?,
         () = stop.cancelled() => return Ok(()),
     };
     tracing::info!(cluster_id, namespace = config.namespace, version = env!("CARGO_PKG_VERSION"), "starting");
     let (namespace, resync, session_tags) = (config.namespace.clone(), config.resync, config.session_tags);
     let settings = Settings { cluster_id, namespace, session_tags, resync };
-    let (context, watches, news) = compose(client, server_date, settings, metrics, &config).await?;
+    let (context, watches, news) = compose(apiserver, settings, metrics, &config).await?;
     let watching = tokio::spawn(future::join_all(watches));
-    let outcome = work(context, news, probes, candidate, stop).await;
+    let outcome = work(context, news, probes, candidate, stop).boxed().await;
     watching.abort();
     outcome
 }
 
-/// Uids of tokens whose rotation has something to tell.
-type News = mpsc::UnboundedReceiver<String>;
+/// Tokens whose rotation has something to tell.
+type News = mpsc::UnboundedReceiver<ObjectName>;
 
 /// Everything that works, put together; nothing of it has started.
 async fn compose(
-    client: kube::Client,
-    server_date: Arc<ServerDate>,
+    apiserver: Apiserver,
     settings: Settings,
     metrics: Arc<Metrics>,
     config: &Config,
 ) -> Result<(Arc<Context>, Vec<BoxFuture<'static, ()>>, News), Failure> {
+    let Apiserver { client, rotating, date } = apiserver;
     let (feeds, watches) = feeds::feeds(&client, &settings.namespace);
     let (news_in, news_out) = mpsc::unbounded_channel();
     let clock: Arc<dyn Clock> = Arc::new(WallClock);
@@ -172,12 +173,12 @@ async fn compose(
     let databases = Arc::new(MySqlDatabases::new(Deadlines::default(), config.allow_loopback_databases));
     let sessions = Arc::new(aws.sessions());
     let engine = rotation::Engine::new(rotation::Parts {
-        client: client.clone(),
+        client: rotating.clone(),
         marks: MARKS,
         secrets: feeds.secrets.store().clone(),
-        credentials: CredentialCache::new(client.clone(), sessions, own_identity.clone(), clock.clone()),
+        credentials: CredentialCache::new(rotating, sessions, own_identity.clone(), clock.clone()),
         logins: Logins::new(databases.clone(), clock.clone()),
-        server_date,
+        server_date: date,
         clock: clock.clone(),
         metrics: metrics.clone(),
         news: news_in,
@@ -235,8 +236,7 @@ async fn work(
     }
     tracing::info!("watches have caught up");
     let Some(mut candidate) = candidate else {
-        act(context, news, Fence::open(), probes.pulse, stop).await;
-        return Ok(());
+        return act(context, news, Fence::open(), probes.pulse, stop).await.map_err(Failure::Panicked);
     };
     let fence = Fence::closed();
     tokio::select! {
@@ -250,17 +250,24 @@ async fn work(
         () = candidate.keep(&fence) => return Err(Failure::LeaseLost),
     };
     candidate.release(&fence).await;
-    ended.map_err(Failure::Panicked)
+    ended.and_then(|ended| ended).map_err(Failure::Panicked)
 }
 
 /// Acts until `stop`; what is under way is finished, as long as the fence is open. Everything that has effects outside starts here.
-async fn act(context: Arc<Context>, news: News, fence: Fence, pulse: Pulse, stop: CancellationToken) {
+async fn act(
+    context: Arc<Context>,
+    news: News,
+    fence: Fence,
+    pulse: Pulse,
+    stop: CancellationToken,
+) -> Result<(), JoinError> {
     context.metrics.leads();
     let secrets = context.feeds.secrets.subscribe();
-    let rotation = context.engine.clone().run(secrets, fence.clone(), pulse, stop.clone());
-    let news = stream::unfold(news, |mut news| async move { news.recv().await.map(|uid| (uid, news)) });
-    future::join(rotation, run_all(context.clone(), news.boxed(), fence, stop)).await;
+    // A task of its own, so that no reconciliation delays it.
+    let rotation = tokio::spawn(context.engine.clone().run(secrets, fence.clone(), pulse, stop.clone()));
+    future::try_join(rotation, run_all(context, feed::stream(news), fence, stop).map(Ok)).await?;
     tracing::info!("stopped");
+    Ok(())
 }
 
 const MARKS: Marks = Marks {
@@ -275,21 +282,33 @@ const MARKS: Marks = Marks {
 };
 
 /// The election has a client of its own: no other request stands in its way, and a retry would outlive the lease.
-async fn candidate(namespace: &str, election: Election) -> Result<Candidate, Failure> {
-    let client = client(None, |config| config.default_retry = false).await?;
+async fn candidate(date: &Arc<ServerDate>, namespace: &str, election: Election) -> Result<Candidate, Failure> {
+    let client = client(date, false).await?;
     let Election { lease, identity } = election;
     Ok(Candidate::new(client, namespace, lease, identity, || WallClock.now()))
 }
 
-/// The way to the apiserver. The dates of its answers are entered into `server_date`.
-async fn client(
-    server_date: Option<Arc<ServerDate>>,
-    adjust: impl FnOnce(&mut kube::Config),
-) -> Result<kube::Client, Failure> {
+/// The ways to the apiserver, and what time it thinks it is.
+struct Apiserver {
+    client: kube::Client,
+    /// The rotation has waits of its own. A retry below them would keep one of its places until the call's deadline, and hide what was answered.
+    rotating: kube::Client,
+    date: Arc<ServerDate>,
+}
+
+impl Apiserver {
+    async fn find() -> Result<Self, Failure> {
+        let date = Arc::new(ServerDate::default());
+        Ok(Self { client: client(&date, true).await?, rotating: client(&date, false).await?, date })
+    }
+}
+
+/// A way to the apiserver, with connections of its own. The dates of its answers are entered into `date`.
+async fn client(date: &Arc<ServerDate>, retries: bool) -> Result<kube::Client, Failure> {
     let mut config = kube::Config::infer().await.map_err(|error| Failure::Kubeconfig(Box::new(error)))?;
-    adjust(&mut config);
+    config.default_retry = retries;
     let builder = ClientBuilder::try_from(config).map_err(|error| Failure::NoCluster(Box::new(error)))?;
-    Ok(builder.with_layer(&DateLayer::new(server_date.unwrap_or_default())).build())
+    Ok(builder.with_layer(&DateLayer::new(date.clone())).build())
 }
 
 async fn cluster_id(client: &kube::Client, given: Option<String>) -> Result<String, Failure> {

@@ -159,7 +159,8 @@ pub trait LoginProbe: Send + Sync {
     async fn log_in(&self, target: &AdminTarget, engine: Engine) -> Result<Login, Fault>;
 }
 
-/// An administrator's session. Each call has a deadline; after a fault the session is of no more use.
+/// An administrator's session. Each call has a deadline. What the server refuses leaves the session usable; after a broken connection or a missed
+/// deadline every further call is a fault.
 #[async_trait]
 pub trait AdminSession: Send {
     /// Reads all that is asked for in one bulk read, of one user as of a thousand. What is not in the answer does not exist.

@@ -5,11 +5,12 @@ use std::collections::HashMap;
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
-use futures::{Stream, stream};
+use futures::{Stream, StreamExt, stream};
 use jiff::Timestamp;
 use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
 
 use crate::domain::schedule;
+use crate::k8s::feed;
 
 /// However many users fail, their server is looked at no more often because of them.
 const ASK_INTERVAL: Duration = Duration::from_secs(10);
@@ -44,10 +45,7 @@ impl Looks {
     /// Names of the DbServers that are to be looked at. They are told to the first who asks.
     pub(super) fn wanted(&self) -> impl Stream<Item = String> + Send + use<> {
         let names = self.names.lock().unwrap_or_else(PoisonError::into_inner).take();
-        stream::unfold(names, |names| async move {
-            let mut names = names?;
-            names.recv().await.map(|name| (name, Some(names)))
-        })
+        stream::iter(names).flat_map(feed::stream)
     }
 
     /// A user could not get at the server, so that it may have moved: it is to be looked at, unless it just was because of another one.
@@ -104,7 +102,7 @@ fn is_due(last: &mut Option<Timestamp>, pause: Duration, now: Timestamp) -> bool
 
 #[cfg(test)]
 mod tests {
-    use futures::{FutureExt, StreamExt};
+    use futures::FutureExt;
 
     use super::*;
 

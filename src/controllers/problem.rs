@@ -88,8 +88,7 @@ impl From<Fault> for Problem {
 
 impl From<CallError> for Problem {
     fn from(error: CallError) -> Self {
-        let code = error.code().map(|code| format!(" (HTTP {code})")).unwrap_or_default();
-        Self::passing(Reason::Unreachable, format!("{error}{code}"))
+        Self::passing(Reason::Unreachable, error.to_string())
     }
 }
 

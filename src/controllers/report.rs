@@ -12,6 +12,9 @@ use crate::api::{ConditionType, Conditions, Reason};
 use crate::k8s::conditions::{self, Finding, Truth};
 use crate::k8s::status::{self, CallError};
 
+/// The longest note of an Event that the apiserver takes, in bytes.
+const NOTE: usize = 1_024;
+
 /// What was found of one part of an object.
 #[derive(Clone, Debug)]
 pub(super) enum Verdict {
@@ -104,17 +107,8 @@ where
     }
     let (kind, name) = (K::kind(&()), object.name_any());
     tracing::info!(%kind, namespace = object.namespace(), name, reason = now.reason, message = now.message, "status changed");
-    let event = Event {
-        type_: if now.status == "True" { EventType::Normal } else { EventType::Warning },
-        reason: now.reason,
-        note: Some(now.message.chars().take(1_000).collect()),
-        action: "Reconcile".into(),
-        secondary: None,
-    };
-    // An Event that is lost is told again by the condition.
-    if let Err(error) = status::call("publish Event", context.recorder.publish(&event, &object.object_ref(&()))).await {
-        tracing::warn!(%kind, name, %error, "event not published");
-    }
+    let type_ = if now.status == "True" { EventType::Normal } else { EventType::Warning };
+    publish(context, object, type_, now.reason, &now.message).await; // one that is lost is told again by the condition
     Ok(())
 }
 
@@ -125,15 +119,18 @@ where
 {
     let name = object.meta().name.as_deref().unwrap_or_default();
     tracing::warn!(kind = %K::kind(&()), namespace = object.meta().namespace, name, %reason, note, "told by an Event");
-    let event = Event {
-        type_: EventType::Warning,
-        reason: reason.as_str().to_owned(),
-        note: Some(note.chars().take(1_000).collect()),
-        action: "Reconcile".into(),
-        secondary: None,
-    };
+    publish(context, object, EventType::Warning, reason.as_str().to_owned(), &note).await;
+}
+
+async fn publish<K>(context: &Context, object: &K, type_: EventType, reason: String, note: &str)
+where
+    K: Resource<DynamicType = ()>,
+{
+    let note = Some(note[..note.floor_char_boundary(NOTE)].to_owned());
+    let event = Event { type_, reason, note, action: "Reconcile".into(), secondary: None };
     if let Err(error) = status::call("publish Event", context.recorder.publish(&event, &object.object_ref(&()))).await {
-        tracing::warn!(name, %error, "event not published");
+        let name = object.meta().name.as_deref().unwrap_or_default();
+        tracing::warn!(kind = %K::kind(&()), namespace = object.meta().namespace, name, %error, "event not published");
     }
 }
 

@@ -7,8 +7,6 @@ use std::hash::{Hash, Hasher};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use futures::future::Either;
-use futures::stream::{PollNext, select_with_strategy};
 use futures::{Stream, StreamExt, future, stream};
 use k8s_openapi::api::core::v1::{ConfigMap, Namespace, ServiceAccount};
 use kube::core::PartialObjectMeta;
@@ -25,6 +23,7 @@ use crate::api::{DbAuthToken, DbServer, GROUP, IamDbUser};
 use crate::k8s::backoff::Backoffs;
 use crate::k8s::feed::{Change, Feed};
 use crate::k8s::fence::Fence;
+use crate::rotation::ObjectName;
 
 /// Objects of a kind that are reconciled at the same time.
 const CONCURRENCY: u16 = 16;
@@ -41,11 +40,11 @@ const LONGEST_WAIT: Duration = Duration::from_secs(30);
 /// What a reconciliation leaves to do: when it is to be looked at again, or what stands in the way.
 pub(super) type Outcome = Result<Action, Problem>;
 
-/// Runs all controllers until `stop`; what is under way is finished. `news` are the uids of tokens whose rotation has something to tell.
+/// Runs all controllers until `stop`; what is under way is finished. `news` are the tokens whose rotation has something to tell.
 /// Reconciliations go on only while the fence is open.
 pub async fn run_all(
     context: Arc<Context>,
-    news: impl Stream<Item = String> + Send + 'static,
+    news: impl Stream<Item = ObjectName> + Send + 'static,
     fence: Fence,
     stop: CancellationToken,
 ) {
@@ -75,7 +74,7 @@ async fn run<K, F>(
 {
     let kind: &'static str = leak_kind::<K>();
     let backoffs = Arc::new(Backoffs::<ObjectRef<K>>::new(Duration::from_secs(2), LONGEST_WAIT));
-    let changed = changes(feed, own_state).filter_map(|change| future::ready(applied(change)));
+    let changed = changes(feed, own_state, HashMap::new()).filter_map(|change| future::ready(applied(change)));
     let reconcile_one = {
         let (backoffs, fence) = (backoffs.clone(), fence.clone());
         move |object: Arc<K>, context: Arc<Context>| {
@@ -167,12 +166,15 @@ pub(super) fn digest(value: &impl Hash) -> u64 {
     hasher.finish()
 }
 
-/// Changes of a feed, without those that leave the fingerprint as it was.
-fn changes<K>(feed: &Feed<K>, fingerprint: fn(&K) -> u64) -> impl Stream<Item = Change<K>> + Send + use<K>
+/// Changes of a feed, without those that leave the fingerprint as it was `seen`.
+fn changes<K>(
+    feed: &Feed<K>,
+    fingerprint: fn(&K) -> u64,
+    mut seen: HashMap<ObjectRef<K>, u64>,
+) -> impl Stream<Item = Change<K>> + Send + use<K>
 where
     K: Resource<DynamicType = ()> + Clone + Debug + DeserializeOwned + Send + Sync + 'static,
 {
-    let mut seen: HashMap<ObjectRef<K>, u64> = HashMap::new();
     feed.subscribe().filter(move |change| {
         let key = ObjectRef::from_obj(change.object().as_ref());
         let is_news = match change {
@@ -189,7 +191,7 @@ where
     })
 }
 
-/// Wakes that changes of one kind bring to another.
+/// Wakes that changes of one kind bring to another. What is there already brings none: in the beginning everything is looked at anyway.
 fn related<K, T>(
     feed: &Feed<K>,
     fingerprint: fn(&K) -> u64,
@@ -199,7 +201,9 @@ where
     K: Resource<DynamicType = ()> + Clone + Debug + DeserializeOwned + Send + Sync + 'static,
     T: Resource<DynamicType = ()> + Send + 'static,
 {
-    changes(feed, fingerprint).flat_map(move |change| stream::iter(whom(change.object())))
+    let known =
+        feed.store().state().into_iter().map(|it| (ObjectRef::from_obj(it.as_ref()), fingerprint(&it))).collect();
+    changes(feed, fingerprint, known).flat_map(move |change| stream::iter(whom(change.object())))
 }
 
 fn refs<K: Resource<DynamicType = ()>>(objects: &[Arc<K>]) -> Vec<ObjectRef<K>> {
@@ -253,7 +257,7 @@ fn user_wakes(context: &Context) -> impl Stream<Item = ObjectRef<IamDbUser>> + S
 /// its rotation goes.
 fn token_wakes(
     context: &Context,
-    news: impl Stream<Item = String> + Send + 'static,
+    news: impl Stream<Item = ObjectName> + Send + 'static,
 ) -> impl Stream<Item = ObjectRef<DbAuthToken>> + Send + 'static {
     let feeds = &context.feeds;
     let (servers, users) = (feeds.servers.store().clone(), feeds.users.store().clone());
@@ -280,7 +284,7 @@ fn token_wakes(
     let of_accounts = related(&feeds.service_accounts, role, move |account| {
         refs(&tokens.state_filter(|token| db_auth_token::signs_by(token, account)))
     });
-    let of_rotation = by_uid(&feeds.tokens, news);
+    let of_rotation = news.map(|token| ObjectRef::new(&token.name).within(&token.namespace));
     stream::select_all([
         of_users.boxed(),
         of_servers.boxed(),
@@ -289,35 +293,6 @@ fn token_wakes(
         of_accounts.boxed(),
         of_rotation.boxed(),
     ])
-}
-
-/// The objects of these uids. News of thousands come together, so none is searched for.
-fn by_uid<K>(
-    feed: &Feed<K>,
-    uids: impl Stream<Item = String> + Send + 'static,
-) -> impl Stream<Item = ObjectRef<K>> + Send + 'static
-where
-    K: Resource<DynamicType = ()> + Clone + Debug + DeserializeOwned + Send + Sync + 'static,
-{
-    // Changes first: whoever is told of was told about before.
-    let changes_first = |(): &mut ()| PollNext::Left;
-    let heard = select_with_strategy(feed.subscribe().map(Either::Left), uids.map(Either::Right), changes_first);
-    let mut names: HashMap<String, ObjectRef<K>> = HashMap::new();
-    heard.filter_map(move |heard| {
-        let found = match heard {
-            Either::Left(Change::Applied(object)) => {
-                let name = ObjectRef::new(&object.name_any()).within(&object.namespace().unwrap_or_default());
-                names.insert(object.uid().unwrap_or_default(), name);
-                None
-            }
-            Either::Left(Change::Deleted(object)) => {
-                names.remove(&object.uid().unwrap_or_default());
-                None
-            }
-            Either::Right(uid) => names.get(&uid).cloned(),
-        };
-        future::ready(found)
-    })
 }
 
 /// What tokens read of a user: what it asks for, and whether a rule admits it.

@@ -109,7 +109,8 @@ fn life<K: Resource<DynamicType = ()>>(object: &K) -> Life<K> {
     (ObjectRef::from_obj(object), object.meta().uid.clone())
 }
 
-fn stream<T: Send>(receiver: UnboundedReceiver<T>) -> impl Stream<Item = T> + Send {
+/// What comes out of a channel.
+pub(crate) fn stream<T: Send>(receiver: UnboundedReceiver<T>) -> impl Stream<Item = T> + Send {
     futures::stream::unfold(receiver, |mut receiver| async move { receiver.recv().await.map(|item| (item, receiver)) })
 }
 

@@ -17,6 +17,7 @@ use kube::api::{Api, PostParams, WatchEvent, WatchParams};
 use tokio::time::{sleep, timeout};
 
 use super::fence::Fence;
+use super::status::{CallError, within};
 use record::{Observed, Standing};
 
 /// A record that does not change for this long is nobody's.
@@ -61,8 +62,8 @@ impl Candidate {
                 Ok(Standing::Ours) => break,
                 Ok(Standing::Theirs(_)) => self.follow().await,
                 Ok(Standing::Free) => sleep(RETRY).await, // it changed between look and write
-                Err(problem) => {
-                    tracing::warn!(%problem, "cannot take part in the election, trying again");
+                Err(error) => {
+                    tracing::warn!(%error, "cannot take part in the election, trying again");
                     sleep(RETRY).await;
                 }
             }
@@ -82,7 +83,7 @@ impl Candidate {
                 Ok(Standing::Ours) => self.extend(fence),
                 Ok(Standing::Theirs(_)) => break,
                 Ok(Standing::Free) => {}
-                Err(problem) => tracing::warn!(%problem, ?left, "the lease was not renewed"),
+                Err(error) => tracing::warn!(%error, ?left, "the lease was not renewed"),
             }
         }
         fence.close();
@@ -94,12 +95,12 @@ impl Candidate {
         if self.left().is_zero() {
             return; // whoever leads by now is not to be disturbed
         }
-        if let Err(problem) = self.give_back().await {
-            tracing::warn!(%problem, "the lease was not released: the next leader waits until it has run out");
+        if let Err(error) = self.give_back().await {
+            tracing::warn!(%error, "the lease was not released: the next leader waits until it has run out");
         }
     }
 
-    async fn give_back(&mut self) -> Result<(), Problem> {
+    async fn give_back(&mut self) -> Result<(), CallError> {
         let released = self.observed.release(&self.name, (self.wall)());
         if self.put(&released, REQUEST).await?.is_some() {
             return Ok(());
@@ -126,7 +127,7 @@ impl Candidate {
 
     /// Claims the lead if it is free or ours; `Ours` only if the claim was accepted. A leader claims without a look, since it remembers
     /// the record; when that has changed it looks.
-    async fn attempt(&mut self, limit: Duration) -> Result<Standing, Problem> {
+    async fn attempt(&mut self, limit: Duration) -> Result<Standing, CallError> {
         if self.claimed.is_none() || self.observed.lease.is_none() {
             self.look(limit).await?;
         }
@@ -148,24 +149,24 @@ impl Candidate {
         Ok(if standing == Standing::Ours { Standing::Free } else { standing })
     }
 
-    async fn look(&mut self, limit: Duration) -> Result<(), Problem> {
-        let found = request("read the lease", limit, self.api.get_opt(&self.name)).await?;
+    async fn look(&mut self, limit: Duration) -> Result<(), CallError> {
+        let found = within(limit, "read the lease", self.api.get_opt(&self.name)).await?;
         self.observed.see(found, Instant::now());
         Ok(())
     }
 
     /// Writes the record if it is as it was seen; none if it is not.
-    async fn put(&self, lease: &Lease, limit: Duration) -> Result<Option<Lease>, Problem> {
+    async fn put(&self, lease: &Lease, limit: Duration) -> Result<Option<Lease>, CallError> {
         let parameters = PostParams::default();
         let (answer, changed): (_, &[u16]) = if lease.metadata.resource_version.is_some() {
-            (request("write the lease", limit, self.api.replace(&self.name, &parameters, lease)).await, &[404, 409])
+            (within(limit, "write the lease", self.api.replace(&self.name, &parameters, lease)).await, &[404, 409])
         } else {
-            (request("create the lease", limit, self.api.create(&parameters, lease)).await, &[409])
+            (within(limit, "create the lease", self.api.create(&parameters, lease)).await, &[409])
         };
         match answer {
             Ok(lease) => Ok(Some(lease)),
-            Err(Problem { code: Some(code), .. }) if changed.contains(&code) => Ok(None),
-            Err(problem) => Err(problem),
+            Err(error) if error.code().is_some_and(|code| changed.contains(&code)) => Ok(None),
+            Err(error) => Err(error),
         }
     }
 
@@ -175,7 +176,7 @@ impl Candidate {
         let version = self.observed.lease.as_ref().and_then(|it| it.metadata.resource_version.clone());
         let only_it = WatchParams::default().fields(&format!("metadata.name={}", self.name)).timeout(WATCH);
         let watch = self.api.watch(&only_it, version.as_deref().unwrap_or_default());
-        let Ok(changes) = request("watch the lease", REQUEST, watch).await else {
+        let Ok(changes) = within(REQUEST, "watch the lease", watch).await else {
             return sleep(RETRY).await;
         };
         let mut changes = std::pin::pin!(changes);
@@ -189,30 +190,6 @@ impl Candidate {
             };
             self.observed.see(seen, Instant::now());
         }
-    }
-}
-
-/// The apiserver did not do what was asked. Without the texts that it may quote.
-#[derive(Debug, thiserror::Error)]
-#[error("{operation}: {}", told(*code))]
-struct Problem {
-    operation: &'static str,
-    code: Option<u16>,
-}
-
-fn told(code: Option<u16>) -> String {
-    code.map_or_else(|| "no answer".to_owned(), |code| format!("refused with {code}"))
-}
-
-async fn request<T>(
-    operation: &'static str,
-    limit: Duration,
-    request: impl Future<Output = Result<T, kube::Error>>,
-) -> Result<T, Problem> {
-    match timeout(limit, request).await {
-        Ok(Ok(answer)) => Ok(answer),
-        Ok(Err(kube::Error::Api(status))) => Err(Problem { operation, code: Some(status.code) }),
-        Ok(Err(_)) | Err(_) => Err(Problem { operation, code: None }),
     }
 }
 

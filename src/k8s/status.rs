@@ -25,7 +25,7 @@ pub enum CallError {
         operation: &'static str,
     },
     /// It refused.
-    #[error("{operation}")]
+    #[error("{operation}{}", code_of(source).map(|code| format!(" (HTTP {code})")).unwrap_or_default())]
     Refused {
         /// What was attempted.
         operation: &'static str,
@@ -39,13 +39,11 @@ impl CallError {
     #[must_use]
     pub fn code(&self) -> Option<u16> {
         match self {
-            Self::Refused { source, .. } if let kube::Error::Api(status) = source.as_ref() => Some(status.code),
-            Self::Refused { .. } | Self::Deadline { .. } => None,
+            Self::Refused { source, .. } => code_of(source),
+            Self::Deadline { .. } => None,
         }
     }
-}
 
-impl CallError {
     /// For how long the apiserver asks not to be asked again.
     #[must_use]
     pub fn retry_after(&self) -> Option<Duration> {
@@ -56,12 +54,25 @@ impl CallError {
     }
 }
 
+const fn code_of(error: &kube::Error) -> Option<u16> {
+    if let kube::Error::Api(status) = error { Some(status.code) } else { None }
+}
+
 /// Runs a call to the apiserver under the deadline.
 pub async fn call<T>(
     operation: &'static str,
     future: impl Future<Output = Result<T, kube::Error>>,
 ) -> Result<T, CallError> {
-    match tokio::time::timeout(CALL_DEADLINE, future).await {
+    within(CALL_DEADLINE, operation, future).await
+}
+
+/// Runs a call to the apiserver under a deadline of its own.
+pub async fn within<T>(
+    limit: Duration,
+    operation: &'static str,
+    future: impl Future<Output = Result<T, kube::Error>>,
+) -> Result<T, CallError> {
+    match tokio::time::timeout(limit, future).await {
         Ok(Ok(answer)) => Ok(answer),
         Ok(Err(source)) => Err(CallError::Refused { operation, source: Box::new(source) }),
         Err(_) => Err(CallError::Deadline { operation }),

@@ -6,7 +6,7 @@ use std::time::Duration;
 use jiff::Timestamp;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 
-use super::order::{Order, Problem, Progress, TokenKey};
+use super::order::{Identity, ObjectName, Order, Problem, Progress, TokenKey};
 use crate::domain::schedule;
 use crate::domain::token::Token;
 
@@ -47,13 +47,21 @@ struct Slot {
 }
 
 /// The orders of one token.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 struct Group {
     members: BTreeSet<String>,
+    /// The part of a token's spread that belongs to the key.
+    jitter: Duration,
     /// The token of the last turn, for newcomers.
     token: Option<Token>,
     in_flight: bool,
     due: Option<Timestamp>,
+}
+
+impl Group {
+    fn new(key: &TokenKey) -> Self {
+        Self { members: BTreeSet::new(), jitter: jitter(key), token: None, in_flight: false, due: None }
+    }
 }
 
 /// All orders, by the uid of the object that placed them.
@@ -122,15 +130,18 @@ impl Book {
                 self.slots.insert(uid.to_owned(), slot);
             }
         }
-        self.groups.entry(key.clone()).or_default().members.insert(uid.to_owned());
+        self.groups.entry(key.clone()).or_insert_with(|| Group::new(&key)).members.insert(uid.to_owned());
         self.schedule(&key);
     }
 
-    /// Forgets an order. The key is returned when nobody needs it any more.
-    pub(super) fn withdraw(&mut self, uid: &str) -> Option<TokenKey> {
+    /// Forgets an order. Its identity is returned when no other order needs it.
+    pub(super) fn withdraw(&mut self, uid: &str) -> Option<Identity> {
         let key = self.slots.remove(uid)?.order.key();
         self.leave(uid, &key);
-        (!self.groups.contains_key(&key)).then_some(key)
+        // Keys are in the order of their identities, so another of the same one would stand beside this one.
+        let beside = [self.groups.range(..&key).next_back(), self.groups.range(&key..).next()];
+        let is_needed = beside.into_iter().flatten().any(|(other, _)| other.identity == key.identity);
+        (!is_needed).then_some(key.identity)
     }
 
     /// Tells what the watch saw of a Secret: its metadata, or that it is gone. One's own write comes back here too, and is no news.
@@ -197,9 +208,9 @@ impl Book {
         };
         // A rotation by schedule takes the whole key along. Whatever else is due is written alone: a newcomer, a changed input, a repair, or a Secret
         // that could not be written when its key was rotated and takes that token now, for as long as the key itself is content with it.
-        let current = living(jitter(key));
-        let is_scheduled = current.is_none() && members.iter().any(|(_, slot)| slot.is_due_by_schedule(key, now));
-        let chosen: Vec<_> = members.into_iter().filter(|(_, slot)| is_scheduled || slot.due(key) <= now).collect();
+        let (current, jitter) = (living(group.jitter), group.jitter);
+        let is_scheduled = current.is_none() && members.iter().any(|(_, slot)| slot.is_due_by_schedule(jitter, now));
+        let chosen: Vec<_> = members.into_iter().filter(|(_, slot)| is_scheduled || slot.due(jitter) <= now).collect();
         let can_share = chosen.iter().all(|(_, slot)| slot.takes_current_token());
         let is_newcomers = chosen.iter().any(|(_, slot)| slot.published.is_none() && slot.failures == 0);
         // A newcomer's token has its whole renewal time and all of the spread before it.
@@ -224,14 +235,14 @@ impl Book {
         Some(Turn { key: key.clone(), token, members })
     }
 
-    /// Enters what came of a turn, and returns the uids of the orders whose progress an onlooker should hear of.
+    /// Enters what came of a turn, and returns the objects whose orders' progress an onlooker should hear of.
     pub(super) fn finish(
         &mut self,
         key: &TokenKey,
         token: Option<&Token>,
         outcomes: Vec<(Member, Outcome)>,
         now: Timestamp,
-    ) -> Vec<String> {
+    ) -> Vec<ObjectName> {
         let (mut news, mut moved) = (Vec::new(), Vec::new());
         for (member, outcome) in outcomes {
             let Some(slot) = self.slots.get_mut(&member.uid) else {
@@ -267,7 +278,7 @@ impl Book {
             let after = slot.progress();
             // Where the progress is as it was, so is what the object tells; when the token ends is nobody's news.
             if before != (Progress { expires_at: before.expires_at, ..after }) {
-                news.push(member.uid);
+                news.push(member.order.object());
             }
         }
         if let Some(group) = self.groups.get_mut(key) {
@@ -317,7 +328,7 @@ impl Book {
         if group.in_flight {
             return;
         }
-        let due = group.members.iter().filter_map(|uid| self.slots.get(uid)).map(|slot| slot.due(key)).min();
+        let due = group.members.iter().filter_map(|uid| self.slots.get(uid)).map(|slot| slot.due(group.jitter)).min();
         group.due = due;
         self.queue.extend(due.map(|due| (due, key.clone())));
     }
@@ -334,22 +345,23 @@ impl Slot {
         }
     }
 
-    fn due(&self, key: &TokenKey) -> Timestamp {
+    /// `jitter` is that of its key, here and below.
+    fn due(&self, jitter: Duration) -> Timestamp {
         match (self.retry_at, &self.published) {
             (Some(retry_at), _) => retry_at,
             (None, Some(published)) if published.inputs == self.order.inputs && !self.is_suspect => {
-                self.scheduled(published, key)
+                self.scheduled(published, jitter)
             }
             (None, _) => Timestamp::MIN,
         }
     }
 
-    fn scheduled(&self, published: &Published, key: &TokenKey) -> Timestamp {
-        schedule::due(published.expires_at, self.order.renew_before, jitter(key)).max(self.rests_until)
+    fn scheduled(&self, published: &Published, jitter: Duration) -> Timestamp {
+        schedule::due(published.expires_at, self.order.renew_before, jitter).max(self.rests_until)
     }
 
-    fn is_due_by_schedule(&self, key: &TokenKey, now: Timestamp) -> bool {
-        let is_time = |published| self.scheduled(published, key) <= now;
+    fn is_due_by_schedule(&self, jitter: Duration, now: Timestamp) -> bool {
+        let is_time = |published| self.scheduled(published, jitter) <= now;
         self.retry_at.is_none_or(|retry_at| retry_at <= now) && self.published.as_ref().is_some_and(is_time)
     }
 

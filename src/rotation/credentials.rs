@@ -8,6 +8,8 @@ use k8s_openapi::api::authentication::v1::{TokenRequest, TokenRequestSpec};
 use k8s_openapi::api::core::v1::ServiceAccount;
 use kube::api::{Api, PostParams};
 
+use tokio::time::Instant;
+
 use super::order::{Identity, Problem};
 use crate::domain::schedule;
 use crate::domain::secret::Secret;
@@ -30,7 +32,15 @@ const MOST_IDENTITIES: usize = 10_000;
 /// STS's code for a session that is longer than the role allows.
 const TOO_LONG: &str = "ValidationError";
 
-type Cell = Arc<tokio::sync::Mutex<Option<Credentials>>>;
+type Cell = Arc<tokio::sync::Mutex<Held>>;
+
+/// What is known of an identity.
+#[derive(Default)]
+struct Held {
+    credentials: Option<Credentials>,
+    /// When the last attempt to get others failed, and why.
+    failed: Option<(Instant, Problem)>,
+}
 
 /// Credentials of all identities.
 pub struct CredentialCache {
@@ -59,14 +69,29 @@ impl CredentialCache {
     /// # Errors
     /// What the apiserver or STS had against it.
     pub async fn get(&self, identity: &Identity) -> Result<Credentials, Problem> {
-        let cell = self.cell(identity);
-        // Held while asking: whoever else needs the same identity waits for this answer instead of asking too.
+        let (cell, wanted) = (self.cell(identity), Instant::now());
+        // Held while asking: whoever else needs the same identity waits for this answer, good or bad, instead of asking too. Else those who wait for
+        // an identity that hangs would hang one after the other.
         let mut held = cell.lock().await;
-        if let Some(credentials) = held.as_ref()
+        if let Some(credentials) = &held.credentials
             && !schedule::must_renew(credentials.expires_at, self.clock.now())
         {
             return Ok(credentials.clone());
         }
+        if let Some((failed, problem)) = &held.failed
+            && *failed >= wanted
+        {
+            return Err(problem.clone());
+        }
+        let answer = self.renew(identity).await;
+        match &answer {
+            Ok(credentials) => *held = Held { credentials: Some(credentials.clone()), failed: None },
+            Err(problem) => held.failed = Some((Instant::now(), problem.clone())),
+        }
+        answer
+    }
+
+    async fn renew(&self, identity: &Identity) -> Result<Credentials, Problem> {
         let credentials = self.assume(identity).await.map_err(|fault| match fault.code.as_deref() {
             Some(TOO_LONG) => Problem::SessionTooShort,
             _ => Problem::Identity(fault),
@@ -75,7 +100,6 @@ impl CredentialCache {
         if is_session && schedule::is_too_short(credentials.expires_at, self.clock.now()) {
             return Err(Problem::SessionTooShort);
         }
-        *held = Some(credentials.clone());
         Ok(credentials)
     }
 
@@ -86,7 +110,9 @@ impl CredentialCache {
             let is_of_use = |cell: &Cell| {
                 // One that is being asked for is locked.
                 cell.try_lock().map_or(true, |held| {
-                    held.as_ref().is_some_and(|credentials| !schedule::must_renew(credentials.expires_at, now))
+                    held.credentials
+                        .as_ref()
+                        .is_some_and(|credentials| !schedule::must_renew(credentials.expires_at, now))
                 })
             };
             cells.retain(|_, cell| Arc::strong_count(cell) > 1 || is_of_use(cell));
@@ -144,3 +170,6 @@ impl CredentialCache {
         token.ok_or_else(|| Fault::new(FaultKind::Unreadable, OPERATION))
     }
 }
+
+#[cfg(test)]
+mod tests;

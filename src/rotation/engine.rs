@@ -17,7 +17,7 @@ use tokio_util::task::TaskTracker;
 use super::book::{Book, Member, Outcome, Published, Turn};
 use super::credentials::CredentialCache;
 use super::logins::Logins;
-use super::order::{Order, Problem, Progress, SecretRef, TokenKey};
+use super::order::{ObjectName, Order, Problem, Progress, SecretRef, TokenKey};
 use super::write::{self, Marks};
 use crate::domain::schedule;
 use crate::domain::token::{self, Token};
@@ -52,7 +52,7 @@ pub struct Engine {
     server_date: Arc<ServerDate>,
     clock: Arc<dyn Clock>,
     metrics: Arc<Metrics>,
-    news: UnboundedSender<String>,
+    news: UnboundedSender<ObjectName>,
 }
 
 /// What an engine is made of.
@@ -73,8 +73,8 @@ pub struct Parts {
     pub clock: Arc<dyn Clock>,
     /// Counters.
     pub metrics: Arc<Metrics>,
-    /// Gets the uid of each order whose progress changed in a way that its object should tell.
-    pub news: UnboundedSender<String>,
+    /// Gets each object whose order's progress changed in a way that it should tell.
+    pub news: UnboundedSender<ObjectName>,
 }
 
 impl Engine {
@@ -107,15 +107,23 @@ impl Engine {
             let published = published(&self.marks, &meta, &order)?;
             Some((meta, published))
         });
-        self.with(|book| book.place(uid, order, observed));
+        self.with(|book| {
+            book.place(uid, order, observed);
+            self.metrics.tokens(book.len());
+        });
         self.wake.notify_one();
     }
 
     /// Forgets an order. Its Secret stays as it is.
     pub fn withdraw(&self, uid: &str) {
         self.logins.withdraw(uid);
-        if let Some(key) = self.with(|book| book.withdraw(uid)) {
-            self.credentials.forget(&key.identity);
+        let unused = self.with(|book| {
+            let unused = book.withdraw(uid);
+            self.metrics.tokens(book.len());
+            unused
+        });
+        if let Some(identity) = unused {
+            self.credentials.forget(&identity);
         }
     }
 
@@ -136,13 +144,10 @@ impl Engine {
         let turns = TaskTracker::new();
         let mut changes = std::pin::pin!(changes.fuse());
         loop {
-            while let Ok(permit) = self.turns.clone().try_acquire_owned()
-                && let Some(turn) = self.next_turn()
-            {
+            while let Ok(permit) = self.turns.clone().try_acquire_owned() {
+                pulse.beat(); // a turn has ended, or more may begin: not all of them hang
+                let Some(turn) = self.next_turn() else { break };
                 turns.spawn(fence.clone().hold(self.clone().take(turn, permit, fence.clone())));
-            }
-            if self.turns.available_permits() > 0 {
-                pulse.beat(); // else every turn hangs until one of them ends
             }
             tokio::select! {
                 () = stop.cancelled() => break,
@@ -212,11 +217,10 @@ impl Engine {
                     book.notice(&uid, Some(&meta));
                 }
             }
-            self.metrics.tokens(book.len());
             news
         });
-        for uid in news {
-            let _ = self.news.send(uid); // nobody listens any more only when the process ends
+        for object in news {
+            let _ = self.news.send(object); // nobody listens any more only when the process ends
         }
         drop(permit);
         self.wake.notify_one();
@@ -323,3 +327,6 @@ fn published(marks: &Marks, meta: &ObjectMeta, order: &Order) -> Option<Publishe
     let inputs = annotations.get(marks.inputs)?.clone();
     (owner == &order.owner.uid).then_some(Published { expires_at, inputs })
 }
+
+#[cfg(test)]
+mod tests;

@@ -9,7 +9,7 @@ use tokio::sync::mpsc::UnboundedSender;
 use tokio::task::AbortHandle;
 use tokio::time::{Instant, sleep};
 
-use super::order::{LoginFinding, Order, Verify};
+use super::order::{LoginFinding, ObjectName, Order, Verify};
 use crate::domain::schedule;
 use crate::domain::token::Token;
 use crate::k8s::fence::Fence;
@@ -54,15 +54,15 @@ impl Logins {
         self.with(|entries| entries.get(uid).and_then(|entry| entry.finding))
     }
 
-    /// Tries what was just published, until it succeeds or dies, while the fence is open. `news` gets the uid whenever there is something else to
-    /// tell.
+    /// Tries what was just published, until it succeeds or dies, while the fence is open. `news` gets the object whenever it has something
+    /// else to tell.
     pub(super) fn published(
         self: &Arc<Self>,
         uid: &str,
         order: &Order,
         token: &Token,
         fence: &Fence,
-        news: &UnboundedSender<String>,
+        news: &UnboundedSender<ObjectName>,
     ) {
         if !self.wants(uid, order) {
             return;
@@ -120,7 +120,7 @@ impl Logins {
         order: Order,
         token: Token,
         began: Instant,
-        news: UnboundedSender<String>,
+        news: UnboundedSender<ObjectName>,
     ) {
         let mut wait = FIRST_WAIT;
         while !schedule::until(token.usable_until, self.clock.now()).is_zero() {
@@ -129,7 +129,7 @@ impl Logins {
                 entries.get_mut(&uid).is_some_and(|entry| entry.finding.replace(finding) != Some(finding))
             });
             if is_news {
-                let _ = news.send(uid.clone()); // nobody listens any more only when the process ends
+                let _ = news.send(order.object()); // nobody listens any more only when the process ends
             }
             if matches!(finding, LoginFinding::Verified { .. }) {
                 return;

@@ -18,10 +18,12 @@ mod credentials;
 mod engine;
 mod logins;
 mod order;
+#[cfg(test)]
+mod sample;
 mod write;
 
 pub use credentials::CredentialCache;
 pub use engine::{Engine, Parts};
 pub use logins::Logins;
-pub use order::{Identity, LoginFinding, Order, Problem, Progress, SecretRef, TokenKey, Verify};
+pub use order::{Identity, LoginFinding, ObjectName, Order, Problem, Progress, SecretRef, TokenKey, Verify};
 pub use write::Marks;

@@ -71,6 +71,15 @@ pub struct SecretRef {
     pub name: String,
 }
 
+/// Names the object that placed an order.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ObjectName {
+    /// Its namespace, which is that of the Secret.
+    pub namespace: String,
+    /// Its name.
+    pub name: String,
+}
+
 /// A Secret that shall always hold a live token.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Order {
@@ -115,6 +124,12 @@ impl Order {
     #[must_use]
     pub fn key(&self) -> TokenKey {
         TokenKey { identity: self.identity.clone(), connect: self.binding.connect.clone() }
+    }
+
+    /// The object that placed it.
+    #[must_use]
+    pub fn object(&self) -> ObjectName {
+        ObjectName { namespace: self.secret.namespace.clone(), name: self.owner.name.clone() }
     }
 }
 

@@ -3,8 +3,6 @@
 //! Measured at an apiserver a PUT is the cheapest conditional write (merge patch and apply cost it more), and an answer of metadata alone spares
 //! both sides the token on the way back.
 
-use std::collections::BTreeMap;
-
 use k8s_openapi::ByteString;
 use k8s_openapi::api::core::v1::Secret;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
@@ -68,26 +66,23 @@ pub(super) async fn publish(
     token: &Token,
 ) -> Result<ObjectMeta, Refusal> {
     let order = &member.order;
-    let contents = order.binding.contents(token);
     let mut known = member.known.clone();
     if member.is_suspect {
         let seen = look(client, marks, order).await?;
         known = seen.as_ref().map(|seen| seen.metadata.clone());
-        if let Some(seen) =
-            seen.filter(|seen| is_intact(seen, &body(marks, order, token, &contents, seen.metadata.clone())))
-        {
+        if let Some(seen) = seen.filter(|seen| is_intact(seen, &body(marks, order, token, seen.metadata.clone()))) {
             return Ok(seen.metadata);
         }
     }
     let first = match known {
-        Some(known) => put(client, &body(marks, order, token, &contents, known)).await,
-        None => post(client, &body(marks, order, token, &contents, ObjectMeta::default())).await,
+        Some(known) => put(client, &body(marks, order, token, known)).await,
+        None => post(client, &body(marks, order, token, ObjectMeta::default())).await,
     };
     match first {
         // Changed, gone or there already: look, make sure that it is ours, and write once more.
         Err(error) if matches!(error.code(), Some(404 | 409)) => match look(client, marks, order).await? {
-            Some(seen) => put(client, &body(marks, order, token, &contents, seen.metadata)).await,
-            None => post(client, &body(marks, order, token, &contents, ObjectMeta::default())).await,
+            Some(seen) => put(client, &body(marks, order, token, seen.metadata)).await,
+            None => post(client, &body(marks, order, token, ObjectMeta::default())).await,
         },
         first => first,
     }
@@ -121,13 +116,7 @@ fn is_intact(seen: &Secret, wanted: &Secret) -> bool {
 
 /// The Secret to write. `known` is what it was: labels and annotations of others stay, those of an earlier order go, and its uid and
 /// resourceVersion make the write conditional.
-fn body(
-    marks: &Marks,
-    order: &Order,
-    token: &Token,
-    contents: &BTreeMap<String, Vec<u8>>,
-    known: ObjectMeta,
-) -> Secret {
+fn body(marks: &Marks, order: &Order, token: &Token, known: ObjectMeta) -> Secret {
     let (mut labels, mut annotations) = (known.labels.unwrap_or_default(), known.annotations.unwrap_or_default());
     let before = annotations.remove(marks.applied).unwrap_or_default();
     for name in before.split_ascii_whitespace() {
@@ -150,6 +139,7 @@ fn body(
     annotations.insert(marks.issued_at.into(), token.signed_at.to_string());
     annotations.insert(marks.expires_at.into(), token.usable_until.to_string());
     annotations.insert(marks.inputs.into(), order.inputs.clone());
+    let contents = order.binding.contents(token).into_iter();
     Secret {
         metadata: ObjectMeta {
             name: Some(order.secret.name.clone()),
@@ -163,7 +153,7 @@ fn body(
             ..ObjectMeta::default()
         },
         type_: Some(marks.secret_type.into()),
-        data: Some(contents.iter().map(|(key, value)| (key.clone(), ByteString(value.clone()))).collect()),
+        data: Some(contents.map(|(key, value)| (key, ByteString(value))).collect()),
         ..Secret::default()
     }
 }
@@ -200,61 +190,18 @@ async fn send(
 
 #[cfg(test)]
 mod tests {
-    use k8s_openapi::apimachinery::pkg::apis::meta::v1::OwnerReference;
+    use std::collections::BTreeMap;
 
     use super::*;
-    use crate::domain::assume::Assume;
-    use crate::domain::binding::Binding;
-    use crate::domain::endpoint::Endpoint;
-    use crate::domain::engine::Engine;
     use crate::domain::secret::Secret as Text;
-    use crate::domain::token::Connect;
-    use crate::rotation::order::{Identity, SecretRef, Verify};
-
-    const MARKS: Marks = Marks {
-        secret_type: "t",
-        managed_by: ("by", "us"),
-        owner_uid: "owner",
-        expires_at_label: "expires",
-        expires_at: "expires",
-        issued_at: "issued",
-        inputs: "inputs",
-        applied: "applied",
-    };
+    use crate::rotation::sample::{self, MARKS};
 
     fn map(pairs: &[(&str, &str)]) -> BTreeMap<String, String> {
         pairs.iter().map(|(key, value)| ((*key).to_owned(), (*value).to_owned())).collect()
     }
 
     fn order(labels: &[(&str, &str)], annotations: &[(&str, &str)]) -> Order {
-        Order {
-            secret: SecretRef { namespace: "shop".into(), name: "s".into() },
-            owner: OwnerReference::default(),
-            identity: Identity::Role {
-                region: "us-east-1".into(),
-                assume: Assume::new("arn:aws:iam::123456789012:role/app".parse().unwrap(), "c1", "shop", false),
-            },
-            binding: Binding {
-                connect: Connect {
-                    region: "us-east-1".into(),
-                    endpoint: Endpoint::new("x.rds.amazonaws.com", 3306).unwrap(),
-                    username: "app".into(),
-                },
-                alias: None,
-                engine: Engine::MySql,
-                database: None,
-                ca: None,
-                formats: std::collections::BTreeSet::new(),
-                mount_path: "/x".into(),
-            },
-            renew_before: std::time::Duration::from_secs(450),
-            labels: map(labels),
-            annotations: map(annotations),
-            verify: Verify::Never,
-            ca: "".into(),
-            hosts: Vec::new(),
-            inputs: "i".into(),
-        }
+        Order { labels: map(labels), annotations: map(annotations), ..sample::order("app", "s") }
     }
 
     fn token() -> Token {
@@ -264,14 +211,14 @@ mod tests {
 
     #[test]
     fn a_label_that_the_spec_no_longer_has_goes_and_those_of_others_stay() {
-        let write = |order: &Order, known| body(&MARKS, order, &token(), &BTreeMap::new(), known).metadata;
+        let write = |order: &Order, known| body(&MARKS, order, &token(), known).metadata;
         let mut first =
             write(&order(&[("team", "shop"), ("tier", "1")], &[("example.com/note", "x")]), ObjectMeta::default());
         first.labels.as_mut().unwrap().insert("theirs".into(), "y".into());
         first.annotations.as_mut().unwrap().insert("example.com/theirs".into(), "y".into());
         let second = write(&order(&[("team", "blue")], &[]), first);
         let labels =
-            map(&[("by", "us"), ("owner", ""), ("expires", "19700101T000000Z"), ("team", "blue"), ("theirs", "y")]);
+            map(&[("by", "us"), ("owner", "s"), ("expires", "19700101T000000Z"), ("team", "blue"), ("theirs", "y")]);
         assert_eq!(second.labels, Some(labels));
         let annotations = second.annotations.as_ref().unwrap();
         assert!(annotations.contains_key("example.com/theirs") && !annotations.contains_key("example.com/note"));

@@ -12,15 +12,19 @@ const STALLED: Duration = Duration::from_secs(180);
 pub struct Pulse(Arc<Mutex<Option<Instant>>>);
 
 impl Pulse {
-    /// The rotation took what was due, or found nothing due.
+    /// The rotation can take another turn: nothing was due, or one has ended.
     pub fn beat(&self) {
         *self.0.lock().unwrap_or_else(PoisonError::into_inner) = Some(Instant::now());
     }
 
+    /// When it last beat.
+    pub(crate) fn last(&self) -> Option<Instant> {
+        *self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
     /// Whether it beats. What has not begun is not stalled: a replica that does not lead rotates nothing.
     pub(super) fn is_alive(&self, now: Instant) -> bool {
-        let last = *self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        last.is_none_or(|last| now.saturating_duration_since(last) < STALLED)
+        self.last().is_none_or(|last| now.saturating_duration_since(last) < STALLED)
     }
 }
 

@@ -4,6 +4,7 @@ use k8s_openapi::api::core::v1::Secret as KubeSecret;
 use kube::ResourceExt;
 use kube::api::Api;
 
+use super::resolve::is_outage;
 use crate::api::{ADMIN_CREDENTIALS_LABEL, AdminType, DbServer, Reason, SecretLogin};
 use crate::controllers::context::Context;
 use crate::controllers::problem::Problem;
@@ -24,21 +25,22 @@ pub(in crate::controllers) async fn open(
     context: &Context,
 ) -> Result<Opened, Problem> {
     let opened = log_in(object, server, context).await;
-    let has_moved = match &opened {
-        Ok((facts, _)) => facts.read_only,
-        Err(problem) => problem.reason == Reason::Unreachable,
-    };
-    if has_moved {
+    if opened.as_ref().is_err_and(|problem| problem.reason == Reason::Unreachable) {
         context.looks.ask(&object.name_any(), context.clock.now());
     }
     opened
 }
 
-/// Logs in. Between reading the secret and using it somebody may rotate it, so a login that was refused is tried once more with what the
-/// secret says then, if that is something else.
+/// Logs in to a server that takes writes. Between reading the secret and using it somebody may rotate it, so a login that was refused is tried
+/// once more with what the secret says then, if that is something else.
 pub(super) async fn log_in(object: &DbServer, server: &Server, context: &Context) -> Result<Opened, Problem> {
     let first = target(object, server, context).await?;
-    log_in_by(context.databases.as_ref(), first, target(object, server, context)).await
+    let (facts, session) = log_in_by(context.databases.as_ref(), first, target(object, server, context)).await?;
+    if facts.read_only {
+        session.close().await;
+        return Err(Problem::passing(Reason::Unreachable, format!("{} takes no writes", server.writer)));
+    }
+    Ok((facts, session))
 }
 
 async fn log_in_by(
@@ -83,7 +85,7 @@ async fn target(object: &DbServer, server: &Server, context: &Context) -> Result
 
 async fn in_secrets_manager(server: &Server, arn: &str, context: &Context) -> Result<AdminLogin, Problem> {
     context.admin_secrets.read(&server.access, arn).await.map_err(|fault| {
-        let is_outage = matches!(fault.kind, FaultKind::Unreachable | FaultKind::Throttled);
+        let is_outage = is_outage(&fault);
         let problem = Problem::from(fault);
         if is_outage { problem } else { problem.because(Reason::AdminSecretUnreadable) }
     })

@@ -90,9 +90,6 @@ pub(super) const fn is_outage(fault: &Fault) -> bool {
 pub(super) async fn login(object: &DbServer, server: &Server, context: &Context) -> Result<ServerFacts, Problem> {
     let (facts, session) = admin::log_in(object, server, context).await?;
     session.close().await;
-    if facts.read_only {
-        return Err(Problem::passing(Reason::Unreachable, format!("{} takes no writes", server.writer)));
-    }
     Ok(facts)
 }
 

@@ -17,6 +17,7 @@ use crate::controllers::server::{self, Server};
 use crate::domain::account::{AccountStep, Catalogue, DesiredUser, Question, Refusal, plan, plan_withdrawal};
 use crate::domain::engine::ServerFacts;
 use crate::domain::names::Username;
+use crate::k8s::conditions;
 use crate::ports::{Fault, FaultKind};
 
 /// What became of the account, and of its grants. Grants are open while there is no account.
@@ -145,10 +146,8 @@ pub(super) async fn converge(
 fn was_well(object: &IamDbUser) -> bool {
     let status = object.status.as_ref();
     let is_current = status.is_some_and(|status| status.observed_generation == object.metadata.generation);
-    let is_true = |kind: ConditionType| {
-        let conditions = status.map(|status| status.conditions.as_slice()).unwrap_or_default();
-        conditions.iter().any(|condition| condition.type_ == kind.as_str() && condition.status == "True")
-    };
+    let conditions = status.map(|status| status.conditions.as_slice()).unwrap_or_default();
+    let is_true = |kind: ConditionType| conditions::is_true(conditions, kind.as_str());
     is_current && is_true(ConditionType::AccountReady) && is_true(ConditionType::GrantsReady)
 }
 

@@ -214,13 +214,9 @@ fn closed() -> Fault {
 
 async fn open(definition: &DbServer, server: &Server, context: &Context) -> Result<Open, Problem> {
     let (facts, session) = db_server::open(definition, server, context).await?;
-    let problem = if facts.read_only {
-        Problem::passing(Reason::Unreachable, format!("{} takes no writes", server.writer))
-    } else if facts.engine != server.engine {
-        Problem::standing(Reason::UnexpectedError, "the server is of another engine than RDS says")
-    } else {
-        return Ok(Open { facts, session, since: Instant::now(), definers: None });
-    };
-    session.close().await;
-    Err(problem)
+    if facts.engine != server.engine {
+        session.close().await;
+        return Err(Problem::standing(Reason::UnexpectedError, "the server is of another engine than RDS says"));
+    }
+    Ok(Open { facts, session, since: Instant::now(), definers: None })
 }

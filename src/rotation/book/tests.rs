@@ -1,52 +1,13 @@
-use std::collections::BTreeSet;
-
-use k8s_openapi::apimachinery::pkg::apis::meta::v1::OwnerReference;
-
 use super::*;
-use crate::domain::assume::Assume;
-use crate::domain::binding::Binding;
-use crate::domain::endpoint::Endpoint;
 use crate::domain::engine::Engine;
 use crate::domain::secret::Secret;
-use crate::domain::token::Connect;
 use crate::ports::{Fault, FaultKind};
-use crate::rotation::order::{Identity, SecretRef, Verify};
+use crate::rotation::sample::order;
 
 const NOW: i64 = 1_000_000;
 
 fn at(offset: i64) -> Timestamp {
     Timestamp::from_second(NOW + offset).unwrap()
-}
-
-fn order(user: &str, secret: &str) -> Order {
-    Order {
-        secret: SecretRef { namespace: "shop".into(), name: secret.into() },
-        owner: OwnerReference { uid: secret.into(), ..OwnerReference::default() },
-        identity: Identity::Role {
-            region: "us-east-1".into(),
-            assume: Assume::new("arn:aws:iam::123456789012:role/app".parse().unwrap(), "c1", "shop", false),
-        },
-        binding: Binding {
-            connect: Connect {
-                region: "us-east-1".into(),
-                endpoint: Endpoint::new("orders.abc.us-east-1.rds.amazonaws.com", 3306).unwrap(),
-                username: user.into(),
-            },
-            alias: None,
-            engine: Engine::MySql,
-            database: None,
-            ca: None,
-            formats: BTreeSet::new(),
-            mount_path: "/x".into(),
-        },
-        renew_before: schedule::RENEW_BEFORE,
-        labels: BTreeMap::new(),
-        annotations: BTreeMap::new(),
-        verify: Verify::Never,
-        ca: "".into(),
-        hosts: Vec::new(),
-        inputs: "i1".into(),
-    }
 }
 
 fn token(signed: i64) -> Token {
@@ -64,7 +25,12 @@ fn published(expires: i64) -> Published {
 fn write_all(book: &mut Book, turn: Turn, signed: i64, version: u64) -> Vec<String> {
     let token = turn.token.clone().unwrap_or_else(|| token(signed));
     let outcomes = turn.members.into_iter().map(|member| (member, Outcome::Written(Box::new(meta(version))))).collect();
-    book.finish(&turn.key, Some(&token), outcomes, at(signed))
+    names(book.finish(&turn.key, Some(&token), outcomes, at(signed)))
+}
+
+fn names(news: Vec<ObjectName>) -> Vec<String> {
+    assert!(news.iter().all(|object| object.namespace == "shop"), "{news:?}");
+    news.into_iter().map(|object| object.name).collect()
 }
 
 fn uids(turn: &Turn) -> Vec<&str> {
@@ -156,7 +122,7 @@ fn a_failure_waits_and_the_others_do_not() {
             (member, outcome)
         })
         .collect();
-    let mut news = book.finish(&key, Some(&token(0)), outcomes, at(0));
+    let mut news = names(book.finish(&key, Some(&token(0)), outcomes, at(0)));
     news.sort();
     assert_eq!(news, ["a", "b"]);
     assert_eq!(book.progress("a").unwrap().problem, Some(Problem::ForeignSecret));
@@ -230,9 +196,20 @@ fn a_withdrawn_order_is_forgotten_even_in_flight() {
     let mut book = Book::default();
     book.place("a", order("app", "a"), None);
     let turn = book.begin(at(0)).unwrap();
-    assert_eq!(book.withdraw("a"), Some(turn.key.clone()));
+    assert_eq!(book.withdraw("a"), Some(turn.key.identity.clone()));
     assert_eq!(write_all(&mut book, turn, 0, 1), Vec::<String>::new());
     assert_eq!((book.len(), book.next_due()), (0, None));
+}
+
+#[test]
+fn an_identity_is_forgotten_with_its_last_order_whatever_that_is_for() {
+    for (first, second) in [("app", "batch"), ("batch", "app")] {
+        let mut book = Book::default();
+        book.place("a", order(first, "a"), None);
+        book.place("b", order(second, "b"), None);
+        assert_eq!(book.withdraw("a"), None, "another user's tokens are signed by it, too");
+        assert_eq!(book.withdraw("b"), Some(order("app", "b").identity));
+    }
 }
 
 #[test]
@@ -387,6 +364,6 @@ fn a_file_that_had_to_be_left_out_is_news() {
     let turn = book.begin(at(0)).unwrap();
     let long = Token { text: Secret::new("x".repeat(5_000)), ..token(0) };
     let outcomes = turn.members.into_iter().map(|member| (member, Outcome::Written(Box::new(meta(1))))).collect();
-    assert_eq!(book.finish(&turn.key, Some(&long), outcomes, at(0)), ["a"]);
+    assert_eq!(names(book.finish(&turn.key, Some(&long), outcomes, at(0))), ["a"]);
     assert_eq!(book.progress("a").unwrap().omits_my_cnf, Some(true));
 }
