@@ -64,13 +64,19 @@ impl<'p> Raw<'p> {
         }
     }
 
-    /// Deletes the namespaces, with what is in them.
+    /// Deletes the namespaces, with what is in them, and waits until they are gone.
     pub async fn remove(self) {
         let namespaces = Api::<Namespace>::all(self.plane.client.clone());
-        for at in 0..NAMESPACES {
-            let _ = namespaces.delete(&format!("bench-raw-{at}"), &DeleteParams::default()).await;
+        let names: Vec<String> = (0..NAMESPACES).map(|at| format!("bench-raw-{at}")).collect();
+        for name in &names {
+            let _ = namespaces.delete(name, &DeleteParams::default()).await;
         }
-        tokio::time::sleep(Duration::from_millis(100)).await;
+        // What is measured next is not measured beside it.
+        for name in &names {
+            while namespaces.get_opt(name).await.expect("namespace").is_some() {
+                tokio::time::sleep(Duration::from_millis(500)).await;
+            }
+        }
     }
 }
 

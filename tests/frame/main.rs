@@ -9,7 +9,8 @@
 //! | `image` | the Dockerfile and `make image` hold the same |
 //! | `docs` | commands, links and reasons that the documentation names exist |
 //!
-//! Each rule is a function from text to complaints, with a test that it complains and a test that the tree gives no cause.
+//! A rule that searches is a function from text to complaints, with a test that it complains and a test that the tree gives no cause.
+//! A rule that compares two files is one assertion.
 
 #![allow(
     clippy::expect_used,

@@ -23,7 +23,7 @@ async fn master_secret(tenant: &Tenant) -> (String, Value) {
     (secret.to_owned(), serde_json::from_str(value.secret_string().expect("text")).expect("JSON"))
 }
 
-fn resource_id(database: Database) -> &'static str {
+pub fn resource_id(database: Database) -> &'static str {
     match database {
         Database::Orders => "db-ORDERS0000000000000000001",
         Database::Billing => "db-BILLING000000000000000001",
@@ -84,25 +84,20 @@ async fn the_operator_logs_in_with_tokens_of_its_own_and_protects_that_login_on_
     the_operator_logs_in_with_tokens_of_its_own_and_protects_that_login(Database::Billing, "mariadb").await;
 }
 
-/// What `iamdb` prints.
-fn iamdb(world: &World, args: &[&str]) -> String {
-    let output = world.command("iamdb").args(args).output().expect("iamdb");
-    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
-    String::from_utf8(output.stdout).expect("text")
-}
-
 /// The login and its rights are those that `iamdb admin-sql` and `iamdb policy` print, and nothing more: that they are enough is what is tested.
 async fn the_operator_logs_in_with_tokens_of_its_own_and_protects_that_login(database: Database, engine: &str) {
     let _turn = World::get().together().await;
     let tenant = Tenant::bare(database, "iamadmin").await;
     let login = tenant.username("iamdb");
     let ceiling = format!("{}:SELECT,INSERT", database.identifier());
-    let sql = iamdb(tenant.world, &["admin-sql", "--engine", engine, "--username", &login, "--grant", &ceiling]);
+    let arguments = ["admin-sql", "--engine", engine, "--username", &login, "--grant", &ceiling];
+    let sql = tenant.world.iamdb(&arguments).expect("statements");
     tenant.world.root_sql(database, &sql);
     let id = resource_id(database);
     let policy = ["policy", "--user", &login, "--resource-id", id, "--region", "us-east-1", "--account", ACCOUNT];
     let put = tenant.iam.put_user_policy().user_name("iamdb-operator").policy_name(&tenant.name);
-    put.policy_document(iamdb(tenant.world, &policy)).send().await.expect("policy of the operator");
+    let document = tenant.world.iamdb(&policy).expect("a policy");
+    put.policy_document(document).send().await.expect("policy of the operator");
 
     let mut server = tenant.server();
     server["spec"]["admin"] = json!({"type": "Iam", "iam": {"username": login}});
@@ -118,7 +113,7 @@ async fn the_operator_logs_in_with_tokens_of_its_own_and_protects_that_login(dat
     let sleeper = crate::endings::Sleeper::new(&tenant).await;
     tenant.delete(tenant.users(), "app").await;
     assert_ne!(tenant.account(&tenant.username("app")), "", "it is locked and not dropped");
-    assert_eq!(crate::endings::sessions(&tenant), "0");
+    crate::endings::all_have_ended(&tenant).await;
     drop(sleeper);
     tenant.world.root_sql(database, &format!("DROP VIEW {view}"));
     tenant.apply::<IamDbUser>(tenant.user("app")).await;

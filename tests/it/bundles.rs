@@ -1,6 +1,6 @@
 //! CA bundles that the operator fetches from RDS's trust store.
 
-use iamdb::api::{DbAuthToken, DbServer, IamDbUser};
+use iamdb::api::{DbAuthToken, IamDbUser};
 use k8s_openapi::api::core::v1::ConfigMap;
 use kube::ResourceExt;
 use kube::api::Api;
@@ -16,7 +16,7 @@ async fn trusting(test: &str, ca: Value) -> Tenant {
     let tenant = Tenant::bare(Database::Orders, test).await;
     let mut server = tenant.server();
     server["spec"]["ca"] = ca;
-    tenant.try_apply_server(server).await.map(|_: DbServer| ()).expect("apply DbServer");
+    tenant.apply_server(server).await;
     tenant.apply::<IamDbUser>(tenant.user("app")).await;
     tenant.apply::<DbAuthToken>(tenant.token("app", "app")).await;
     tenant.user_ready("app").await;

@@ -25,7 +25,8 @@ enum What {
     Namespace,
 }
 
-/// Each begins with another kind; the last of them is the way in which everything was made.
+/// Each kind comes first once, the namespace twice. The fifth is the one that people are least prepared for: everything goes at once, and the
+/// server before its users.
 const ORDERS: [[What; 5]; 6] = [
     [What::Secret, What::Token, What::User, What::Server, What::Namespace],
     [What::Token, What::Server, What::Namespace, What::User, What::Secret],

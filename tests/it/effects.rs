@@ -26,8 +26,8 @@ pub struct Since {
 
 impl Since {
     pub fn now(world: &World) -> Self {
-        let end = |name| std::fs::metadata(world.var(name)).map_or(0, |log| log.len());
-        Self { audit: end("WORLD_AUDIT_LOG"), aws: end("WORLD_AWS_LOG"), queries: LOGGED.map(|it| end(it.log())) }
+        let queries = LOGGED.map(|it| world.log_end(it.log()));
+        Self { audit: world.log_end("WORLD_AUDIT_LOG"), aws: world.log_end("WORLD_AWS_LOG"), queries }
     }
 
     /// All that the operator asked the apiserver for.
@@ -45,16 +45,17 @@ impl Since {
             .filter(|it| !it["objectRef"]["namespace"].as_str().is_some_and(|name| name.starts_with(NAMESPACES)))
             .map(|it| format!("{} {}", text(&it["verb"]), text(&it["requestURI"])))
             .collect();
-        let (calls, _) = world.log("WORLD_AWS_LOG", self.aws);
-        let calls = calls.iter().filter(|it| it["principal"] == IAM_USER && it["write"] == true);
-        writes.extend(calls.map(|it| format!("{}:{}", text(&it["service"]), text(&it["action"]))));
+        writes.extend(self.calls(world).iter().filter(|it| it["write"] == true).map(action));
         for database in Database::BOTH {
-            let changes = self.statements(world, database).into_iter().filter(|it| {
-                !["SELECT ", "SET SESSION ", "SET NAMES "].iter().any(|harmless| it.starts_with(harmless))
-            });
-            writes.extend(changes);
+            writes.extend(self.statements(world, database).into_iter().filter(|it| !is_harmless(it)));
         }
         writes
+    }
+
+    /// All that it asked AWS for as itself.
+    pub fn calls(&self, world: &World) -> Vec<Value> {
+        let (calls, _) = world.log("WORLD_AWS_LOG", self.aws);
+        calls.into_iter().filter(|it| it["principal"] == IAM_USER).collect()
     }
 
     /// All statements that the master user's sessions ran.
@@ -75,6 +76,16 @@ impl Since {
     }
 }
 
+/// What was asked of AWS, as a policy names it.
+pub fn action(call: &Value) -> String {
+    format!("{}:{}", text(&call["service"]), text(&call["action"]))
+}
+
+/// Whether a statement changes nothing.
+pub fn is_harmless(statement: &str) -> bool {
+    ["SELECT ", "SET SESSION ", "SET NAMES "].iter().any(|harmless| statement.starts_with(harmless))
+}
+
 /// Whether a line of the audit log tells of a change.
 pub fn is_write(line: &Value) -> bool {
     let verb = line["verb"].as_str().unwrap_or_default();
@@ -87,7 +98,7 @@ fn text(value: &Value) -> &str {
 }
 
 /// Session, command and argument of a line of a general query log. MySQL writes the time on each line, MariaDB once a second.
-fn entry(line: &str) -> Option<(&str, &str, &str)> {
+pub fn entry(line: &str) -> Option<(&str, &str, &str)> {
     let (head, argument) = line.rsplit_once('\t').filter(|(head, _)| head.contains('\t'))?;
     let (session, command) = head.rsplit_once('\t')?.1.trim_start().split_once(' ')?;
     session.bytes().all(|digit| digit.is_ascii_digit()).then_some((session, command, argument))

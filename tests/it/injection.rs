@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 
 use crate::effects::Since;
 use crate::tenant::Tenant;
-use crate::world::{Database, World};
+use crate::world::{Database, SOON, World, until};
 
 /// Modes that a server may be configured with; each session of the operator has to be independent of them.
 const MODES: [&str; 4] = ["", "ANSI_QUOTES", "NO_BACKSLASH_ESCAPES", "ANSI_QUOTES,NO_BACKSLASH_ESCAPES"];
@@ -107,10 +107,13 @@ async fn hostile_texts_come_to_nothing_and_odd_names_to_exactly_themselves(datab
             for user in in_every_field(&whole, &text) {
                 // What the API lets through has to be refused with a reason.
                 if tenant.try_apply::<IamDbUser>(user.clone()).await.is_ok() {
-                    tokio::time::sleep(std::time::Duration::from_millis(300)).await;
-                    let made = tenant.users().get("hostile").await.expect("IamDbUser").status.unwrap_or_default();
-                    let ready = made.conditions.iter().any(|it| it.type_ == "Ready" && it.status == "True");
-                    assert!(!ready, "{user}");
+                    until(&format!("a refusal of {user}"), SOON, || async {
+                        let status = tenant.users().get("hostile").await.expect("IamDbUser").status?;
+                        let ready = status.conditions.into_iter().find(|it| it.type_ == "Ready")?;
+                        assert_ne!(ready.status, "True", "{user}");
+                        (ready.status == "False").then_some(())
+                    })
+                    .await;
                     tenant.delete(tenant.users(), "hostile").await;
                 }
             }

@@ -90,11 +90,7 @@ async fn a_service_accounts_role_assumes_another_one_to_sign_with() {
 async fn the_command_line_signs_what_the_independent_signer_signs() {
     let _turn = World::get().together().await;
     let tenant = Tenant::new(Database::Orders, "cli").await;
-    let run = |args: &[&str]| {
-        let output = tenant.world.command("iamdb").arg("token").args(args).output().expect("iamdb");
-        let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
-        if output.status.success() { Ok(text(&output.stdout)) } else { Err(text(&output.stderr)) }
-    };
+    let run = |args: &[&str]| tenant.world.iamdb(&[&["token"], args].concat());
     let host = tenant.world.host(Database::Orders);
     let ours = ["--hostname", host, "--port", "3306", "--username", "a.b", "--region", "us-east-1"];
     let token = run(&[&ours[..], &["--expires-at"]].concat()).expect("a token");

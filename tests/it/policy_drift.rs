@@ -80,6 +80,10 @@ impl Victim<'_> {
     async fn done(&self) -> Vec<String> {
         let since = Since::now(self.tenant.world);
         self.tenant.look_at("app").await;
+        until("a look at the policy", SOON, || async {
+            since.calls(self.tenant.world).iter().any(|it| it["action"] == "GetPolicy").then_some(())
+        })
+        .await;
         self.settled(&since).await
     }
 

@@ -183,10 +183,9 @@ async fn tags_are_kept_and_those_of_others_left_alone() {
 fn printed_policy(tenant: &Tenant, resource: &str) -> String {
     let id = resource.split("dbuser:").nth(1).and_then(|it| it.split('/').next()).expect("resource id");
     let username = tenant.username("app");
-    let what = ["policy", "--user", &username, "--resource-id", id];
     let place = ["--region", "us-east-1", "--account", crate::tenant::ACCOUNT];
-    let printed = tenant.world.command("iamdb").args(what).args(place).output().expect("iamdb");
-    String::from_utf8_lossy(&printed.stdout).trim_end().to_owned()
+    let arguments = [&["policy", "--user", &username, "--resource-id", id][..], &place[..]].concat();
+    tenant.world.iamdb(&arguments).expect("it is printed").trim_end().to_owned()
 }
 
 #[tokio::test]

@@ -1,10 +1,12 @@
-//! The operator's rights and what it uses are the same: nothing is refused, and no right is there that no test needs.
+//! The operator's rights and what it uses are the same: nothing is refused, and no right is there that no test needs; and what it asks of AWS is in
+//! the policy that `iamdb aws-policy` prints.
 
 use std::collections::BTreeSet;
 
 use serde_json::Value;
 
-use crate::effects::SERVICE_ACCOUNT;
+use crate::effects::{SERVICE_ACCOUNT, action};
+use crate::tenant::ACCOUNT;
 use crate::world::World;
 
 /// A right, or a request for it: verb, group, resource with subresource.
@@ -44,7 +46,7 @@ fn asked(line: &Value) -> Right {
 async fn nothing_is_refused_and_no_right_is_unused_when_all_tests_have_run() {
     let world = World::get();
     let _turn = world.alone().await;
-    let (lines, _) = world.log("WORLD_AUDIT_LOG", world.beginning());
+    let lines = world.whole_log("WORLD_AUDIT_LOG");
     // Everybody may ask who he is; a test does, in the operator's name.
     let is_its = |line: &&Value| {
         line["user"]["username"] == SERVICE_ACCOUNT && line["objectRef"]["resource"] != "selfsubjectreviews"
@@ -76,4 +78,34 @@ async fn nothing_is_refused_and_no_right_is_unused_when_all_tests_have_run() {
 /// A namespace that is going refuses what is made in it, whoever asks.
 fn told_to_go(line: &Value) -> bool {
     line["responseStatus"]["message"].as_str().is_some_and(|message| message.contains("being terminated"))
+}
+
+#[tokio::test]
+async fn the_aws_policy_allows_every_call_that_any_test_made_the_operator_make() {
+    let world = World::get();
+    let _turn = world.alone().await;
+    let mut arguments = vec!["aws-policy", "--account", ACCOUNT, "--cluster-id", "c1", "--database-role", "r"];
+    arguments.extend(["--role", "*", "--user", "*", "--group", "*", "--assume-role", "*", "--admin-username", "a"]);
+    arguments.extend(["--clusters", "--proxies", "--blue-green", "--enable-iam", "--inline"]);
+    let policy: Value = serde_json::from_str(&world.iamdb(&arguments).expect("it is printed")).expect("a policy");
+    let statements = policy["Statement"].as_array().expect("statements");
+    let allowed: BTreeSet<String> = statements
+        .iter()
+        .filter(|it| it["Effect"] == "Allow")
+        .flat_map(|it| it["Action"].as_array().expect("actions"))
+        .map(|it| it.as_str().expect("text").to_owned())
+        .collect();
+    let made = made_in_aws(world);
+    assert!(made.contains("rds:DescribeDBProxyTargets") && made.contains("iam:CreatePolicy"), "{made:?}");
+    let missing: Vec<_> = made.difference(&allowed).collect();
+    assert!(missing.is_empty(), "calls that the printed policy does not allow: {missing:?}");
+}
+
+/// What the operator's user asked AWS for, and the roles by which it acts in other accounts.
+fn made_in_aws(world: &World) -> BTreeSet<String> {
+    let by_operator = |line: &&Value| {
+        let principal = line["principal"].as_str().unwrap_or_default();
+        principal.ends_with("user/iamdb-operator") || principal.contains("role/t-account-")
+    };
+    world.whole_log("WORLD_AWS_LOG").iter().filter(by_operator).map(action).collect()
 }

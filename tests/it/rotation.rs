@@ -162,17 +162,20 @@ fn secrets_of(versions: &BTreeMap<String, Vec<Version>>, key: usize) -> impl Ite
     (0..SECRETS).filter_map(move |secret| versions.get(&format!("{}-db", token_name(key, secret))))
 }
 
-/// Each version brings another token, which lives longer, and comes in time.
+/// Each version brings another token, which lives longer, and comes in time. An operator that was killed amid a turn has left some Secrets of the
+/// key behind; its successor takes the whole key along, maybe in the same second.
 fn check_rotations(world: &World, name: &str, versions: &[Version]) {
     for pair in versions.windows(2) {
         let (old, new) = (&pair[0], &pair[1]);
         assert_ne!(old.token, new.token, "{name}: a write that brings no new token");
-        assert!(old.expires < new.expires, "{name}: the expiry went back: {} {}", old.expires, new.expires);
+        let is_disturbed = world.was_disturbed(old.seen, new.seen);
+        let is_later = old.expires < new.expires || (is_disturbed && old.expires == new.expires);
+        assert!(is_later, "{name}: the expiry went back: {} {}", old.expires, new.expires);
         let left = old.expires.duration_since(new.issued);
         assert!(left >= ALWAYS_LEFT, "{name}: replaced with {left} left");
         let age = new.issued.duration_since(old.issued);
-        assert!(age >= EARLIEST, "{name}: replaced after {age}");
-        assert!(age <= LATEST || world.was_disturbed(old.seen, new.seen), "{name}: replaced after {age}");
+        assert!(age >= EARLIEST || is_disturbed, "{name}: replaced after {age}");
+        assert!(age <= LATEST || is_disturbed, "{name}: replaced after {age}");
     }
 }
 
@@ -187,8 +190,13 @@ fn check_writes(requests: &[Value], namespace: &str, versions: &BTreeMap<String,
             .map(|(it, _)| it)
             .collect();
         let verbs: Vec<_> = about.iter().map(|it| format!("{} {}", it["verb"], it["responseStatus"]["code"])).collect();
-        let done = about.iter().filter(|it| is_write(it) && it["responseStatus"]["code"].as_u64() < Some(300)).count();
-        assert_eq!(done, versions.len(), "{name}: {verbs:?}");
+        let writes = about.iter().filter(|it| is_write(it)).map(|it| it["responseStatus"]["code"].as_u64());
+        let (done, open): (Vec<_>, Vec<_>) =
+            writes.filter(|code| *code < Some(300) || *code >= Some(500)).partition(|code| *code < Some(300));
+        // Of a write whose sender died the apiserver says 504, whether it was done or not.
+        let most = done.len() + if disturbed { open.len() } else { 0 };
+        assert!((done.len()..=most).contains(&versions.len()), "{name}: {} versions, {verbs:?}", versions.len());
+        let done = done.len();
         assert!(disturbed || about.len() == done, "{name}: one request a write: {verbs:?}");
     }
 }

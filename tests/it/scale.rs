@@ -9,6 +9,7 @@ use iamdb::api::IamDbUser;
 use kube::api::{DeleteParams, ListParams};
 use serde_json::{Value, json};
 
+use crate::effects::{entry, is_harmless};
 use crate::forward::Rule;
 use crate::tenant::Tenant;
 use crate::world::{Database, World, until};
@@ -52,17 +53,7 @@ struct Sessions {
 fn sessions(world: &World, database: Database, from: u64) -> (Sessions, u64) {
     let (text, end) = world.text_log(database.log(), from);
     let (mut seen, mut open) = (Sessions::default(), HashSet::new());
-    for line in text.lines() {
-        let Some((head, argument)) = line.rsplit_once('\t').filter(|(head, _)| head.contains('\t')) else {
-            // Quit has no argument.
-            if let Some(id) = line.split_whitespace().rev().nth(1).filter(|_| line.trim_end().ends_with("Quit")) {
-                open.remove(id);
-            }
-            continue;
-        };
-        let Some((id, command)) = head.rsplit_once('\t').and_then(|(_, it)| it.trim_start().split_once(' ')) else {
-            continue;
-        };
+    for (id, command, argument) in text.lines().filter_map(entry) {
         match command {
             "Connect" if argument.starts_with("admin@") => {
                 open.insert(id);
@@ -115,9 +106,7 @@ async fn many_users_of_a_server_are_served_by_few_connections_and_judged_by_one_
     assert!((1..=4).contains(&reads), "in a minute, so in two resyncs of {MANY} users, {reads} surveys");
     // Those of the DbServer's own look are among them.
     assert!(resync.statements.len() <= 10 * reads, "{kinds:?}");
-    let harmless =
-        |it: &String| it.starts_with("SELECT ") || it.starts_with("SET SESSION ") || it.starts_with("SET NAMES ");
-    assert!(resync.statements.iter().all(harmless), "{kinds:?}");
+    assert!(resync.statements.iter().all(|it| is_harmless(it)), "{kinds:?}");
     assert_eq!(world.operator_writes(audit, &tenant.name), Vec::<String>::new());
 
     let names: Vec<String> = (0..MANY).map(|n| format!("u{n}")).collect();

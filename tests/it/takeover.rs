@@ -14,10 +14,9 @@ use kube::{Client, Resource};
 use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
 
+use crate::effects::SERVICE_ACCOUNT;
 use crate::tenant::Tenant;
 use crate::world::{Database, SOON, World, until};
-
-const OPERATOR: &str = "system:serviceaccount:iamdb-system:iamdb-operator";
 
 /// The message of a refusal by one of the policies.
 fn refused<T: Debug>(answer: Result<T, kube::Error>, by: &str) -> String {
@@ -75,11 +74,11 @@ fn own_secret(name: &str) -> Value {
 }
 
 #[tokio::test]
-async fn the_operators_account_reaches_no_secret_but_its_own() {
+async fn the_operators_account_writes_no_secret_but_its_own() {
     let world = World::get();
     let _turn = world.together().await;
     let tenant = Tenant::bare(Database::Orders, "takeover").await;
-    let secrets = Api::<Secret>::namespaced(world.kube_as(OPERATOR).await, &tenant.name);
+    let secrets = Api::<Secret>::namespaced(world.kube_as(SERVICE_ACCOUNT).await, &tenant.name);
 
     create(&secrets, own_secret("own")).await.expect("its own Secret");
     merge(&secrets, "own", json!({"stringData": {"key": "value"}})).await.expect_err("it has no right to patch");
@@ -123,7 +122,7 @@ async fn the_operators_account_puts_back_a_label_that_was_taken_off_its_secret()
     let world = World::get();
     let _turn = world.together().await;
     let tenant = Tenant::bare(Database::Orders, "takeover").await;
-    let secrets = Api::<Secret>::namespaced(world.kube_as(OPERATOR).await, &tenant.name);
+    let secrets = Api::<Secret>::namespaced(world.kube_as(SERVICE_ACCOUNT).await, &tenant.name);
     let owner = tenant.apply::<DbAuthToken>(tenant.token("owner", "nobody")).await;
     let mut secret = own_secret("own");
     secret["metadata"]["ownerReferences"] = json!([owner.controller_owner_ref(&()).expect("it is there")]);
@@ -136,13 +135,13 @@ async fn the_operators_account_puts_back_a_label_that_was_taken_off_its_secret()
 }
 
 #[tokio::test]
-async fn the_operators_account_reaches_no_config_map_but_its_own() {
+async fn the_operators_account_writes_no_config_map_but_its_own() {
     let world = World::get();
     let _turn = world.together().await;
     let tenant = Tenant::bare(Database::Orders, "takeover").await;
     // RBAC gives it none at all; so that the policy has something to hold, here it does.
-    grant(&tenant, OPERATOR, json!([{"apiGroups": [""], "resources": ["configmaps"], "verbs": ["*"]}])).await;
-    let config_maps = Api::<ConfigMap>::namespaced(world.kube_as(OPERATOR).await, &tenant.name);
+    grant(&tenant, SERVICE_ACCOUNT, json!([{"apiGroups": [""], "resources": ["configmaps"], "verbs": ["*"]}])).await;
+    let config_maps = Api::<ConfigMap>::namespaced(world.kube_as(SERVICE_ACCOUNT).await, &tenant.name);
     let own = json!({"metadata": {"name": "own", "labels": {"app.kubernetes.io/managed-by": "iamdb-operator"}}});
     once_allowed("its own ConfigMap", || create(&config_maps, own.clone())).await;
     config_maps.delete("own", &DeleteParams::default()).await.expect("its own ConfigMap");
@@ -171,7 +170,7 @@ async fn the_operators_account_gets_tokens_for_sts_alone_and_of_tenants_alone() 
     let world = World::get();
     let _turn = world.together().await;
     let tenant = Tenant::bare(Database::Orders, "takeover").await;
-    let client = world.kube_as(OPERATOR).await;
+    let client = world.kube_as(SERVICE_ACCOUNT).await;
     let sts: &[&str] = &["sts.amazonaws.com"];
     once_allowed("a tenant's token for STS", || request(&client, &tenant.name, sts)).await;
     for audiences in
@@ -195,8 +194,9 @@ async fn who_names_a_service_account_must_be_allowed_to_create_its_tokens() {
     let (developer, other) = (format!("developer-{}", tenant.name), format!("other-{}", tenant.name));
     let kinds = json!({"apiGroups": ["iamdb.dev"], "resources": ["dbauthtokens"], "verbs": ["*"]});
     let tokens_of_app = json!({"apiGroups": [""], "resources": ["serviceaccounts/token"], "resourceNames": ["app"], "verbs": ["create"]});
-    grant(&tenant, &developer, json!([kinds, tokens_of_app])).await;
+    // In this order: once the developer is known to be allowed, so is the other.
     grant(&tenant, &other, json!([kinds])).await;
+    grant(&tenant, &developer, json!([kinds, tokens_of_app])).await;
     let api = |client: Client| Api::<DbAuthToken>::namespaced(client, &tenant.name);
     let (of_developer, of_other) = (api(world.kube_as(&developer).await), api(world.kube_as(&other).await));
 

@@ -11,6 +11,7 @@ use kube::{Client, Resource, ResourceExt};
 use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
 
+use crate::effects::Since;
 use crate::world::{Database, SOON, World, until};
 
 /// Account of the world.
@@ -241,7 +242,18 @@ impl Tenant {
         annotate(&self.users(), user, "iamdb.dev/look-at").await;
     }
 
-    /// The same for the DbServer.
+    /// The same, and waits until the account has been read for it.
+    pub async fn looked_at(&self, user: &str) {
+        let (since, username) = (Since::now(self.world), self.username(user));
+        self.look_at(user).await;
+        let is_read = |it: &String| it.starts_with("SELECT ") && it.contains(&username);
+        until(&format!("a look at {username}"), SOON, || async {
+            since.statements(self.world, self.database).iter().any(is_read).then_some(())
+        })
+        .await;
+    }
+
+    /// Asks for a look at the DbServer.
     pub async fn look_at_server(&self) {
         annotate(&self.servers(), &self.name, "iamdb.dev/look-at").await;
     }

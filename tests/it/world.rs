@@ -19,8 +19,8 @@ pub struct World {
     turn: RwLock<()>,
     /// When tests were alone; the last one is without end while it runs.
     alone: Mutex<Vec<(Instant, Option<Instant>)>>,
-    /// Where the audit log ended when the tests began.
-    audit: u64,
+    /// Where the logs of the apiserver and of AWS ended when the tests began.
+    beginning: HashMap<&'static str, u64>,
 }
 
 /// The turn of a test that runs alone.
@@ -101,8 +101,9 @@ impl World {
             let env = String::from_utf8(output.stdout).expect("the environment is text");
             let env = env.split('\0').filter_map(|pair| pair.split_once('='));
             let env: HashMap<_, _> = env.map(|(key, value)| (key.to_owned(), value.to_owned())).collect();
-            let audit = std::fs::metadata(&env["WORLD_AUDIT_LOG"]).map_or(0, |file| file.len());
-            Self { env, root, turn: RwLock::new(()), alone: Mutex::default(), audit }
+            let end = |name: &'static str| (name, std::fs::metadata(&env[name]).map_or(0, |file| file.len()));
+            let beginning = ["WORLD_AUDIT_LOG", "WORLD_AWS_LOG"].map(end).into();
+            Self { env, root, turn: RwLock::new(()), alone: Mutex::default(), beginning }
         })
     }
 
@@ -194,6 +195,11 @@ impl World {
         command
     }
 
+    /// What `iamdb` prints; an error when it fails.
+    pub fn iamdb(&self, args: &[&str]) -> Result<String, String> {
+        text_of(&self.command("iamdb").args(args).output().expect("iamdb"))
+    }
+
     /// Runs a statement as root over the server's UNIX socket, and returns the rows as text, fields parted by tabs.
     pub fn root_sql(&self, database: Database, sql: &str) -> String {
         let socket = self.var(&format!("WORLD_{}_SOCKET", database.variable()));
@@ -252,9 +258,9 @@ impl World {
         (lines, end as u64)
     }
 
-    /// Where the audit log ended when the tests began.
-    pub const fn beginning(&self) -> u64 {
-        self.audit
+    /// What a log of the apiserver or of AWS tells since the tests began.
+    pub fn whole_log(&self, name: &str) -> Vec<Value> {
+        self.log(name, self.beginning[name]).0
     }
 
     /// Where a log ends now.
