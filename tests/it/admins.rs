@@ -11,7 +11,7 @@ use crate::world::{Database, World};
 const OPERATOR_NAMESPACE: &str = "iamdb-system";
 
 /// ARN and content of the secret in which RDS keeps the master user's login.
-async fn master_secret(tenant: &Tenant) -> (String, Value) {
+pub async fn master_secret(tenant: &Tenant) -> (String, Value) {
     let aws = tenant.world.aws();
     let identifier = tenant.database.identifier();
     let described =
