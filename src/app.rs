@@ -29,6 +29,7 @@ use crate::k8s::feed::{self, Feed};
 use crate::k8s::fence::Fence;
 use crate::k8s::lease::Candidate;
 use crate::k8s::status::{CallError, FIELD_MANAGER, call};
+use crate::k8s::whoami::own_account;
 use crate::ports::Clock;
 use crate::rotation::{self, CredentialCache, Logins, Marks, ObjectName, Sight};
 use crate::telemetry::http::{self, Readiness};
@@ -141,7 +142,7 @@ async fn operate(
     stop: CancellationToken,
 ) -> Result<(), Failure> {
     let apiserver = Apiserver::find().await?;
-    let candidate = match &config.election {
+    let mut candidate = match &config.election {
         Some(election) => Some(candidate(&apiserver.date, &config.namespace, election.clone()).await?),
         None => None,
     };
@@ -149,6 +150,12 @@ async fn operate(
         cluster_id = cluster_id(&apiserver.client, config.cluster_id.clone()) => cluster_id?,
         () = stop.cancelled() => return Ok(()),
     };
+    if let Some(candidate) = &mut candidate {
+        match own_account(&apiserver.client, &config.namespace).await {
+            Ok(owner) => owner.into_iter().for_each(|owner| candidate.owned_by(owner)),
+            Err(error) => tracing::warn!(%error, "the lease will outlive the operator"),
+        }
+    }
     let Config { namespace, reach, session_tags, resync, .. } = config.clone();
     tracing::info!(cluster_id, namespace, ?reach, version = env!("CARGO_PKG_VERSION"), "starting");
     let settings = Settings { cluster_id, namespace, reach, session_tags, resync };
