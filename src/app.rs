@@ -7,8 +7,8 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
-use futures::future::BoxFuture;
-use futures::{FutureExt, future};
+use futures::future::{BoxFuture, OptionFuture};
+use futures::{FutureExt, StreamExt, future, stream};
 use jiff::Timestamp;
 use k8s_openapi::api::core::v1::Namespace;
 use kube::client::ClientBuilder;
@@ -23,13 +23,15 @@ use crate::adapters::mysql::{Deadlines, MySqlDatabases};
 use crate::adapters::trust_store::{HttpsTrustStores, NoRoots};
 use crate::api;
 use crate::controllers::{Bundles, Context, Desks, Entitlements, Looks, Refusals, Settings, Turnstile, run_all};
+use crate::domain::reach::Reach;
 use crate::k8s::dates::{DateLayer, ServerDate};
-use crate::k8s::feed;
+use crate::k8s::feed::{self, Feed};
 use crate::k8s::fence::Fence;
 use crate::k8s::lease::Candidate;
 use crate::k8s::status::{CallError, FIELD_MANAGER, call};
+use crate::k8s::whoami::own_account;
 use crate::ports::Clock;
-use crate::rotation::{self, CredentialCache, Logins, Marks, ObjectName};
+use crate::rotation::{self, CredentialCache, Logins, Marks, ObjectName, Sight};
 use crate::telemetry::http::{self, Readiness};
 use crate::telemetry::metrics::Metrics;
 use crate::telemetry::pulse::Pulse;
@@ -43,6 +45,10 @@ pub struct Config {
     pub cluster_id: Option<String>,
     /// Namespace of the operator.
     pub namespace: String,
+    /// Where it acts.
+    pub reach: Reach,
+    /// Whether it may list and watch Secrets. Without that right it reads each of its own once.
+    pub watch_secrets: bool,
     /// How replicas agree on which one acts; without it this one acts, and must be the only one.
     pub election: Option<Election>,
     /// Where metrics and probes are served.
@@ -136,7 +142,7 @@ async fn operate(
     stop: CancellationToken,
 ) -> Result<(), Failure> {
     let apiserver = Apiserver::find().await?;
-    let candidate = match &config.election {
+    let mut candidate = match &config.election {
         Some(election) => Some(candidate(&apiserver.date, &config.namespace, election.clone()).await?),
         None => None,
     };
@@ -144,9 +150,15 @@ async fn operate(
         cluster_id = cluster_id(&apiserver.client, config.cluster_id.clone()) => cluster_id?,
         () = stop.cancelled() => return Ok(()),
     };
-    tracing::info!(cluster_id, namespace = config.namespace, version = env!("CARGO_PKG_VERSION"), "starting");
-    let (namespace, resync, session_tags) = (config.namespace.clone(), config.resync, config.session_tags);
-    let settings = Settings { cluster_id, namespace, session_tags, resync };
+    if let Some(candidate) = &mut candidate {
+        match own_account(&apiserver.client, &config.namespace).await {
+            Ok(owner) => owner.into_iter().for_each(|owner| candidate.owned_by(owner)),
+            Err(error) => tracing::warn!(%error, "the lease will outlive the operator"),
+        }
+    }
+    let Config { namespace, reach, session_tags, resync, .. } = config.clone();
+    tracing::info!(cluster_id, namespace, ?reach, version = env!("CARGO_PKG_VERSION"), "starting");
+    let settings = Settings { cluster_id, namespace, reach, session_tags, resync };
     let (context, watches, news) = compose(apiserver, settings, metrics, &config).await?;
     let watching = tokio::spawn(future::join_all(watches));
     let outcome = work(context, news, probes, candidate, stop).boxed().await;
@@ -165,7 +177,7 @@ async fn compose(
     config: &Config,
 ) -> Result<(Arc<Context>, Vec<BoxFuture<'static, ()>>, News), Failure> {
     let Apiserver { client, rotating, date } = apiserver;
-    let (feeds, watches) = feeds::feeds(&client, &settings.namespace);
+    let (feeds, watches) = feeds::feeds(&client, &settings, config.watch_secrets);
     let (news_in, news_out) = mpsc::unbounded_channel();
     let clock: Arc<dyn Clock> = Arc::new(WallClock);
     let aws = Aws::load(None).await;
@@ -175,7 +187,10 @@ async fn compose(
     let engine = rotation::Engine::new(rotation::Parts {
         client: rotating.clone(),
         marks: MARKS,
-        secrets: feeds.secrets.store().clone(),
+        sight: match &feeds.secrets {
+            Some(secrets) => Sight::Watched(secrets.store().clone()),
+            None => Sight::Asked(client.clone()),
+        },
         credentials: CredentialCache::new(rotating, sessions, own_identity.clone(), clock.clone()),
         logins: Logins::new(databases.clone(), clock.clone()),
         server_date: date,
@@ -228,7 +243,7 @@ async fn work(
         feeds.namespaces.caught_up().boxed(),
         feeds.service_accounts.caught_up().boxed(),
         feeds.config_maps.caught_up().boxed(),
-        feeds.secrets.caught_up().boxed(),
+        OptionFuture::from(feeds.secrets.as_ref().map(Feed::caught_up)).map(|_| ()).boxed(),
     ]);
     tokio::select! {
         _ = caught_up => probes.readiness.ready(),
@@ -262,7 +277,10 @@ async fn act(
     stop: CancellationToken,
 ) -> Result<(), JoinError> {
     context.metrics.leads();
-    let secrets = context.feeds.secrets.subscribe();
+    let secrets = match &context.feeds.secrets {
+        Some(secrets) => secrets.subscribe().boxed(),
+        None => stream::empty().boxed(),
+    };
     // A task of its own, so that no reconciliation delays it.
     let rotation = tokio::spawn(context.engine.clone().run(secrets, fence.clone(), pulse, stop.clone()));
     future::try_join(rotation, run_all(context, feed::stream(news), fence, stop).map(Ok)).await?;

@@ -62,6 +62,8 @@ reasons! {
     NotAllowed => "The platform team extends **one** rule, or the app team asks for less.",
     /// The IamDbUser is of another namespace and does not list this one in its `tokenConsumers`.
     NoConsent => "Its owners list the namespace in `spec.tokenConsumers` of the IamDbUser.",
+    /// What the object refers to is of a namespace that this operator does not act in.
+    OutOfScope => "Refer to something of a namespace in the operator's scope, or have the platform team extend that: `scope.namespaces` of its chart.",
     /// The username cannot be used for an IAM account.
     InvalidUsername => "1 to 32 letters, digits, `_`, `.`, `-`; not a name of the server, RDS or the operator.",
     /// A privilege is outside the list that the operator may grant.

@@ -8,9 +8,11 @@ use tracing_subscriber::filter::LevelFilter;
 
 use crate::api::Duration;
 use crate::app::{self, Config, Election};
+use crate::domain::reach::{self, Reach};
 use crate::telemetry::logs::{self, LogFormat};
 
 #[derive(Debug, clap::Args)]
+#[allow(clippy::struct_excessive_bools, reason = "each is a flag of its own")]
 pub(super) struct Args {
     /// Id of this cluster in every mark of ownership; two clusters may share a database, never an id [default: the uid of kube-system].
     #[arg(long, env = "IAMDB_CLUSTER_ID")]
@@ -18,6 +20,13 @@ pub(super) struct Args {
     /// Namespace of the operator, where ConfigMaps with CA bundles are.
     #[arg(long, env = "POD_NAMESPACE", default_value = "iamdb-system")]
     operator_namespace: String,
+    /// Namespaces to act in, parted by commas: nothing of any other is watched, read or written [default: all].
+    #[arg(long, env = "IAMDB_NAMESPACES", value_delimiter = ',', value_parser = reach::namespace)]
+    namespaces: Vec<String>,
+    /// Whether the operator may list and watch Secrets. Without that right it reads each of its own once, and finds what others did to it when it
+    /// renews the token.
+    #[arg(long, env = "IAMDB_WATCH_SECRETS", default_value_t = true, action = clap::ArgAction::Set)]
+    watch_secrets: bool,
     /// Whether replicas elect the one that acts. Without it this one acts, and nobody else may.
     #[arg(long, env = "IAMDB_LEADER_ELECTION", default_value_t = true, action = clap::ArgAction::Set)]
     leader_election: bool,
@@ -57,6 +66,8 @@ impl Args {
         let config = Config {
             cluster_id: self.cluster_id,
             namespace: self.operator_namespace,
+            reach: Reach::of(self.namespaces),
+            watch_secrets: self.watch_secrets,
             election: self.leader_election.then_some(election),
             listen: self.listen,
             resync: self.resync.value(),

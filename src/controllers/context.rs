@@ -13,6 +13,7 @@ use super::looks::Looks;
 use super::policies::Entitlements;
 use super::refusals::Refusals;
 use crate::api::{DbAuthToken, DbServer, IamDbUser};
+use crate::domain::reach::Reach;
 use crate::k8s::feed::Feed;
 use crate::ports::{
     AccountQuotas, AdminSecrets, Clock, Databases, Deployments, OwnIdentity, Policies, Proxies, RdsServers, TrustStores,
@@ -27,6 +28,8 @@ pub struct Settings {
     pub cluster_id: String,
     /// Namespace of the operator, where ConfigMaps with CAs are.
     pub namespace: String,
+    /// Where it acts.
+    pub reach: Reach,
     /// Whether sessions are tagged with cluster and namespace.
     pub session_tags: bool,
     /// How often everything is looked at again although nothing changed in Kubernetes.
@@ -37,18 +40,18 @@ pub struct Settings {
 pub struct Feeds {
     /// All DbServers.
     pub servers: Feed<DbServer>,
-    /// All IamDbUsers.
+    /// All IamDbUsers where the operator acts.
     pub users: Feed<IamDbUser>,
-    /// All DbAuthTokens.
+    /// All DbAuthTokens there.
     pub tokens: Feed<DbAuthToken>,
     /// All namespaces, for the labels that tenancy rules select.
     pub namespaces: Feed<Namespace>,
-    /// All ServiceAccounts, for the roles that their annotations name.
+    /// All ServiceAccounts there, for the roles that their annotations name.
     pub service_accounts: Feed<PartialObjectMeta<ServiceAccount>>,
     /// ConfigMaps of the operator's namespace.
     pub config_maps: Feed<ConfigMap>,
-    /// The operator's own Secrets, without their data.
-    pub secrets: Feed<PartialObjectMeta<Secret>>,
+    /// The operator's own Secrets, without their data; none where it has no right to watch them.
+    pub secrets: Option<Feed<PartialObjectMeta<Secret>>>,
 }
 
 /// What every controller has at hand.

@@ -33,6 +33,11 @@ impl Problem {
         Self { reason, message: message.into(), retry: Retry::OnChange }
     }
 
+    /// What another namespace holds is not asked where the operator does not act.
+    pub(super) fn out_of_scope(field: &str, namespace: &str) -> Self {
+        Self::of_spec(Reason::OutOfScope, format!("{field}: this operator does not act in namespace {namespace}"))
+    }
+
     /// Something outside that may pass.
     pub(super) fn passing(reason: Reason, message: impl Into<String>) -> Self {
         Self { reason, message: message.into(), retry: Retry::Backoff }

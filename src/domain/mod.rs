@@ -19,6 +19,7 @@ pub mod ownership;
 pub mod policy;
 pub mod privilege;
 pub mod rds_state;
+pub mod reach;
 pub mod schedule;
 pub mod secret;
 pub mod succession;

@@ -4,17 +4,22 @@
 //! while the watch was broken included, and changes wait in channels of their own. A change is a wake-up, never the only copy of a fact: the
 //! store is the truth.
 
+mod merge;
+
 use std::collections::HashSet;
 use std::fmt::Debug;
 use std::hash::Hash;
 use std::sync::{Arc, Mutex, PoisonError};
 
+use futures::stream::{BoxStream, select_all};
 use futures::{Stream, StreamExt};
 use kube::runtime::reflector::{self, ObjectRef, Store};
 use kube::runtime::{WatchStreamExt, watcher};
 use kube::{Api, Resource};
 use serde::de::DeserializeOwned;
 use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
+
+use merge::Merge;
 
 /// The apiserver ends a watch after this, in seconds, and kube takes one that is silent for longer as dead.
 const WATCH_LIMIT: u32 = 120;
@@ -60,16 +65,16 @@ where
     K: Resource<DynamicType = ()> + Clone + Debug + DeserializeOwned + Send + Sync + 'static,
     ObjectRef<K>: Eq + Hash,
 {
-    /// A feed, and the watch that fills it. The watch never ends; it must be polled for the feed to live. `slim` takes off what nobody
-    /// reads before an object is kept: managed fields alone are most of an object's memory.
+    /// A feed, and the watch that fills it: of one `api`, or of several that are of a namespace each. The watch never ends; it must be polled for
+    /// the feed to live. `slim` takes off what nobody reads before an object is kept: managed fields alone are most of an object's memory.
     pub fn new(
-        api: Api<K>,
+        apis: Vec<Api<K>>,
         config: watcher::Config,
         slim: impl Fn(&mut K) + Send + 'static,
     ) -> (Self, impl Future<Output = ()> + Send) {
         let (store, writer) = reflector::store();
         let subscribers = Subscribers::default();
-        let events = watcher(api, config.timeout(WATCH_LIMIT)).default_backoff().modify(move |object| {
+        let events = watch(apis, &config.timeout(WATCH_LIMIT), store.clone()).modify(move |object| {
             object.meta_mut().managed_fields = None;
             slim(object);
         });
@@ -100,6 +105,34 @@ where
         subscribers.push(sender);
         stream(receiver)
     }
+}
+
+/// The events of one watch, whatever number of them there is.
+fn watch<K>(
+    apis: Vec<Api<K>>,
+    config: &watcher::Config,
+    store: Store<K>,
+) -> BoxStream<'static, watcher::Result<watcher::Event<K>>>
+where
+    K: Resource<DynamicType = ()> + Clone + Debug + DeserializeOwned + Send + Sync + 'static,
+    ObjectRef<K>: Eq + Hash,
+{
+    let of = |api: Api<K>| watcher(api, config.clone()).default_backoff();
+    let apis = match <[Api<K>; 1]>::try_from(apis) {
+        Ok([api]) => return of(api).boxed(),
+        Err(apis) => apis,
+    };
+    let mut merge = Merge::new(apis.iter().map(|api| api.namespace().unwrap_or_default().to_owned()), store);
+    let watches = apis.into_iter().enumerate();
+    let watches = watches.map(|(watch, api)| of(api).map(move |event| (watch, event)).boxed());
+    let merged = select_all(watches).flat_map(move |(watch, event)| {
+        let events = match event {
+            Ok(event) => merge.take(watch, event).into_iter().map(Ok).collect(),
+            Err(error) => vec![Err(error)],
+        };
+        futures::stream::iter(events)
+    });
+    merged.boxed()
 }
 
 /// One life of a name: an object that was deleted and made again is another.

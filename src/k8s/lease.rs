@@ -13,6 +13,7 @@ use std::time::{Duration, Instant};
 use futures::StreamExt;
 use jiff::Timestamp;
 use k8s_openapi::api::coordination::v1::Lease;
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::OwnerReference;
 use kube::api::{Api, PostParams, WatchEvent, WatchParams};
 use tokio::time::{sleep, timeout};
 
@@ -40,6 +41,8 @@ pub struct Candidate {
     api: Api<Lease>,
     name: String,
     identity: String,
+    /// With whom the Lease goes.
+    owner: Option<OwnerReference>,
     wall: fn() -> Timestamp,
     observed: Observed,
     /// When the last successful claim was sent.
@@ -52,7 +55,12 @@ impl Candidate {
     #[must_use]
     pub fn new(client: kube::Client, namespace: &str, name: String, identity: String, wall: fn() -> Timestamp) -> Self {
         let api = Api::namespaced(client, namespace);
-        Self { api, name, identity, wall, observed: Observed::default(), claimed: None }
+        Self { api, name, identity, owner: None, wall, observed: Observed::default(), claimed: None }
+    }
+
+    /// Lets the Lease go with its owner, so that an uninstalled operator leaves none.
+    pub fn owned_by(&mut self, owner: OwnerReference) {
+        self.owner = Some(owner);
     }
 
     /// Waits until it leads, and opens the fence.
@@ -136,7 +144,7 @@ impl Candidate {
         if let Standing::Theirs(_) = standing {
             return Ok(standing);
         }
-        let claim = self.observed.claim(&self.name, &self.identity, (self.wall)());
+        let claim = self.observed.claim(&self.name, &self.identity, self.owner.as_ref(), (self.wall)());
         if let Some(accepted) = self.put(&claim, limit).await? {
             self.observed.see(Some(accepted), now);
             self.claimed = Some(now);
@@ -156,7 +164,7 @@ impl Candidate {
     }
 
     /// Writes the record if it is as it was seen; none if it is not.
-    async fn put(&self, lease: &Lease, limit: Duration) -> Result<Option<Lease>, CallError> {
+    async fn put(&mut self, lease: &Lease, limit: Duration) -> Result<Option<Lease>, CallError> {
         let parameters = PostParams::default();
         let (answer, changed): (_, &[u16]) = if lease.metadata.resource_version.is_some() {
             (within(limit, "write the lease", self.api.replace(&self.name, &parameters, lease)).await, &[404, 409])
@@ -166,6 +174,8 @@ impl Candidate {
         match answer {
             Ok(lease) => Ok(Some(lease)),
             Err(error) if error.code().is_some_and(|code| changed.contains(&code)) => Ok(None),
+            // Some clusters let nobody name an owner who may not delete what is owned: then it is done without.
+            Err(error) if error.code() == Some(403) && self.owner.take().is_some() => Ok(None),
             Err(error) => Err(error),
         }
     }

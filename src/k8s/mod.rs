@@ -1,4 +1,4 @@
-//! Kubernetes plumbing that knows none of our kinds: watches, conditions, status, back-off, leader election.
+//! Kubernetes plumbing that knows none of our kinds: watches, conditions, status, back-off, leader election, who we are.
 
 pub mod backoff;
 pub mod conditions;
@@ -7,3 +7,4 @@ pub mod feed;
 pub mod fence;
 pub mod lease;
 pub mod status;
+pub mod whoami;

@@ -134,6 +134,11 @@ impl Book {
         self.schedule(&key);
     }
 
+    /// Whether there is an order of this object.
+    pub(super) fn holds(&self, uid: &str) -> bool {
+        self.slots.contains_key(uid)
+    }
+
     /// Forgets an order. Its identity is returned when no other order needs it.
     pub(super) fn withdraw(&mut self, uid: &str) -> Option<Identity> {
         let key = self.slots.remove(uid)?.order.key();

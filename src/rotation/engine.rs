@@ -8,7 +8,6 @@ use jiff::Timestamp;
 use k8s_openapi::api::core::v1::Secret;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 use kube::core::PartialObjectMeta;
-use kube::runtime::reflector::{ObjectRef, Store};
 use tokio::sync::mpsc::UnboundedSender;
 use tokio::sync::{Notify, OwnedSemaphorePermit, Semaphore};
 use tokio_util::sync::CancellationToken;
@@ -18,13 +17,14 @@ use super::book::{Book, Member, Outcome, Published, Turn};
 use super::credentials::CredentialCache;
 use super::logins::Logins;
 use super::order::{ObjectName, Order, Problem, Progress, SecretRef, TokenKey};
+use super::sight::Sight;
 use super::write::{self, Marks};
 use crate::domain::schedule;
 use crate::domain::token::{self, Token};
 use crate::k8s::dates::ServerDate;
 use crate::k8s::feed::Change;
 use crate::k8s::fence::Fence;
-use crate::k8s::status::call;
+use crate::k8s::status::{CallError, call};
 use crate::ports::Clock;
 use crate::telemetry::metrics::Metrics;
 use crate::telemetry::pulse::Pulse;
@@ -46,7 +46,7 @@ pub struct Engine {
     turns: Arc<Semaphore>,
     client: kube::Client,
     marks: Marks,
-    secrets: Store<PartialObjectMeta<Secret>>,
+    sight: Sight,
     credentials: CredentialCache,
     logins: Arc<Logins>,
     server_date: Arc<ServerDate>,
@@ -61,8 +61,8 @@ pub struct Parts {
     pub client: kube::Client,
     /// How its Secrets are marked.
     pub marks: Marks,
-    /// The store of the operator's own Secrets.
-    pub secrets: Store<PartialObjectMeta<Secret>>,
+    /// What is known of the operator's own Secrets.
+    pub sight: Sight,
     /// Who signs.
     pub credentials: CredentialCache,
     /// Logins with what was published.
@@ -83,7 +83,7 @@ impl Engine {
     pub fn new(parts: Parts) -> Arc<Self> {
         let (book, wake, writers) = (Mutex::default(), Notify::new(), Semaphore::new(WRITERS));
         let turns = Arc::new(Semaphore::new(TURNS));
-        let Parts { client, marks, secrets, credentials, logins, server_date, clock, metrics, news } = parts;
+        let Parts { client, marks, sight, credentials, logins, server_date, clock, metrics, news } = parts;
         Arc::new(Self {
             book,
             wake,
@@ -91,7 +91,7 @@ impl Engine {
             turns,
             client,
             marks,
-            secrets,
+            sight,
             credentials,
             logins,
             server_date,
@@ -102,8 +102,13 @@ impl Engine {
     }
 
     /// Takes an order, new or changed. A Secret that is there already and alive is not written.
-    pub fn place(&self, uid: &str, order: Order) {
-        let observed = self.observed(&order.secret).and_then(|meta| {
+    ///
+    /// # Errors
+    /// When it has to be asked whether there is one, and nobody answers: the order is not placed then.
+    pub async fn place(&self, uid: &str, order: Order) -> Result<(), CallError> {
+        // An order that stands knows its Secret already.
+        let seen = if self.with(|book| book.holds(uid)) { None } else { self.sight.look(&order.secret).await? };
+        let observed = seen.and_then(|meta| {
             let published = published(&self.marks, &meta, &order)?;
             Some((meta, published))
         });
@@ -112,19 +117,34 @@ impl Engine {
             self.metrics.tokens(book.len());
         });
         self.wake.notify_one();
+        Ok(())
     }
 
-    /// Forgets an order. Its Secret stays as it is.
-    pub fn withdraw(&self, uid: &str) {
+    /// Forgets an order, and tells whether there was one. Its Secret stays as it is.
+    pub fn withdraw(&self, uid: &str) -> bool {
         self.logins.withdraw(uid);
-        let unused = self.with(|book| {
-            let unused = book.withdraw(uid);
+        let (was_held, unused) = self.with(|book| {
+            let (was_held, unused) = (book.holds(uid), book.withdraw(uid));
             self.metrics.tokens(book.len());
-            unused
+            (was_held, unused)
         });
         if let Some(identity) = unused {
             self.credentials.forget(&identity);
         }
+        was_held
+    }
+
+    /// What a Secret is like now, without its data; none when there is none, or none of the operator's own.
+    ///
+    /// # Errors
+    /// When it has to be asked for, and nobody answers.
+    pub async fn look(&self, secret: &SecretRef) -> Result<Option<ObjectMeta>, CallError> {
+        self.sight.look(secret).await
+    }
+
+    /// Whether looking costs nothing.
+    pub const fn watches(&self) -> bool {
+        matches!(self.sight, Sight::Watched(_))
     }
 
     /// How an order goes; none when there is no such order.
@@ -213,7 +233,7 @@ impl Engine {
             let news = book.finish(&key, token.as_ref().ok(), outcomes, now);
             // What the watch told during the turn was not listened to; the store still knows it.
             for (uid, secret) in seen {
-                if let Some(meta) = self.observed(&secret) {
+                if let Some(meta) = self.sight.glance(&secret) {
                     book.notice(&uid, Some(&meta));
                 }
             }
@@ -277,11 +297,6 @@ impl Engine {
                 }
             }
         }
-    }
-
-    fn observed(&self, secret: &SecretRef) -> Option<ObjectMeta> {
-        let reference = ObjectRef::new(&secret.name).within(&secret.namespace);
-        self.secrets.get(&reference).map(|secret| secret.metadata.clone())
     }
 
     fn with<T>(&self, use_book: impl FnOnce(&mut Book) -> T) -> T {

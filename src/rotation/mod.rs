@@ -10,6 +10,7 @@
 //! | `book` | who is due, and what a turn writes | none |
 //! | `credentials` | one set of credentials an identity, renewed in time | Kubernetes, STS |
 //! | `logins` | logins with what was published, beside the rotation | databases |
+//! | `sight` | what is known of a Secret before it is written | Kubernetes |
 //! | `write` | the one conditional write | Kubernetes |
 //! | `engine` | the loop that brings them together | all |
 
@@ -20,10 +21,12 @@ mod logins;
 mod order;
 #[cfg(test)]
 mod sample;
+mod sight;
 mod write;
 
 pub use credentials::CredentialCache;
 pub use engine::{Engine, Parts};
 pub use logins::Logins;
 pub use order::{Identity, LoginFinding, ObjectName, Order, Problem, Progress, SecretRef, TokenKey, Verify};
+pub use sight::Sight;
 pub use write::Marks;

@@ -9,7 +9,7 @@ use crate::tenant::{ACCOUNT, Tenant};
 use crate::world::{Database, OPERATOR_NAMESPACE, World};
 
 /// ARN and content of the secret in which RDS keeps the master user's login.
-async fn master_secret(tenant: &Tenant) -> (String, Value) {
+pub async fn master_secret(tenant: &Tenant) -> (String, Value) {
     let aws = tenant.world.aws();
     let identifier = tenant.database.identifier();
     let described =

@@ -18,7 +18,9 @@ macro_rules! on_both {
 mod aws;
 mod effects;
 mod forward;
+mod narrowed;
 mod operator;
+mod replica;
 mod tenant;
 mod world;
 
@@ -31,6 +33,7 @@ mod admission;
 mod bundles;
 mod claims;
 mod clients;
+mod clusters;
 mod consumers;
 mod crash;
 mod deletion;
@@ -43,6 +46,7 @@ mod leadership;
 mod leaks;
 mod lifecycle;
 mod logins;
+mod modes;
 mod neighbours;
 mod policies;
 mod policy_drift;

@@ -10,12 +10,18 @@ use crate::tenant::ACCOUNT;
 use crate::world::World;
 
 /// A right, or a request for it: verb, group, resource with subresource.
-type Right = (String, String, String);
+pub type Right = (String, String, String);
 
 /// The rights that the manifests give.
 fn granted(manifests: &str) -> BTreeSet<Right> {
     let documents: Vec<Value> = serde_saphyr::from_multiple(manifests).expect("manifests");
-    let rules = documents.iter().filter_map(|document| document["rules"].as_array()).flatten();
+    let rules: Vec<Value> =
+        documents.iter().filter_map(|document| document["rules"].as_array()).flatten().cloned().collect();
+    rights_of(&rules)
+}
+
+/// The rights that rules give.
+pub fn rights_of(rules: &[Value]) -> BTreeSet<Right> {
     let list = |rule: &Value, key: &str| -> Vec<String> {
         let values = rule[key].as_array().expect("a list").iter();
         values.map(|it| it.as_str().expect("text").to_owned()).collect()
@@ -32,7 +38,8 @@ fn granted(manifests: &str) -> BTreeSet<Right> {
     rights
 }
 
-fn asked(line: &Value) -> Right {
+/// What a line of the audit log asks for.
+pub fn asked(line: &Value) -> Right {
     let text = |value: &Value| value.as_str().unwrap_or_default().to_owned();
     let object = &line["objectRef"];
     let resource = match object["subresource"].as_str() {
@@ -52,15 +59,9 @@ async fn nothing_is_refused_and_no_right_is_unused_when_all_tests_have_run() {
         line["user"]["username"] == SERVICE_ACCOUNT && line["objectRef"]["resource"] != "selfsubjectreviews"
     };
     let requests: Vec<_> = lines.iter().filter(is_its).collect();
-    let is_refused = |line: &&&Value| {
-        let by_authorizer = line["annotations"]["authorization.k8s.io/decision"] == "forbid";
-        // What admission refuses has a message, unless only metadata were asked for.
-        let code = &line["responseStatus"]["code"];
-        code == 401 || (code == 403 && (by_authorizer || line["responseStatus"]["message"].is_string()))
-    };
     let refused: BTreeSet<_> = requests
         .iter()
-        .filter(is_refused)
+        .filter(|line| is_refused(line))
         .filter(|line| !told_to_go(line))
         .map(|line| format!("{:?}: {}", asked(line), line["responseStatus"]["message"]))
         .collect();
@@ -75,8 +76,16 @@ async fn nothing_is_refused_and_no_right_is_unused_when_all_tests_have_run() {
     assert!(unused.is_empty(), "no test of this run needs {unused:#?}; were all of them run?");
 }
 
+/// Whether what was asked for was not allowed.
+pub fn is_refused(line: &Value) -> bool {
+    let by_authorizer = line["annotations"]["authorization.k8s.io/decision"] == "forbid";
+    // What admission refuses has a message, unless only metadata were asked for.
+    let code = &line["responseStatus"]["code"];
+    code == 401 || (code == 403 && (by_authorizer || line["responseStatus"]["message"].is_string()))
+}
+
 /// A namespace that is going refuses what is made in it, whoever asks.
-fn told_to_go(line: &Value) -> bool {
+pub fn told_to_go(line: &Value) -> bool {
     line["responseStatus"]["message"].as_str().is_some_and(|message| message.contains("being terminated"))
 }
 

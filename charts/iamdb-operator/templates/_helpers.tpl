@@ -37,3 +37,46 @@ helm.sh/chart: {{ printf "%s-%s" .Chart.Name .Chart.Version | replace "+" "_" }}
 {{- define "iamdb-operator.username" -}}
 system:serviceaccount:{{ .Release.Namespace }}:{{ include "iamdb-operator.serviceAccount" . }}
 {{- end -}}
+
+{{/* The rights in each namespace where it acts: a ClusterRole's where it acts everywhere, else Roles'. */}}
+{{- define "iamdb-operator.rights" -}}
+{{ .Files.Get "files/rights/namespaces.yaml" | trim }}
+{{ .Files.Get "files/rights/events.yaml" | trim }}
+{{- if .Values.secrets.watch }}
+{{ .Files.Get "files/rights/secrets-watch.yaml" | trim }}
+{{- end }}
+{{- if eq .Values.tenantServiceAccounts.mode "all" }}
+{{ .Files.Get "files/rights/tokens.yaml" | trim }}
+{{- end }}
+{{- end -}}
+
+{{/* A Role in a namespace and its binding to the operator: of the chart's root, the namespace, the name's ending and the rules. */}}
+{{- define "iamdb-operator.role" -}}
+{{- $root := index . 0 -}}
+{{- $name := printf "%s%s" (include "iamdb-operator.name" $root) (index . 2) -}}
+apiVersion: rbac.authorization.k8s.io/v1
+kind: Role
+metadata:
+  name: {{ $name }}
+  namespace: {{ index . 1 }}
+  labels:
+    {{- include "iamdb-operator.labels" $root | nindent 4 }}
+rules:
+  {{- index . 3 | trim | nindent 2 }}
+---
+apiVersion: rbac.authorization.k8s.io/v1
+kind: RoleBinding
+metadata:
+  name: {{ $name }}
+  namespace: {{ index . 1 }}
+  labels:
+    {{- include "iamdb-operator.labels" $root | nindent 4 }}
+roleRef:
+  apiGroup: rbac.authorization.k8s.io
+  kind: Role
+  name: {{ $name }}
+subjects:
+  - kind: ServiceAccount
+    name: {{ include "iamdb-operator.serviceAccount" $root }}
+    namespace: {{ $root.Release.Namespace }}
+{{- end -}}

@@ -43,10 +43,13 @@ pub(super) async fn reconcile(object: Arc<DbAuthToken>, context: Arc<Context>) -
     } else {
         resolve::inputs(&object, &context).await.and_then(|inputs| desired::order(&object, &inputs))
     };
-    match order {
+    let placed = match order {
+        Ok(order) => context.engine.place(&uid, order.clone()).await.map(|()| order).map_err(Problem::from),
+        Err(problem) => Err(problem),
+    };
+    match placed {
         Ok(order) => {
             context.refusals.over(&uid);
-            context.engine.place(&uid, order.clone());
             // The object may have gone while it was looked at. The store knows before the deletion is told.
             if !is_there(&object, &context) {
                 context.engine.withdraw(&uid);
@@ -97,13 +100,18 @@ async fn withhold(api: &Api<DbAuthToken>, object: &DbAuthToken, problem: Problem
     let uid = object.uid().unwrap_or_default();
     let is_decided = matches!(
         problem.reason,
-        Reason::UserGone | Reason::NotAllowed | Reason::NoConsent | Reason::UserRefNotFound | Reason::Suspended
+        Reason::UserGone
+            | Reason::NotAllowed
+            | Reason::NoConsent
+            | Reason::UserRefNotFound
+            | Reason::OutOfScope
+            | Reason::Suspended
     );
     let outcome = match refused_for(object, &problem, context) {
         Withdrawal::Nothing(wait) => Ok(Action::requeue(wait)),
         Withdrawal::Signing(_) | Withdrawal::Connecting if is_decided => {
-            context.engine.withdraw(&uid);
-            secret::retire(object, problem.reason, context).await
+            let was_placed = context.engine.withdraw(&uid);
+            secret::retire(object, problem.reason, was_placed, context).await
         }
         Withdrawal::Signing(_) | Withdrawal::Connecting => Ok(Action::await_change()),
     };

@@ -50,6 +50,9 @@ pub(super) async fn inputs(object: &DbAuthToken, context: &Context) -> Result<In
 fn user(object: &DbAuthToken, namespace: &str, context: &Context) -> Result<Arc<IamDbUser>, Problem> {
     let reference = &object.spec.user_ref;
     let (name, home) = (&reference.name, reference.namespace.as_deref().unwrap_or(namespace));
+    if !context.settings.reach.holds(home) {
+        return Err(Problem::out_of_scope("spec.userRef", home));
+    }
     let user = context.feeds.users.store().get(&ObjectRef::new(name).within(home));
     let user = if home == namespace {
         user.ok_or_else(|| {

@@ -3,11 +3,10 @@
 use std::time::Duration;
 
 use k8s_openapi::api::core::v1::Secret;
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 use kube::ResourceExt;
 use kube::api::{Api, DeleteParams, Preconditions};
-use kube::core::PartialObjectMeta;
 use kube::runtime::controller::Action;
-use kube::runtime::reflector::ObjectRef;
 
 use crate::api::{DbAuthToken, EXPIRES_AT_ANNOTATION, OWNER_UID_LABEL, Reason};
 use crate::controllers::context::Context;
@@ -15,20 +14,22 @@ use crate::controllers::problem::Problem;
 use crate::controllers::run::Outcome;
 use crate::domain::schedule;
 use crate::k8s::status::call;
+use crate::rotation::SecretRef;
 
 /// How soon a Secret that is not there is looked for again: longer than any write takes, and well within a minute.
 const LOOK_AGAIN: Duration = Duration::from_secs(30);
 
 /// Deletes the Secret: at once when its user is gone or does not consent any more, else when its last token has run out, since what was allowed when it was signed was allowed.
-pub(super) async fn retire(object: &DbAuthToken, reason: Reason, context: &Context) -> Outcome {
+pub(super) async fn retire(object: &DbAuthToken, reason: Reason, was_placed: bool, context: &Context) -> Outcome {
     let namespace = object.namespace().unwrap_or_default();
     let name = &object.spec.secret.name;
-    let reference = ObjectRef::<PartialObjectMeta<Secret>>::new(name).within(&namespace);
-    // It may be on its way: a write that was under way when its order was withdrawn, or a watch that lags.
-    let Some(secret) = context.feeds.secrets.store().get(&reference) else {
-        return Ok(Action::requeue(LOOK_AGAIN));
+    let reference = SecretRef { namespace: namespace.clone(), name: name.clone() };
+    let Some(secret) = context.engine.look(&reference).await? else {
+        // It may be on its way: a write that was under way when its order was withdrawn, or a watch that lags.
+        let may_come = was_placed || context.engine.watches();
+        return Ok(if may_come { Action::requeue(LOOK_AGAIN) } else { Action::await_change() });
     };
-    if secret.labels().get(OWNER_UID_LABEL) != object.uid().as_ref() {
+    if secret.labels.as_ref().and_then(|labels| labels.get(OWNER_UID_LABEL)) != object.uid().as_ref() {
         return Ok(Action::await_change()); // not ours
     }
     let left = time_left(&secret, context);
@@ -37,7 +38,7 @@ pub(super) async fn retire(object: &DbAuthToken, reason: Reason, context: &Conte
         return Ok(Action::requeue(left));
     }
     let api = Api::<Secret>::namespaced(context.client.clone(), &namespace);
-    let preconditions = Preconditions { uid: secret.uid(), resource_version: secret.resource_version() };
+    let preconditions = Preconditions { uid: secret.uid, resource_version: secret.resource_version };
     let parameters = DeleteParams { preconditions: Some(preconditions), ..DeleteParams::default() };
     match call("delete Secret", api.delete(name, &parameters)).await {
         Ok(_) => {
@@ -49,7 +50,8 @@ pub(super) async fn retire(object: &DbAuthToken, reason: Reason, context: &Conte
     }
 }
 
-fn time_left(secret: &PartialObjectMeta<Secret>, context: &Context) -> Duration {
-    let expires_at = secret.annotations().get(EXPIRES_AT_ANNOTATION).and_then(|text| text.parse().ok());
+fn time_left(secret: &ObjectMeta, context: &Context) -> Duration {
+    let annotation = secret.annotations.as_ref().and_then(|annotations| annotations.get(EXPIRES_AT_ANNOTATION));
+    let expires_at = annotation.and_then(|text| text.parse().ok());
     expires_at.map_or(Duration::ZERO, |expires_at| schedule::until(expires_at, context.clock.now()))
 }

@@ -129,6 +129,9 @@ pub(in crate::controllers) async fn role_of_service_account(
     namespace: &str,
     name: &str,
 ) -> Result<Principal, Problem> {
+    if !context.settings.reach.holds(namespace) {
+        return Err(Problem::out_of_scope("spec.principals", namespace));
+    }
     let missing = |what: String| Problem::passing(Reason::PrincipalNotFound, what);
     let reference = ObjectRef::<PartialObjectMeta<ServiceAccount>>::new(name).within(namespace);
     let watched = context.feeds.service_accounts.store().get(&reference);

@@ -4,7 +4,7 @@ use std::time::{Duration, Instant};
 
 use jiff::Timestamp;
 use k8s_openapi::api::coordination::v1::{Lease, LeaseSpec};
-use k8s_openapi::apimachinery::pkg::apis::meta::v1::{MicroTime, ObjectMeta};
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::{MicroTime, ObjectMeta, OwnerReference};
 
 use super::DURATION;
 
@@ -47,15 +47,15 @@ impl Observed {
         }
     }
 
-    /// The record with which `identity` leads: new, taken over or renewed.
-    pub(super) fn claim(&self, name: &str, identity: &str, wall: Timestamp) -> Lease {
+    /// The record with which `identity` leads: new, taken over or renewed. It belongs to `owner`.
+    pub(super) fn claim(&self, name: &str, identity: &str, owner: Option<&OwnerReference>, wall: Timestamp) -> Lease {
         let now = || Some(MicroTime(wall));
         let spec = self.lease.as_ref().and_then(|it| it.spec.clone());
         let is_ours = spec.as_ref().and_then(holder) == Some(identity);
         let before = spec.unwrap_or_default();
         let transitions = before.lease_transitions.unwrap_or(0);
         let is_taken_over = !is_ours && self.lease.is_some();
-        self.with(
+        let mut claim = self.with(
             name,
             LeaseSpec {
                 holder_identity: Some(identity.to_owned()),
@@ -65,7 +65,12 @@ impl Observed {
                 lease_transitions: Some(transitions.saturating_add(i32::from(is_taken_over))),
                 ..LeaseSpec::default()
             },
-        )
+        );
+        let owners = claim.metadata.owner_references.get_or_insert_default();
+        if let Some(owner) = owner.filter(|owner| owners.iter().all(|it| it.uid != owner.uid)) {
+            owners.push(owner.clone());
+        }
+        claim
     }
 
     /// The record that says that nobody leads.
@@ -177,7 +182,7 @@ mod tests {
         let (mut observed, start) = (Observed::default(), Instant::now());
         observed.see(Some(held_by(ME, "1")), start);
         assert_eq!(observed.standing(ME, start), Standing::Ours);
-        let spec = observed.claim("lease", ME, wall()).spec.unwrap();
+        let spec = observed.claim("lease", ME, None, wall()).spec.unwrap();
         assert_eq!(spec.acquire_time, Some(MicroTime(Timestamp::UNIX_EPOCH)));
         assert_eq!(spec.lease_transitions, Some(3));
     }
@@ -188,7 +193,7 @@ mod tests {
         let mut lease = held_by("other", "7");
         lease.metadata.labels = Some([("of".to_owned(), "somebody".to_owned())].into());
         observed.see(Some(lease), start);
-        let claim = observed.claim("lease", ME, wall());
+        let claim = observed.claim("lease", ME, None, wall());
         assert_eq!(claim.metadata.resource_version.as_deref(), Some("7"));
         assert!(claim.metadata.labels.is_some(), "what others wrote stays");
         let spec = claim.spec.unwrap();
@@ -200,7 +205,7 @@ mod tests {
 
     #[test]
     fn a_first_claim_creates_the_record() {
-        let claim = Observed::default().claim("lease", ME, wall());
+        let claim = Observed::default().claim("lease", ME, None, wall());
         assert_eq!(claim.metadata.name.as_deref(), Some("lease"));
         assert_eq!(claim.metadata.resource_version, None);
         assert_eq!(claim.spec.unwrap().lease_transitions, Some(0));
@@ -213,5 +218,18 @@ mod tests {
         let released = observed.release("lease", wall());
         assert_eq!(released.metadata.resource_version.as_deref(), Some("7"));
         assert_eq!(released.spec.and_then(|spec| spec.holder_identity).as_deref(), Some(""));
+    }
+
+    #[test]
+    fn the_record_belongs_to_its_owner_beside_others() {
+        let owner = |uid: &str| OwnerReference { uid: uid.into(), ..OwnerReference::default() };
+        let (mut observed, now) = (Observed::default(), Instant::now());
+        let mut lease = held_by("other", "1");
+        lease.metadata.owner_references = Some(vec![owner("theirs")]);
+        observed.see(Some(lease), now);
+        let claim = observed.claim("lease", ME, Some(&owner("ours")), wall());
+        assert_eq!(claim.metadata.owner_references, Some(vec![owner("theirs"), owner("ours")]));
+        observed.see(Some(claim.clone()), now);
+        assert_eq!(observed.claim("lease", ME, Some(&owner("ours")), wall()).metadata, claim.metadata);
     }
 }

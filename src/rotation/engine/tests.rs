@@ -9,7 +9,7 @@ fn engine(silence: &Arc<Silence>) -> Arc<Engine> {
     Engine::new(Parts {
         client: client.clone(),
         marks: MARKS,
-        secrets: reflector::store().0,
+        sight: Sight::Watched(reflector::store().0),
         credentials: CredentialCache::new(client, silence.clone(), silence.clone(), silence.clone()),
         logins: Logins::new(silence.clone(), silence.clone()),
         server_date: Arc::default(),
@@ -25,7 +25,7 @@ async fn it_is_alive_as_long_as_any_turn_ends_however_much_is_due() {
     let engine = engine(&silence);
     for number in 0..TURNS + 8 {
         let name = format!("o{number}");
-        engine.place(&name, Order { identity: role(&name), ..order("app", &name) });
+        engine.place(&name, Order { identity: role(&name), ..order("app", &name) }).await.unwrap();
     }
     let running = engine.clone().run(stream::pending(), Fence::open(), pulse.clone(), CancellationToken::new());
     let running = tokio::spawn(running);
@@ -46,7 +46,7 @@ async fn it_is_alive_as_long_as_any_turn_ends_however_much_is_due() {
 #[tokio::test]
 async fn how_many_tokens_there_are_is_told_without_a_turn() {
     let engine = engine(&Arc::new(Silence::new()));
-    engine.place("a", order("app", "a"));
+    engine.place("a", order("app", "a")).await.unwrap();
     assert!(engine.metrics.text().contains("iamdb_tokens 1"));
     engine.withdraw("a");
     assert!(engine.metrics.text().contains("iamdb_tokens 0"));

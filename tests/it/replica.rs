@@ -1,0 +1,194 @@
+//! Operators that a test starts itself, while the world's own stands still. Each has a token of its own, and the apiserver's audit log tells by which
+//! token each request came.
+
+use std::fs::File;
+use std::process::{Child, Command, Stdio};
+use std::time::{Duration, Instant};
+
+use jiff::Timestamp;
+use k8s_openapi::api::authentication::v1::{SelfSubjectReview, TokenRequest, TokenRequestSpec};
+use k8s_openapi::api::coordination::v1::Lease;
+use k8s_openapi::api::core::v1::ServiceAccount;
+use kube::api::{Api, DeleteParams, PostParams};
+use serde_json::Value;
+
+use crate::effects::is_write;
+use crate::operator::Operator;
+use crate::world::{Alone, OPERATOR_NAMESPACE, World, until};
+
+pub const LEASE: &str = "iamdb-operator";
+const TOKEN_ID: &str = "authentication.kubernetes.io/credential-id";
+
+/// The world without its operator, and what it takes to start others in its stead.
+pub struct Stage {
+    pub world: &'static World,
+    pub client: kube::Client,
+    /// Where the audit log ended at the beginning.
+    pub audit: u64,
+    environment: Vec<(String, String)>,
+    _operator: Operator,
+    _turn: Alone<'static>,
+}
+
+impl Stage {
+    pub async fn set() -> Self {
+        let world = World::get();
+        let turn = world.alone().await;
+        let client = world.kube().await;
+        let operator = Operator::of(world);
+        let environment = std::fs::read(format!("/proc/{}/environ", world.operator_pid())).expect("the operator runs");
+        let pairs = environment.split(|&byte| byte == 0).filter_map(|it| std::str::from_utf8(it).ok()?.split_once('='));
+        let environment = pairs.map(|(key, value)| (key.to_owned(), value.to_owned())).collect();
+        world.control(&["operator", "--stop"]);
+        let leases = Api::<Lease>::namespaced(client.clone(), OPERATOR_NAMESPACE);
+        let _ = leases.delete(LEASE, &DeleteParams::default()).await;
+        let audit = world.log_end("WORLD_AUDIT_LOG");
+        Self { world, client, audit, environment, _operator: operator, _turn: turn }
+    }
+
+    /// Starts one with further arguments, by way of the forwarder or with a connection of its own, and waits until it is ready.
+    pub async fn replica(&self, name: &str, port: u16, is_forwarded: bool, arguments: &[&str]) -> Replica {
+        let scratch = tempfile::tempdir().expect("scratch folder");
+        let (token_file, kubeconfig) = (scratch.path().join("token"), scratch.path().join("kubeconfig"));
+        std::fs::write(&token_file, self.token().await).expect("token");
+        let text = std::fs::read_to_string(self.world.root().join("target/world/operator.kubeconfig"));
+        let text = text.expect("the operator's kubeconfig");
+        let theirs = self.world.root().join("target/world/pki/operator.token").display().to_string();
+        assert!(text.contains(&theirs) && text.contains(":7443"), "{text}");
+        let text = text.replace(&theirs, &token_file.display().to_string());
+        let text = if is_forwarded { text } else { text.replace(":7443", ":6443") };
+        std::fs::write(&kubeconfig, text).expect("kubeconfig");
+        let token_id = token_id(&kubeconfig).await;
+        let host = self.world.var("WORLD_OPERATOR_URL").trim_start_matches("http://");
+        let listen = format!("{}:{port}", host.split(':').next().expect("host"));
+        let log = File::create(self.world.root().join(format!("target/world/log/{name}.log"))).expect("log");
+        let started = Instant::now();
+        let process = Command::new(self.world.var("WORLD_EXEC"))
+            .arg(self.world.root().join("target/world/bin/iamdb"))
+            .args(["run", "--operator-namespace", OPERATOR_NAMESPACE, "--listen", &listen, "--identity", name])
+            .args(["--allow-loopback-databases", "--resync", "30s", "--log", "debug"])
+            .args(["--trust-store-url", self.world.var("WORLD_TRUST_STORE_HTTPS")])
+            .args(arguments)
+            .env_clear()
+            .envs(self.environment.iter().cloned())
+            // Where the program is, if not in the project.
+            .envs(self.world.option("CARGO_TARGET_DIR").map(|folder| ("CARGO_TARGET_DIR", folder)))
+            .env("KUBECONFIG", &kubeconfig)
+            .stdin(Stdio::null())
+            .stdout(log.try_clone().expect("log"))
+            .stderr(log)
+            .spawn()
+            .expect("a replica");
+        let mut replica = Replica {
+            process,
+            name: name.to_owned(),
+            token_id,
+            listen,
+            ready_after: Duration::ZERO,
+            _scratch: scratch,
+        };
+        until("the replica is ready", Duration::from_secs(30), || async { replica.is_ready().then_some(()) }).await;
+        replica.ready_after = started.elapsed();
+        replica
+    }
+
+    /// A token of the operator's ServiceAccount.
+    async fn token(&self) -> String {
+        let accounts = Api::<ServiceAccount>::namespaced(self.client.clone(), OPERATOR_NAMESPACE);
+        let spec = TokenRequestSpec { expiration_seconds: Some(3600), ..TokenRequestSpec::default() };
+        let request = TokenRequest { spec, ..TokenRequest::default() };
+        let answer = accounts.create_token_request("iamdb-operator", &PostParams::default(), &request).await;
+        answer.expect("a token").status.expect("a token").token
+    }
+
+    /// The record of the election.
+    pub async fn lease(&self) -> Option<Lease> {
+        Api::namespaced(self.client.clone(), OPERATOR_NAMESPACE).get_opt(LEASE).await.expect("read the lease")
+    }
+
+    /// Who holds the lease.
+    pub async fn leader(&self) -> String {
+        self.lease().await.and_then(|it| it.spec).and_then(|it| it.holder_identity).unwrap_or_default()
+    }
+}
+
+/// A process that takes part in the election.
+pub struct Replica {
+    process: Child,
+    pub name: String,
+    /// How the audit log tells its requests.
+    token_id: String,
+    listen: String,
+    /// How long it took from its start until it was ready.
+    pub ready_after: Duration,
+    _scratch: tempfile::TempDir,
+}
+
+impl Replica {
+    fn is_ready(&self) -> bool {
+        self.ask("/readyz").is_some_and(|answer| answer.contains(" 200 OK"))
+    }
+
+    /// What it answers to whoever probes it.
+    pub fn ask(&self, path: &str) -> Option<String> {
+        use std::io::{Read, Write};
+        let mut stream = std::net::TcpStream::connect(&self.listen).ok()?;
+        let mut answer = String::new();
+        write!(stream, "GET {path} HTTP/1.0\r\n\r\n").ok()?;
+        stream.read_to_string(&mut answer).ok()?;
+        Some(answer)
+    }
+
+    pub fn signal(&self, signal: &str) {
+        let status = Command::new("kill").args([signal, &self.process.id().to_string()]).status();
+        assert!(status.expect("kill").success(), "{} does not run", self.name);
+    }
+
+    /// Waits until the process has ended, and tells whether it did so in order.
+    pub async fn ended(&mut self) -> bool {
+        let started = Instant::now();
+        loop {
+            if let Some(status) = self.process.try_wait().expect("wait") {
+                return status.success();
+            }
+            assert!(started.elapsed() < Duration::from_secs(15), "{} does not end", self.name);
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+    }
+
+    /// All that it asked the apiserver for since a byte of the audit log. What it is asked who it is is this test's own question.
+    pub fn requests(&self, world: &World, from: u64) -> Vec<Value> {
+        let (lines, _) = world.log("WORLD_AUDIT_LOG", from);
+        let is_its = |line: &Value| {
+            line["user"]["extra"][TOKEN_ID][0] == self.token_id.as_str()
+                && line["objectRef"]["resource"] != "selfsubjectreviews"
+        };
+        lines.into_iter().filter(is_its).collect()
+    }
+
+    /// When it changed anything but its lease, by the apiserver's clock.
+    pub fn effects(&self, world: &World, from: u64) -> Vec<Timestamp> {
+        let requests = self.requests(world, from);
+        let effects = requests.iter().filter(|line| is_write(line) && line["objectRef"]["resource"] != "leases");
+        let times = effects.map(|line| &line["requestReceivedTimestamp"]);
+        times.map(|time| time.as_str().expect("a time").parse().expect("a time")).collect()
+    }
+}
+
+impl Drop for Replica {
+    fn drop(&mut self) {
+        let _ = self.process.kill();
+        let _ = self.process.wait();
+    }
+}
+
+/// The id of the token in a kubeconfig, as the apiserver itself tells it.
+async fn token_id(kubeconfig: &std::path::Path) -> String {
+    let kubeconfig = kube::config::Kubeconfig::read_from(kubeconfig).expect("kubeconfig");
+    let options = kube::config::KubeConfigOptions::default();
+    let config = kube::Config::from_custom_kubeconfig(kubeconfig, &options).await.expect("kubeconfig");
+    let reviews = Api::<SelfSubjectReview>::all(kube::Client::try_from(config).expect("client"));
+    let review = reviews.create(&PostParams::default(), &SelfSubjectReview::default()).await.expect("who am I");
+    let extra = review.status.and_then(|it| it.user_info).and_then(|it| it.extra).expect("extra");
+    extra[TOKEN_ID].first().expect("an id").clone()
+}
