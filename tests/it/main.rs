@@ -19,6 +19,7 @@ mod aws;
 mod effects;
 mod forward;
 mod operator;
+mod replicas;
 mod tenant;
 mod world;
 
@@ -44,6 +45,7 @@ mod leaks;
 mod lifecycle;
 mod logins;
 mod neighbours;
+mod oracle;
 mod policies;
 mod policy_drift;
 mod policy_forms;

@@ -1,0 +1,189 @@
+//! Replicas of the operator in the stead of the world's own, for tests of the election and for those that kill it again and again.
+
+use std::fs::File;
+use std::process::{Child, Command, Stdio};
+use std::time::{Duration, Instant};
+
+use jiff::Timestamp;
+use k8s_openapi::api::authentication::v1::{SelfSubjectReview, TokenRequest, TokenRequestSpec};
+use k8s_openapi::api::coordination::v1::Lease;
+use k8s_openapi::api::core::v1::ServiceAccount;
+use kube::api::{Api, DeleteParams, PostParams};
+use serde_json::Value;
+
+use crate::effects::is_write;
+use crate::operator::Operator;
+use crate::world::{Alone, World, until};
+
+const NAMESPACE: &str = "iamdb-system";
+const LEASE: &str = "iamdb-operator";
+const TOKEN_ID: &str = "authentication.kubernetes.io/credential-id";
+
+/// The world without its operator, and what it takes to start replicas in its stead.
+pub struct Stage {
+    pub world: &'static World,
+    environment: Vec<(String, String)>,
+    pub client: kube::Client,
+    /// Where the audit log ended at the beginning.
+    pub audit: u64,
+    _operator: Operator,
+    _turn: Alone<'static>,
+}
+
+impl Stage {
+    pub async fn set() -> Self {
+        let world = World::get();
+        let turn = world.alone().await;
+        let client = world.kube().await;
+        let operator = Operator::of(world);
+        let environment = std::fs::read(format!("/proc/{}/environ", world.operator_pid())).expect("the operator runs");
+        let pairs = environment.split(|&byte| byte == 0).filter_map(|it| std::str::from_utf8(it).ok()?.split_once('='));
+        let environment = pairs.map(|(key, value)| (key.to_owned(), value.to_owned())).collect();
+        world.control(&["operator", "--stop"]);
+        let leases = Api::<Lease>::namespaced(client.clone(), NAMESPACE);
+        let _ = leases.delete(LEASE, &DeleteParams::default()).await;
+        let audit = world.log_end("WORLD_AUDIT_LOG");
+        Self { world, environment, client, audit, _operator: operator, _turn: turn }
+    }
+
+    /// One that is ready, and speaks to the apiserver by way of the forwarder or straight.
+    pub async fn replica(&self, name: &str, port: u16, is_forwarded: bool) -> Replica {
+        let scratch = tempfile::tempdir().expect("scratch folder");
+        let (token_file, kubeconfig) = (scratch.path().join("token"), scratch.path().join("kubeconfig"));
+        std::fs::write(&token_file, self.token().await).expect("token");
+        let text = std::fs::read_to_string(self.world.root().join("target/world/operator.kubeconfig"));
+        let text = text.expect("the operator's kubeconfig");
+        let theirs = self.world.root().join("target/world/pki/operator.token").display().to_string();
+        assert!(text.contains(&theirs) && text.contains(":7443"), "{text}");
+        let text = text.replace(&theirs, &token_file.display().to_string());
+        let text = if is_forwarded { text } else { text.replace(":7443", ":6443") };
+        std::fs::write(&kubeconfig, text).expect("kubeconfig");
+        let host = self.world.var("WORLD_OPERATOR_URL").trim_start_matches("http://");
+        let listen = format!("{}:{port}", host.split(':').next().expect("host"));
+        let log = File::create(self.world.root().join(format!("target/world/log/{name}.log"))).expect("log");
+        let mut command = Command::new(self.world.var("WORLD_EXEC"));
+        command
+            .arg(self.world.root().join("target/world/bin/iamdb"))
+            .args(["run", "--operator-namespace", NAMESPACE, "--listen", &listen, "--identity", name])
+            .args(["--allow-loopback-databases", "--resync", "30s", "--log", "debug"])
+            .env_clear()
+            .envs(self.environment.iter().cloned())
+            // Where the program is, if not in the project.
+            .envs(self.world.option("CARGO_TARGET_DIR").map(|folder| ("CARGO_TARGET_DIR", folder)))
+            .env("KUBECONFIG", &kubeconfig)
+            .stdin(Stdio::null())
+            .stdout(log.try_clone().expect("log"))
+            .stderr(log);
+        let process = command.spawn().expect("a replica");
+        let token_id = token_id(&kubeconfig).await;
+        let replica = Replica { command, process, name: name.to_owned(), token_id, listen, _scratch: scratch };
+        until("the replica is ready", Duration::from_secs(30), || async { replica.is_ready().then_some(()) }).await;
+        replica
+    }
+
+    /// A token of the operator's ServiceAccount.
+    async fn token(&self) -> String {
+        let accounts = Api::<ServiceAccount>::namespaced(self.client.clone(), NAMESPACE);
+        let spec = TokenRequestSpec { expiration_seconds: Some(24 * 3600), ..TokenRequestSpec::default() };
+        let request = TokenRequest { spec, ..TokenRequest::default() };
+        let answer = accounts.create_token_request("iamdb-operator", &PostParams::default(), &request).await;
+        answer.expect("a token").status.expect("a token").token
+    }
+
+    /// Who holds the lease.
+    pub async fn leader(&self) -> String {
+        let lease =
+            Api::<Lease>::namespaced(self.client.clone(), NAMESPACE).get_opt(LEASE).await.expect("read the lease");
+        lease.and_then(|it| it.spec).and_then(|it| it.holder_identity).unwrap_or_default()
+    }
+}
+
+/// A process that takes part in the election.
+pub struct Replica {
+    command: Command,
+    process: Child,
+    pub name: String,
+    /// How the audit log tells its requests.
+    token_id: String,
+    listen: String,
+    _scratch: tempfile::TempDir,
+}
+
+impl Replica {
+    fn is_ready(&self) -> bool {
+        self.ask("/readyz").is_some_and(|answer| answer.contains(" 200 OK"))
+    }
+
+    /// Whether it acts, as far as it knows itself.
+    pub fn leads(&self) -> bool {
+        self.ask("/metrics").is_some_and(|answer| answer.contains("iamdb_leading 1"))
+    }
+
+    fn ask(&self, path: &str) -> Option<String> {
+        use std::io::{Read, Write};
+        let mut stream = std::net::TcpStream::connect(&self.listen).ok()?;
+        stream.set_read_timeout(Some(Duration::from_secs(2))).ok()?;
+        let mut answer = String::new();
+        write!(stream, "GET {path} HTTP/1.0\r\n\r\n").ok()?;
+        stream.read_to_string(&mut answer).ok()?;
+        Some(answer)
+    }
+
+    /// Whether its process has ended.
+    pub fn has_ended(&mut self) -> bool {
+        self.process.try_wait().expect("wait").is_some()
+    }
+
+    /// Starts it anew after it has ended.
+    pub fn start_again(&mut self) {
+        self.process = self.command.spawn().expect("a replica");
+    }
+
+    pub fn signal(&self, signal: &str) {
+        let status = Command::new("kill").args([signal, &self.process.id().to_string()]).status();
+        assert!(status.expect("kill").success(), "{} does not run", self.name);
+    }
+
+    /// Waits until the process has ended, and tells whether it did so in order.
+    pub async fn ended(&mut self) -> bool {
+        let started = Instant::now();
+        loop {
+            if let Some(status) = self.process.try_wait().expect("wait") {
+                return status.success();
+            }
+            assert!(started.elapsed() < Duration::from_secs(15), "{} does not end", self.name);
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+    }
+
+    /// When it changed anything but its lease, by the apiserver's clock.
+    pub fn effects(&self, world: &World, from: u64) -> Vec<Timestamp> {
+        let (lines, _) = world.log("WORLD_AUDIT_LOG", from);
+        let is_its = |line: &&Value| line["user"]["extra"][TOKEN_ID][0] == self.token_id.as_str();
+        // The review is this test's own question.
+        let is_effect = |line: &&Value| {
+            let resource = line["objectRef"]["resource"].as_str().unwrap_or_default();
+            is_write(line) && !["leases", "selfsubjectreviews"].contains(&resource)
+        };
+        let times = lines.iter().filter(is_its).filter(is_effect).map(|line| &line["requestReceivedTimestamp"]);
+        times.map(|time| time.as_str().expect("a time").parse().expect("a time")).collect()
+    }
+}
+
+impl Drop for Replica {
+    fn drop(&mut self) {
+        let _ = self.process.kill();
+        let _ = self.process.wait();
+    }
+}
+
+/// The id of the token in a kubeconfig, as the apiserver itself tells it.
+async fn token_id(kubeconfig: &std::path::Path) -> String {
+    let kubeconfig = kube::config::Kubeconfig::read_from(kubeconfig).expect("kubeconfig");
+    let options = kube::config::KubeConfigOptions::default();
+    let config = kube::Config::from_custom_kubeconfig(kubeconfig, &options).await.expect("kubeconfig");
+    let reviews = Api::<SelfSubjectReview>::all(kube::Client::try_from(config).expect("client"));
+    let review = reviews.create(&PostParams::default(), &SelfSubjectReview::default()).await.expect("who am I");
+    let extra = review.status.and_then(|it| it.user_info).and_then(|it| it.extra).expect("extra");
+    extra[TOKEN_ID].first().expect("an id").clone()
+}
