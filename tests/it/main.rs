@@ -55,6 +55,7 @@ mod roles;
 mod scale;
 mod servers;
 mod shapes;
+mod simulated;
 mod sources;
 mod takeover;
 mod tenancy;
