@@ -79,8 +79,9 @@ it: ## Integration tests against the test world.
 SOAK_SECONDS ?= 1200
 
 .PHONY: soak
-soak: ## The consumer oracle for 20 minutes, or for SOAK_SECONDS: readers log in while everything breaks, and none is refused.
+soak: ## 20 minutes, or SOAK_SECONDS, in which readers log in while everything breaks, and none is refused; a restart with 2,000 live tokens.
 	@$(MAKE) world world-operator
+	$(call step,restart with 2000 live tokens,. $(WORLD_ENV) && IAMDB_RESTART_TOKENS=2000 cargo test --locked --test it restart:: -- --nocapture,the logs are in target/world/log)
 	$(call step,consumer oracle for $(SOAK_SECONDS) s,. $(WORLD_ENV) && IAMDB_ORACLE_SECONDS=$(SOAK_SECONDS) cargo test --locked --test it oracle:: -- --nocapture,the logs are in target/world/log)
 
 # The image of the debug build, packed as `make image` packs the release build; `make e2e E2E_IMAGE=target/image.tar` takes that one.

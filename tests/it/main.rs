@@ -51,6 +51,7 @@ mod policy_drift;
 mod policy_forms;
 mod policy_scale;
 mod quiet;
+mod restart;
 mod roles;
 mod scale;
 mod servers;

@@ -119,7 +119,8 @@ impl Replica {
         self.ask("/metrics").is_some_and(|answer| answer.contains("iamdb_leading 1"))
     }
 
-    fn ask(&self, path: &str) -> Option<String> {
+    /// What it answers to a request for its metrics or a probe; nothing when it does not.
+    pub fn ask(&self, path: &str) -> Option<String> {
         use std::io::{Read, Write};
         let mut stream = std::net::TcpStream::connect(&self.listen).ok()?;
         stream.set_read_timeout(Some(Duration::from_secs(2))).ok()?;
