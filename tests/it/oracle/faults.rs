@@ -1,15 +1,19 @@
 //! What is broken while the readers read, and when.
 
 use std::fmt;
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use serde_json::{Value, json};
+use futures::FutureExt;
+use futures::future::join_all;
+use serde_json::json;
 use tokio_util::sync::CancellationToken;
 
-use super::OUTAGE;
-use crate::aws::Fault;
+use super::{OUTAGE, names};
+use crate::aws::{Fault, Lives};
 use crate::forward::Rule;
 use crate::replicas::{Replica, Stage};
+use crate::tenant::Tenant;
 use crate::world::World;
 
 /// The acting replica is killed so often.
@@ -18,12 +22,11 @@ const KILLS: Duration = Duration::from_secs(30);
 /// Seconds that sessions live, one after the other: down to one that is dead when it has arrived. No token is signed with those under 870.
 const LIVES: [u32; 10] = [3_600, 960, 869, 930, 600, 900, 180, 880, 30, 1];
 
-/// From the end of an outage until STS throttles, and for how long. Both, and [`OUTAGE`] with what is before it, make a round.
-const BETWEEN: Duration = Duration::from_secs(5);
+/// A round begins with so much time in which STS throttles: all tokens are asked for, by replicas that have no session.
 const THROTTLED: Duration = Duration::from_secs(20);
 
-/// Before the first outage, and between a round and the next.
-const BEFORE: Duration = Duration::from_secs(5);
+/// Then they are given so much time, until an outage ends the round.
+const GIVEN: Duration = Duration::from_secs(25);
 
 /// How the apiserver is down: each is a round of its own.
 #[derive(Clone, Copy, Debug)]
@@ -34,6 +37,14 @@ enum Outage {
     Silent,
     /// Everything is answered with 503.
     Refusing,
+    /// All works but the watches: they stay open, and tell nothing.
+    Blind,
+    /// The operator's own token is not taken.
+    Unauthorized,
+}
+
+impl Outage {
+    const ALL: [Self; 5] = [Self::Killed, Self::Silent, Self::Refusing, Self::Blind, Self::Unauthorized];
 }
 
 /// What was broken, and the replicas that went through it.
@@ -59,40 +70,40 @@ impl fmt::Display for Toll {
 }
 
 /// Breaks things for so long.
-pub async fn rage(stage: &Stage, replicas: Vec<Replica>, length: Duration) -> Toll {
+pub async fn rage(stage: &Stage, replicas: Vec<Replica>, tenants: &[Arc<Tenant>], length: Duration) -> Toll {
     let (calm, started) = (CancellationToken::new(), Instant::now());
     let keeping = tokio::spawn(keep(replicas, calm.clone()));
-    let lives = Lives::limit(stage.world, &LIVES);
+    let lives = Lives::limit(&LIVES);
     let (mut outages, mut throttled) = (Vec::new(), 0);
-    let round = BEFORE + OUTAGE.unsigned_abs() + BETWEEN + THROTTLED;
+    let round = THROTTLED + GIVEN + OUTAGE.unsigned_abs();
     let rounds = length.as_secs() / round.as_secs();
-    let kinds = [Outage::Killed, Outage::Silent, Outage::Refusing].into_iter().cycle();
-    for (outage, _) in kinds.zip(0..rounds) {
-        tokio::time::sleep(BEFORE).await;
+    for (outage, _) in Outage::ALL.into_iter().cycle().zip(0..rounds) {
         {
-            let _down = outage.begin(stage.world);
-            tokio::time::sleep(OUTAGE.unsigned_abs()).await;
+            let fault = Fault::arm(&json!({"service": "sts", "code": "Throttling", "status": 400, "times": 1_000_000}));
+            for tenant in tenants {
+                join_all(names().map(|name| async move { tenant.rotate(&name).await })).await;
+            }
+            tokio::time::sleep(THROTTLED).await;
+            throttled += fault.fired();
         }
+        tokio::time::sleep(GIVEN).await;
+        let _down = outage.begin(stage.world);
+        tokio::time::sleep(OUTAGE.unsigned_abs()).await;
         outages.push(outage);
-        tokio::time::sleep(BETWEEN).await;
-        let fault = Fault::arm(&json!({"service": "sts", "code": "Throttling", "status": 400, "times": 1_000_000}));
-        tokio::time::sleep(THROTTLED).await;
-        throttled += fault.fired();
     }
     tokio::time::sleep(length.saturating_sub(started.elapsed())).await;
     calm.cancel();
-    let short = lives.given().iter().filter(|&&seconds| seconds < 870).count();
-    drop(lives);
+    let short = lives.given().into_iter().filter(|&seconds| seconds < 870).count();
     let (replicas, kills, ends) = keeping.await.expect("the replicas are kept running");
     Toll { outages, kills, ends, throttled, short, _replicas: replicas }
 }
 
 /// Kills the acting replica again and again until all is calm, and starts each that has ended, as a kubelet does. From then on they are on their own.
 async fn keep(mut replicas: Vec<Replica>, calm: CancellationToken) -> (Vec<Replica>, u32, u32) {
-    let (mut kills, mut ends, mut last) = (0, 0, Instant::now());
+    let (mut kills, mut ends) = (0, 0);
+    let mut killing = tokio::time::interval(KILLS);
     loop {
-        if last.elapsed() >= KILLS {
-            last = Instant::now();
+        if killing.tick().now_or_never().is_some() {
             // In an outage nobody leads: then one of them is killed while it waits.
             let at = replicas.iter().position(Replica::leads).unwrap_or(kills as usize % replicas.len());
             replicas[at].signal("-KILL");
@@ -130,9 +141,17 @@ impl Outage {
                 at_forwarder("/pause");
                 None
             }
-            Self::Refusing => {
-                let body = json!({"kind": "Status", "apiVersion": "v1", "status": "Failure", "reason": "ServiceUnavailable", "code": 503});
-                let rule = Rule::answer(world, "apiserver", "", &json!({"status": 503, "body": body.to_string()}));
+            Self::Blind => {
+                let watches = json!({"target": "apiserver", "match": "watch="});
+                world.ask("WORLD_FORWARD", "POST", "/pause", &watches);
+                None
+            }
+            Self::Refusing | Self::Unauthorized => {
+                let (code, reason) =
+                    if matches!(self, Self::Refusing) { (503, "ServiceUnavailable") } else { (401, "Unauthorized") };
+                let body =
+                    json!({"kind": "Status", "apiVersion": "v1", "status": "Failure", "reason": reason, "code": code});
+                let rule = Rule::answer(world, "apiserver", "", &json!({"status": code, "body": body.to_string()}));
                 at_forwarder("/close"); // the watches, too
                 Some(rule)
             }
@@ -152,30 +171,10 @@ impl Drop for Down {
     fn drop(&mut self) {
         match self.outage {
             Outage::Killed => self.world.control(&["up", "--no-operator"]),
-            Outage::Silent => drop(self.world.ask("WORLD_FORWARD", "POST", "/resume", &json!({"target": "apiserver"}))),
-            Outage::Refusing => drop(self.rule.take()),
+            Outage::Silent | Outage::Blind => {
+                self.world.ask("WORLD_FORWARD", "POST", "/resume", &json!({"target": "apiserver"}));
+            }
+            Outage::Refusing | Outage::Unauthorized => drop(self.rule.take()),
         }
-    }
-}
-
-/// How long sessions live, until this goes.
-struct Lives(&'static World);
-
-impl Lives {
-    fn limit(world: &'static World, lives: &[u32]) -> Self {
-        world.ask("WORLD_AWS_CONTROL", "POST", "/_world/sessions", &json!({"lives": lives}));
-        Self(world)
-    }
-
-    /// The lives of the sessions that were handed out.
-    fn given(&self) -> Vec<u64> {
-        let answer = self.0.ask("WORLD_AWS_CONTROL", "POST", "/_world/sessions", &json!({"lives": LIVES}));
-        answer["given"].as_array().into_iter().flatten().filter_map(Value::as_u64).collect()
-    }
-}
-
-impl Drop for Lives {
-    fn drop(&mut self) {
-        let _ = self.0.ask("WORLD_AWS_CONTROL", "POST", "/_world/sessions", &json!({}));
     }
 }

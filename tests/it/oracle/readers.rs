@@ -1,4 +1,5 @@
-//! Readers, each of a Secret's files, and what lays the files out: like the kubelet, but always as late as it ever is.
+//! Readers, each of a Secret's files, and what lays the files out: like the kubelet, but always as late as it ever is. And whoever reads a Secret
+//! from the apiserver, as soon as it is written.
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -17,7 +18,7 @@ use kube::runtime::{WatchStreamExt, watcher};
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
-use super::{READERS, USERS, token_name};
+use super::{READERS, names};
 use crate::tenant::Tenant;
 
 /// A reader logs in so often.
@@ -26,6 +27,8 @@ const PACE: Duration = Duration::from_secs(5);
 /// What the readers met.
 pub struct Record {
     pub opened: u64,
+    /// Those of them that were opened with a token as soon as it was written.
+    pub fresh: u64,
     /// Each login that failed: which, when, with how much left, and the client's first line.
     pub refused: Vec<String>,
     pub files: Vec<File>,
@@ -42,16 +45,20 @@ pub struct File {
     pub expires_at: Timestamp,
     /// The least life that the reader saw at a login.
     pub least_left: SignedDuration,
+    /// The least life that a token had when it was published.
+    pub least_life: SignedDuration,
 }
 
 impl fmt::Display for Record {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let rotations: usize = self.files.iter().map(|file| file.rotations).sum();
         let least = self.files.iter().map(|file| file.least_left.as_secs()).min().unwrap_or_default();
-        let (files, opened, refused) = (self.files.len(), self.opened, self.refused.len());
+        let (files, opened, refused) = (self.files.len(), self.opened - self.fresh, self.refused.len());
         write!(
             f,
-            "oracle: {files} readers opened {opened} sessions, {refused} refused; {rotations} rotations; least life seen {least} s"
+            "oracle: {files} readers opened {opened} sessions, and {} were opened as soon as a token was written, {refused} refused; \
+             {rotations} rotations; least life seen by a reader {least} s",
+            self.fresh
         )
     }
 }
@@ -59,7 +66,8 @@ impl fmt::Display for Record {
 /// What has come of a Secret, and not yet to its reader.
 struct Mount {
     folder: PathBuf,
-    coming: Vec<(Instant, BTreeMap<String, Vec<u8>>)>,
+    /// Versions by their number, and when each was written.
+    coming: Vec<(Instant, usize)>,
     stored_as: String,
     file: File,
 }
@@ -67,8 +75,10 @@ struct Mount {
 #[derive(Default)]
 struct State {
     opened: u64,
+    fresh: u64,
     refused: Vec<String>,
     mounts: BTreeMap<(String, String), Mount>,
+    logins: Vec<JoinHandle<()>>,
 }
 
 /// Running readers.
@@ -104,7 +114,7 @@ impl Readers {
                 let mut ticks = tokio::time::interval(PACE);
                 while !stop.is_cancelled() {
                     ticks.tick().await;
-                    log_in(tenant.clone(), name.clone(), state.clone()).await;
+                    log_in(tenant.clone(), name.clone(), "..data".into(), state.clone()).await;
                 }
             }));
         }
@@ -117,9 +127,13 @@ impl Readers {
         for task in self.tasks {
             task.await.expect("a reader, or what lays out its files, met something that is wrong");
         }
+        let logins = std::mem::take(&mut held(&self.state).logins);
+        for login in logins {
+            login.await.expect("a login");
+        }
         let mut state = held(&self.state);
         let files = std::mem::take(&mut state.mounts).into_values().map(|mount| mount.file).collect();
-        Record { opened: state.opened, refused: std::mem::take(&mut state.refused), files }
+        Record { opened: state.opened, fresh: state.fresh, refused: std::mem::take(&mut state.refused), files }
     }
 }
 
@@ -134,23 +148,20 @@ fn until_stopped(stop: &CancellationToken, work: impl Future<Output = ()> + Send
     })
 }
 
-/// The names of a tenant's tokens.
-fn names() -> impl Iterator<Item = String> {
-    (0..USERS).flat_map(|user| (0..READERS).map(move |reader| token_name(user, reader)))
-}
-
 impl State {
     fn mount(&mut self, tenant: &Tenant, secret: &Secret) {
         let name = secret.name_any().trim_end_matches("-db").to_owned();
         let user = names().position(|it| it == name).expect("one of ours") / READERS;
         let folder = tenant.mount(&name);
-        lay_out(&folder, 0, &data(secret));
+        write(&folder, 0, &data(secret));
+        show(&folder, 0);
         let file = File {
             name: format!("{}/{name}", tenant.name),
             user,
             rotations: 0,
             expires_at: instant(secret, EXPIRES_AT_ANNOTATION),
             least_left: SignedDuration::MAX,
+            least_life: SignedDuration::MAX,
         };
         let stored_as = secret.resource_version().expect("resource version");
         self.mounts.insert((tenant.name.clone(), name), Mount { folder, coming: Vec::new(), stored_as, file });
@@ -165,8 +176,8 @@ async fn watch(tenant: Arc<Tenant>, state: Arc<Mutex<State>>) {
         let name = secret.name_any().trim_end_matches("-db").to_owned();
         let (version, expires_at) =
             (secret.resource_version().expect("version"), instant(&secret, EXPIRES_AT_ANNOTATION));
-        let mut state = held(&state);
-        let mount = state.mounts.get_mut(&(tenant.name.clone(), name)).expect("a Secret of ours");
+        let mut held = held(&state);
+        let mount = held.mounts.get_mut(&(tenant.name.clone(), name.clone())).expect("a Secret of ours");
         if mount.stored_as == version {
             continue;
         }
@@ -179,7 +190,11 @@ async fn watch(tenant: Arc<Tenant>, state: Arc<Mutex<State>>) {
         mount.stored_as = version;
         mount.file.expires_at = expires_at;
         mount.file.rotations += 1;
-        mount.coming.push((Instant::now(), data));
+        mount.file.least_life = mount.file.least_life.min(expires_at.duration_since(Timestamp::now()));
+        let number = mount.file.rotations;
+        write(&mount.folder, number, &data);
+        mount.coming.push((Instant::now(), number));
+        held.logins.push(tokio::spawn(log_in(tenant.clone(), name, format!("..{number}"), state.clone())));
     }
 }
 
@@ -188,29 +203,32 @@ async fn copy(state: Arc<Mutex<State>>, late: Duration) {
     loop {
         for mount in held(&state).mounts.values_mut() {
             while mount.coming.first().is_some_and(|(written, _)| written.elapsed() >= late) {
-                let (_, data) = mount.coming.remove(0);
-                lay_out(&mount.folder, mount.file.rotations - mount.coming.len(), &data);
+                show(&mount.folder, mount.coming.remove(0).1);
             }
         }
         tokio::time::sleep(Duration::from_millis(250)).await;
     }
 }
 
-/// All files of a version change at once, by the one link that they are behind.
-fn lay_out(folder: &Path, version: usize, data: &BTreeMap<String, Vec<u8>>) {
-    let (dated, link, next) = (folder.join(format!("..{version}")), folder.join("..data"), folder.join("..data_tmp"));
+fn write(folder: &Path, version: usize, data: &BTreeMap<String, Vec<u8>>) {
+    let dated = folder.join(format!("..{version}"));
     std::fs::create_dir_all(&dated).expect("a folder");
     for (key, value) in data {
         std::fs::write(dated.join(key), value).expect("a file");
         let _ = symlink(Path::new("..data").join(key), folder.join(key)); // there from the first version on
     }
+}
+
+/// All files change at once, by the one link that they are behind.
+fn show(folder: &Path, version: usize) {
+    let (link, next) = (folder.join("..data"), folder.join("..data_tmp"));
     symlink(format!("..{version}"), &next).expect("a link");
     std::fs::rename(next, link).expect("a link");
 }
 
-/// Opens a session with the mounted files alone, by the stock client.
-async fn log_in(tenant: Arc<Tenant>, name: String, state: Arc<Mutex<State>>) {
-    let folder = tenant.mount(&name);
+/// Opens a session with the files of a version alone, by the stock client: of the one that a reader sees, or of one that was just written.
+async fn log_in(tenant: Arc<Tenant>, name: String, version: String, state: Arc<Mutex<State>>) {
+    let (is_late, folder) = (version == "..data", tenant.mount(&name).join(version));
     let login = tokio::task::spawn_blocking({
         let tenant = tenant.clone();
         move || {
@@ -222,14 +240,19 @@ async fn log_in(tenant: Arc<Tenant>, name: String, state: Arc<Mutex<State>>) {
     let (left, answer) = login.await.expect("a login");
     let mut state = held(&state);
     match answer {
-        Ok(_) => state.opened += 1,
+        Ok(_) => {
+            state.opened += 1;
+            state.fresh += u64::from(!is_late);
+        }
         Err(error) => {
             let first = error.lines().next().unwrap_or_default();
             state.refused.push(format!("{}/{name} at {} with {left:#} left: {first}", tenant.name, Timestamp::now()));
         }
     }
     let file = &mut state.mounts.get_mut(&(tenant.name.clone(), name)).expect("mounted").file;
-    file.least_left = file.least_left.min(left);
+    if is_late {
+        file.least_left = file.least_left.min(left);
+    }
 }
 
 fn data(secret: &Secret) -> BTreeMap<String, Vec<u8>> {
