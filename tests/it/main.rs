@@ -60,6 +60,7 @@ mod simulated;
 mod sources;
 mod takeover;
 mod tenancy;
+mod token_faults;
 mod tokens;
 // And last the one that looks back at what all others made the operator ask for.
 #[path = "rights.rs"]
