@@ -17,6 +17,7 @@ macro_rules! on_both {
 
 mod aws;
 mod effects;
+mod fields;
 mod forward;
 mod operator;
 mod replicas;
