@@ -76,7 +76,16 @@ $(PYTHON): tests/world/aws/requirements.txt tests/world/aws/requirements-test.tx
 .PHONY: it
 it: ## Integration tests against the test world.
 	@$(MAKE) world world-operator
-	$(call step,integration tests,. $(WORLD_ENV) && cargo test --locked --test it -- --test-threads=8,the logs are in target/world/log)
+	$(call step,consumer oracle (5 minutes),. $(WORLD_ENV) && cargo test --locked --test it oracle:: -- --nocapture,the logs are in target/world/log)
+	$(call step,integration tests,. $(WORLD_ENV) && cargo test --locked --test it -- --test-threads=8 --skip oracle::,the logs are in target/world/log)
+
+SOAK_SECONDS ?= 1200
+
+.PHONY: soak
+soak: ## 20 minutes, or SOAK_SECONDS, in which readers log in while everything breaks, and none is refused; a restart with 2,000 live tokens.
+	@$(MAKE) world world-operator
+	$(call step,restart with 2000 live tokens,. $(WORLD_ENV) && IAMDB_RESTART_TOKENS=2000 cargo test --locked --test it restart:: -- --nocapture,the logs are in target/world/log)
+	$(call step,consumer oracle for $(SOAK_SECONDS) s,. $(WORLD_ENV) && IAMDB_ORACLE_SECONDS=$(SOAK_SECONDS) cargo test --locked --test it oracle:: -- --nocapture,the logs are in target/world/log)
 
 # The image of the debug build, packed as `make image` packs the release build; `make e2e E2E_IMAGE=target/image.tar` takes that one.
 E2E := target/e2e
@@ -185,9 +194,3 @@ deny-advisories: $(CARGO_DENY) ## Known vulnerabilities of all dependencies. Fet
 
 $(CARGO_DENY):
 	$(call step,cargo-deny $(CARGO_DENY_VERSION) into the cache (3 minutes once),env -u CARGO_TARGET_DIR cargo install --locked --quiet cargo-deny@$(CARGO_DENY_VERSION) --root $(CACHE)/tools/cargo-deny-$(CARGO_DENY_VERSION),cargo must reach its registry)
-
-##@ Later
-
-.PHONY: soak
-soak: ## Hours of faults.
-	@echo 'make soak: there is no soak test yet; it comes later' >&2; exit 1

@@ -70,6 +70,8 @@ pub(super) struct Book {
     slots: HashMap<String, Slot>,
     groups: BTreeMap<TokenKey, Group>,
     queue: BTreeSet<(Timestamp, TokenKey)>,
+    /// The latest time that it was told, unless the clock was put back.
+    told: Option<Timestamp>,
 }
 
 /// What a worker is to do: get a token for the key and write it to these Secrets.
@@ -189,6 +191,9 @@ impl Book {
 
     /// The most urgent turn that is due: never issued first, then soonest due.
     pub(super) fn begin(&mut self, now: Timestamp) -> Option<Turn> {
+        if self.told.replace(now).is_some_and(|told| told > schedule::plus(now, LONGEST_PATIENCE)) {
+            self.try_again(now);
+        }
         loop {
             let (due, key) = self.queue.first()?.clone();
             if due > now {
@@ -309,6 +314,19 @@ impl Book {
             }
         }
         self.schedule(key);
+    }
+
+    /// Whatever waits longer than anything does waits by a clock that was ahead and has been put right. It would wait until its token is dead.
+    fn try_again(&mut self, now: Timestamp) {
+        let latest = schedule::plus(now, LONGEST_PATIENCE);
+        let mut keys = BTreeSet::new();
+        for slot in self.slots.values_mut().filter(|slot| slot.retry_at.is_some_and(|retry_at| retry_at > latest)) {
+            slot.retry_at = None;
+            keys.insert(slot.order.key());
+        }
+        for key in keys {
+            self.schedule(&key);
+        }
     }
 
     fn leave(&mut self, uid: &str, key: &TokenKey) {

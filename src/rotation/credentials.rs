@@ -141,7 +141,7 @@ impl CredentialCache {
     }
 
     async fn service_account_token(&self, namespace: &str, name: &str) -> Result<Secret, Fault> {
-        const OPERATION: &str = "request ServiceAccount token";
+        const OPERATION: &str = "create serviceaccounts/token";
         let api = Api::<ServiceAccount>::namespaced(self.client.clone(), namespace);
         let request = TokenRequest {
             spec: TokenRequestSpec {

@@ -184,6 +184,11 @@ pub enum Problem {
     /// The Secret could not be written; the apiserver's HTTP status, if it answered.
     #[error("the Secret could not be written{}", .0.map(|code| format!(": HTTP {code}")).unwrap_or_default())]
     Write(Option<u16>),
+    /// The apiserver forbids a request that it takes.
+    #[error(
+        "the operator may not {0} (HTTP 403): the right is missing, or a quota or an admission policy is against it"
+    )]
+    Forbidden(&'static str),
 }
 
 impl Problem {
@@ -196,7 +201,7 @@ impl Problem {
             Self::SessionTooShort => "SessionTooShort",
             Self::ClockSkew => "ClockSkew",
             Self::ForeignSecret => "ForeignSecret",
-            Self::Write(_) => "RotationFailing",
+            Self::Write(_) | Self::Forbidden(_) => "RotationFailing",
         }
     }
 }

@@ -54,7 +54,11 @@ impl From<Problem> for Refusal {
 
 impl From<CallError> for Refusal {
     fn from(error: CallError) -> Self {
-        Self { problem: Problem::Write(error.code()), patience: error.retry_after() }
+        let problem = match (&error, error.code()) {
+            (CallError::Refused { operation, .. }, Some(403)) => Problem::Forbidden(operation),
+            (_, code) => Problem::Write(code),
+        };
+        Self { problem, patience: error.retry_after() }
     }
 }
 
@@ -92,7 +96,7 @@ pub(super) async fn publish(
 /// Reads the Secret; an error when it is not ours.
 async fn look(client: &Client, marks: &Marks, order: &Order) -> Result<Option<Secret>, Refusal> {
     let api = kube::Api::<Secret>::namespaced(client.clone(), &order.secret.namespace);
-    let seen = call("read Secret", api.get_opt(&order.secret.name)).await?;
+    let seen = call("get the Secret", api.get_opt(&order.secret.name)).await?;
     match seen {
         Some(seen) if !is_ours(marks, order, &seen.metadata) => Err(Problem::ForeignSecret.into()),
         seen => Ok(seen),
@@ -160,11 +164,11 @@ fn body(marks: &Marks, order: &Order, token: &Token, known: ObjectMeta) -> Secre
 
 async fn put(client: &Client, secret: &Secret) -> Result<ObjectMeta, CallError> {
     let name = secret.metadata.name.as_deref().unwrap_or_default();
-    send(client, "write Secret", http::Method::PUT, &format!("/{name}"), secret).await
+    send(client, "update the Secret", http::Method::PUT, &format!("/{name}"), secret).await
 }
 
 async fn post(client: &Client, secret: &Secret) -> Result<ObjectMeta, CallError> {
-    send(client, "create Secret", http::Method::POST, "", secret).await
+    send(client, "create the Secret", http::Method::POST, "", secret).await
 }
 
 async fn send(

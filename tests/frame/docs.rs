@@ -182,13 +182,18 @@ fn named_tests(markdown: &str) -> Vec<String> {
 }
 
 #[test]
-fn the_tests_that_hold_the_invariants_exist() {
-    let named = named_tests(&text("ARCHITECTURE.md"));
-    assert!(named.len() > 10, "the table of invariants names only {named:?}");
+fn the_tests_that_hold_invariants_and_faults_exist() {
     let sources: Vec<_> = files("src", ".rs").into_iter().chain(files("tests", ".rs")).map(text).collect();
     let exists = |name: &String| sources.iter().any(|source| source.contains(&format!("fn {name}(")));
-    let missing: Vec<_> = named.iter().filter(|name| !exists(name)).collect();
-    assert!(missing.is_empty(), "ARCHITECTURE.md names tests that do not exist: {missing:?}");
+    for path in ["ARCHITECTURE.md", "docs/faults.md"] {
+        let named = named_tests(&text(path));
+        assert!(named.len() > 10, "{path} names only {named:?}");
+        let missing: Vec<_> = named.iter().filter(|name| !exists(name)).collect();
+        assert!(missing.is_empty(), "{path} names tests that do not exist: {missing:?}");
+    }
+    let text = text("docs/faults.md");
+    let bare = |row: &&str| row.starts_with("| T") && named_tests(row).is_empty() && !row.ends_with("| not tried |");
+    assert_eq!(text.lines().filter(bare).collect::<Vec<_>>(), [""; 0], "faults that nothing is said of");
 }
 
 /// Paths of the repository in backquotes that a text names: `src/...`, `tests/...`, without patterns.

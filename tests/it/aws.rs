@@ -33,6 +33,29 @@ impl Drop for Fault {
     }
 }
 
+/// How long the sessions live that STS hands out, one after the other, until this goes. Whoever limits them runs alone.
+pub struct Lives(&'static World);
+
+impl Lives {
+    pub fn limit(seconds: &[u32]) -> Self {
+        let world = World::get();
+        world.ask("WORLD_AWS_CONTROL", "POST", "/_world/sessions", &json!({"lives": seconds}));
+        Self(world)
+    }
+
+    /// Ends it, and tells the lives of the sessions that were handed out.
+    pub fn given(self) -> Vec<u64> {
+        let answer = self.0.ask("WORLD_AWS_CONTROL", "POST", "/_world/sessions", &json!({}));
+        answer["given"].as_array().into_iter().flatten().filter_map(Value::as_u64).collect()
+    }
+}
+
+impl Drop for Lives {
+    fn drop(&mut self) {
+        self.0.ask("WORLD_AWS_CONTROL", "POST", "/_world/sessions", &json!({}));
+    }
+}
+
 impl Tenant {
     pub fn rds(&self) -> aws_sdk_rds::Client {
         aws_sdk_rds::Client::new(&self.world.aws())

@@ -7,6 +7,7 @@ use k8s_openapi::api::core::v1::Namespace;
 use kube::api::{Api, ListParams};
 use serde_json::{Value, json};
 
+use crate::fields::untried;
 use crate::tenant::Tenant;
 use crate::world::{Database, SOON, World, until};
 
@@ -44,6 +45,15 @@ fn user(owner: &Tenant, consumer: &Tenant, consumers: &Value) -> Value {
 fn token(owner: &Tenant, consumer: &Tenant) -> Value {
     let mut token = consumer.token("app", "app");
     token["spec"]["userRef"]["namespace"] = json!(owner.name);
+    token
+}
+
+/// The same with other fields in its spec.
+fn with(token: &Value, change: &Value) -> Value {
+    let mut token = token.clone();
+    for (field, value) in change.as_object().expect("fields") {
+        token["spec"][field] = value.clone();
+    }
     token
 }
 
@@ -129,7 +139,29 @@ async fn no_field_of_a_token_leads_to_the_account_of_somebody_else() {
             "UserRefNotFound",
         ),
         ("the-operator", json!({"identity": {"type": "Operator"}}), "UserRefNotFound"),
+        ("their-alias", json!({"endpoint": {"type": "Writer", "alias": "tunnel"}}), "UserRefNotFound"),
+        ("their-endpoint", json!({"endpoint": {"type": "Custom", "name": "reports"}}), "UserRefNotFound"),
+        ("their-login", json!({"database": "orders", "verifyLogin": "Always", "suspend": false}), "UserRefNotFound"),
+        (
+            "their-ca",
+            json!({"ca": {"type": "Server", "key": "ca.crt"}, "rotation": {"renewBefore": "12m"}}),
+            "UserRefNotFound",
+        ),
+        (
+            "their-secret",
+            json!({"secret": {
+                "name": "app-db", "formats": ["MyCnf", "Jdbc"], "mountPath": format!("/{}", owner.name),
+                "labels": {"tenant": owner.name}, "annotations": {"tenant": owner.name}}}),
+            "UserRefNotFound",
+        ),
     ];
+    let specs = attempts.iter().map(|(name, change, _)| with(&thief.token(name, "nobody"), change)["spec"].clone());
+    let untried = untried::<DbAuthToken>(&specs.collect::<Vec<_>>());
+    assert!(untried.is_empty(), "could these lead to the account of somebody else? {untried:?}");
+    // Marks of ownership are no labels that a tenant may ask for.
+    let mut marked = thief.token("marked", "nobody");
+    marked["spec"]["secret"]["labels"] = json!({"iamdb.dev/owner-uid": "somebody"});
+    assert!(thief.try_apply::<DbAuthToken>(marked).await.is_err());
     // The thief's own user of the same name, on the owner's server: no rule admits it.
     let mut own = owner.user("mine");
     own["metadata"]["namespace"] = json!(thief.name);
@@ -137,10 +169,7 @@ async fn no_field_of_a_token_leads_to_the_account_of_somebody_else() {
     thief.apply::<IamDbUser>(own).await;
     thief.user_reason("mine", "False", "NotAllowed").await;
     for (name, change, reason) in &attempts {
-        let mut token = thief.token(name, "nobody");
-        for (field, value) in change.as_object().expect("fields") {
-            token["spec"][field] = value.clone();
-        }
+        let mut token = with(&thief.token(name, "nobody"), change);
         thief.apply::<DbAuthToken>(token.clone()).await;
         thief.token_reason(name, "False", reason).await;
         if *reason == "UserRefNotFound" {

@@ -17,6 +17,7 @@ macro_rules! on_both {
 
 mod aws;
 mod effects;
+mod fields;
 mod forward;
 mod narrowed;
 mod operator;
@@ -48,18 +49,22 @@ mod lifecycle;
 mod logins;
 mod modes;
 mod neighbours;
+mod oracle;
 mod policies;
 mod policy_drift;
 mod policy_forms;
 mod policy_scale;
 mod quiet;
+mod restart;
 mod roles;
 mod scale;
 mod servers;
 mod shapes;
+mod simulated;
 mod sources;
 mod takeover;
 mod tenancy;
+mod token_faults;
 mod tokens;
 // And last the one that looks back at what all others made the operator ask for.
 #[path = "rights.rs"]

@@ -12,7 +12,7 @@ use serde_json::{Value, json};
 
 use crate::effects::SERVICE_ACCOUNT;
 use crate::replica::{Replica, Stage};
-use crate::world::{SOON, World, until};
+use crate::world::{OPERATOR_NAMESPACE, SOON, World, until};
 use crate::z_rights::{Right, asked, is_refused, told_to_go};
 
 /// Name of the roles, as the chart has it.

@@ -3,6 +3,7 @@
 use iamdb::api::{DbAuthToken, IamDbUser};
 use serde_json::{Value, json};
 
+use crate::fields::untried;
 use crate::tenant::Tenant;
 use crate::world::{Database, World};
 
@@ -67,14 +68,31 @@ async fn no_field_of_a_user_leads_to_what_is_somebody_elses() {
             "spec.principals",
         ),
         ("everywhere", json!({"scope": "AccountRegion"}), "spec.scope"),
+        // What could be done to the account, its sessions and its tokens by whoever got hold of it.
+        (
+            "harm",
+            json!({
+                "username": theirs, "management": {"account": "Managed", "policy": "External"}, "grantPolicy": "Authoritative",
+                "limits": {"maxUserConnections": 1}, "locked": true, "includeProxies": true,
+                "tokenConsumers": {"namespaces": {"names": [thief.name], "selector": {
+                    "matchLabels": {"tenant": thief.name},
+                    "matchExpressions": [{"key": "tenant", "operator": "In", "values": [thief.name]}]}}},
+                "deletionPolicy": "Drop", "endSessions": true, "onUnreachable": {"action": "Orphan", "after": "1s"}, "suspend": false,
+            }),
+            "spec.username",
+        ),
     ];
+    let mut specs = Vec::new();
     for (name, change, _) in &attempts {
         let mut own = user(&thief, &owner, name, &thief.username(&format!("thief_{name}")), "orders_archive");
         for (field, value) in change.as_object().expect("fields") {
             own["spec"][field] = value.clone();
         }
+        specs.push(own["spec"].clone());
         thief.apply::<IamDbUser>(own).await;
     }
+    let untried = untried::<IamDbUser>(&specs);
+    assert!(untried.is_empty(), "could these lead to what is somebody else's? {untried:?}");
     for (name, _, field) in &attempts {
         let message = thief.user_reason(name, "False", "NotAllowed").await;
         assert!(message.contains(field), "{name}: {message}");

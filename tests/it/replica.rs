@@ -62,8 +62,8 @@ impl Stage {
         let host = self.world.var("WORLD_OPERATOR_URL").trim_start_matches("http://");
         let listen = format!("{}:{port}", host.split(':').next().expect("host"));
         let log = File::create(self.world.root().join(format!("target/world/log/{name}.log"))).expect("log");
-        let started = Instant::now();
-        let process = Command::new(self.world.var("WORLD_EXEC"))
+        let mut command = Command::new(self.world.var("WORLD_EXEC"));
+        command
             .arg(self.world.root().join("target/world/bin/iamdb"))
             .args(["run", "--operator-namespace", OPERATOR_NAMESPACE, "--listen", &listen, "--identity", name])
             .args(["--allow-loopback-databases", "--resync", "30s", "--log", "debug"])
@@ -76,10 +76,11 @@ impl Stage {
             .env("KUBECONFIG", &kubeconfig)
             .stdin(Stdio::null())
             .stdout(log.try_clone().expect("log"))
-            .stderr(log)
-            .spawn()
-            .expect("a replica");
+            .stderr(log);
+        let started = Instant::now();
+        let process = command.spawn().expect("a replica");
         let mut replica = Replica {
+            command,
             process,
             name: name.to_owned(),
             token_id,
@@ -95,7 +96,7 @@ impl Stage {
     /// A token of the operator's ServiceAccount.
     async fn token(&self) -> String {
         let accounts = Api::<ServiceAccount>::namespaced(self.client.clone(), OPERATOR_NAMESPACE);
-        let spec = TokenRequestSpec { expiration_seconds: Some(3600), ..TokenRequestSpec::default() };
+        let spec = TokenRequestSpec { expiration_seconds: Some(24 * 3600), ..TokenRequestSpec::default() };
         let request = TokenRequest { spec, ..TokenRequest::default() };
         let answer = accounts.create_token_request("iamdb-operator", &PostParams::default(), &request).await;
         answer.expect("a token").status.expect("a token").token
@@ -114,6 +115,7 @@ impl Stage {
 
 /// A process that takes part in the election.
 pub struct Replica {
+    command: Command,
     process: Child,
     pub name: String,
     /// How the audit log tells its requests.
@@ -129,14 +131,30 @@ impl Replica {
         self.ask("/readyz").is_some_and(|answer| answer.contains(" 200 OK"))
     }
 
-    /// What it answers to whoever probes it.
+    /// Whether it acts, as far as it knows itself.
+    pub fn leads(&self) -> bool {
+        self.ask("/metrics").is_some_and(|answer| answer.contains("iamdb_leading 1"))
+    }
+
+    /// What it answers to a request for its metrics or a probe; nothing when it does not.
     pub fn ask(&self, path: &str) -> Option<String> {
         use std::io::{Read, Write};
         let mut stream = std::net::TcpStream::connect(&self.listen).ok()?;
+        stream.set_read_timeout(Some(Duration::from_secs(2))).ok()?;
         let mut answer = String::new();
         write!(stream, "GET {path} HTTP/1.0\r\n\r\n").ok()?;
         stream.read_to_string(&mut answer).ok()?;
         Some(answer)
+    }
+
+    /// Whether its process has ended.
+    pub fn has_ended(&mut self) -> bool {
+        self.process.try_wait().expect("wait").is_some()
+    }
+
+    /// Starts it anew after it has ended.
+    pub fn start_again(&mut self) {
+        self.process = self.command.spawn().expect("a replica");
     }
 
     pub fn signal(&self, signal: &str) {

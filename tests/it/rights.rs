@@ -7,6 +7,7 @@ use serde_json::Value;
 
 use crate::effects::{SERVICE_ACCOUNT, action};
 use crate::tenant::ACCOUNT;
+use crate::token_faults::REFUSED;
 use crate::world::World;
 
 /// A right, or a request for it: verb, group, resource with subresource.
@@ -81,7 +82,8 @@ pub fn is_refused(line: &Value) -> bool {
     let by_authorizer = line["annotations"]["authorization.k8s.io/decision"] == "forbid";
     // What admission refuses has a message, unless only metadata were asked for.
     let code = &line["responseStatus"]["code"];
-    code == 401 || (code == 403 && (by_authorizer || line["responseStatus"]["message"].is_string()))
+    let is_meant = line["objectRef"]["namespace"].as_str().is_some_and(|name| name.starts_with(REFUSED));
+    code == 401 || (code == 403 && !is_meant && (by_authorizer || line["responseStatus"]["message"].is_string()))
 }
 
 /// A namespace that is going refuses what is made in it, whoever asks.

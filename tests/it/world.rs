@@ -152,10 +152,15 @@ impl World {
 
     /// The apiserver, as somebody else: with their rights, and judged by the admission policies as they are.
     pub async fn kube_as(&self, user: &str) -> kube::Client {
+        kube::Client::try_from(self.config_as(user).await).expect("client")
+    }
+
+    /// How somebody else asks the apiserver.
+    pub async fn config_as(&self, user: &str) -> kube::Config {
         let mut config = self.kubeconfig().await;
         config.auth_info.impersonate = Some(user.to_owned());
         config.auth_info.impersonate_groups = Some(vec!["system:authenticated".to_owned()]);
-        kube::Client::try_from(config).expect("client")
+        config
     }
 
     async fn kubeconfig(&self) -> kube::Config {

@@ -142,7 +142,7 @@ fn secret(progress: &Progress, now: Timestamp) -> Verdict {
         rotation::Problem::ForeignSecret => Reason::ForeignSecret,
         rotation::Problem::Identity(_) | rotation::Problem::SessionTooShort => identity_reason(problem),
         rotation::Problem::ClockSkew => Reason::ClockSkew,
-        rotation::Problem::Write(_) => Reason::RotationFailing,
+        rotation::Problem::Write(_) | rotation::Problem::Forbidden(_) => Reason::RotationFailing,
     };
     let live = || Verdict::Good("the Secret holds a live token".into());
     let bad = |reason, message: String| Verdict::Bad(Problem::of_spec(reason, message));
@@ -197,7 +197,9 @@ fn identity_reason(problem: &rotation::Problem) -> Reason {
         },
         rotation::Problem::SessionTooShort => Reason::SessionTooShort,
         rotation::Problem::ClockSkew => Reason::ClockSkew,
-        rotation::Problem::ForeignSecret | rotation::Problem::Write(_) => Reason::RotationFailing,
+        rotation::Problem::ForeignSecret | rotation::Problem::Write(_) | rotation::Problem::Forbidden(_) => {
+            Reason::RotationFailing
+        }
     }
 }
 

@@ -367,3 +367,15 @@ fn a_file_that_had_to_be_left_out_is_news() {
     assert_eq!(names(book.finish(&turn.key, Some(&long), outcomes, at(0))), ["a"]);
     assert_eq!(book.progress("a").unwrap().omits_my_cnf, Some(true));
 }
+
+#[test]
+fn a_clock_that_was_ahead_and_is_put_right_leaves_nobody_waiting() {
+    let mut book = Book::default();
+    book.place("a", order("app", "a"), None);
+    let turn = book.begin(at(3_600)).unwrap();
+    let failed = |member| (member, Outcome::Failed(Problem::ClockSkew, None));
+    book.finish(&turn.key, None, turn.members.into_iter().map(failed).collect(), at(3_600));
+    assert!(book.begin(at(3_601)).is_none());
+    assert!(book.begin(at(3_590)).is_none(), "a few seconds are nothing");
+    assert_eq!(uids(&book.begin(at(10)).unwrap()), ["a"]);
+}

@@ -8,6 +8,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 import pytest
+import requests
 from conftest import ACCOUNT, AUDIENCE, ISSUER, OPERATOR, PROVIDER, SHOP_ROLE, SHOP_SUBJECT, World, trust
 from cryptography.hazmat.primitives.asymmetric import rsa
 from refusals import refused
@@ -179,3 +180,20 @@ def test_sessions_end_with_their_role(world: World) -> None:
     assert credentials["AccessKeyId"] not in world.auth()["keys"]
     sts = world.client("sts", tuple(credentials[name] for name in names))
     assert refused(sts.get_caller_identity)[0] == "InvalidClientTokenId"
+
+
+def test_sessions_live_as_long_as_a_test_wants(world: World) -> None:
+    def left() -> float:
+        answer = world.unsigned_sts().assume_role_with_web_identity(**web_identity(world.jwt(), DurationSeconds=3600))
+        return float((answer["Credentials"]["Expiration"] - datetime.now(UTC)).total_seconds())
+
+    world.control("POST", "sessions", {"lives": [600, 5]})
+    assert [590 < left() <= 600, left() <= 5, 590 < left() <= 600] == [True] * 3
+    assert world.control("POST", "sessions", {}) == {"given": [600, 5, 600]}
+    assert left() > 3590
+
+
+@pytest.mark.parametrize("spec", [{"lives": [0]}, {"life": [5]}, {"lives": ["x"]}])
+def test_lives_that_make_no_sense_are_refused(world: World, spec: dict[str, object]) -> None:
+    with pytest.raises(requests.HTTPError, match="400"):
+        world.control("POST", "sessions", spec)

@@ -15,6 +15,7 @@ from . import maintenance
 from .faults import Faults
 from .propagation import Propagation
 from .rds import HOST, LOCAL, apply_pending, find
+from .sessions import Sessions
 from .truststore import TrustStore
 
 PREFIX = "/_world/"
@@ -33,6 +34,7 @@ class Control:
         lock: threading.RLock,
         propagation: Propagation,
         trust_store: TrustStore,
+        sessions: Sessions,
     ) -> None:
         self._faults = faults
         self._rds = rds
@@ -40,6 +42,7 @@ class Control:
         self._lock = lock
         self._propagation = propagation
         self._trust_store = trust_store
+        self._sessions = sessions
 
     def answer(self, request: Request) -> Response:
         """Route one request; a request that makes no sense is told why."""
@@ -65,6 +68,8 @@ class Control:
                 return _json(self._faults.arm(_object(request)), 201)
         if path == PREFIX + "iam" and method == "POST":
             return _json(self._propagation.set(_object(request)))
+        if path == PREFIX + "sessions" and method == "POST":
+            return _json(self._sessions.limit(_object(request)))
         if path == PREFIX + "truststore" and method == "POST":
             self._trust_store.publish(_object(request)["pem"])
             return _json({})

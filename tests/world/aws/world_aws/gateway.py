@@ -26,6 +26,7 @@ from .propagation import Propagation
 from .rds import endpoint
 from .requestlog import RequestLog
 from .servers import Servers
+from .sessions import Sessions
 from .truststore import TrustStore
 
 if TYPE_CHECKING:
@@ -52,6 +53,7 @@ class Gateway:
         servers: Servers,
         propagation: Propagation,
         trust_store: TrustStore,
+        sessions: Sessions,
     ) -> None:
         self._moto = moto
         self._callers = callers
@@ -62,7 +64,7 @@ class Gateway:
         self._servers = servers
         self._lock = threading.RLock()
         self._trust_store = trust_store
-        self._control = Control(faults, rds, self._settle, self._lock, propagation, trust_store)
+        self._control = Control(faults, rds, self._settle, self._lock, propagation, trust_store, sessions)
         self._settle()
 
     def __call__(self, environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:

@@ -93,4 +93,5 @@ def _gateway(config: Config, faults: Faults, trust_store: TrustStore) -> Gateway
         servers=servers,
         propagation=spread,
         trust_store=trust_store,
+        sessions=sessions,
     )

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import secrets
 import string
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
+from typing import Any
 
 # An expired session stays known for a while, so that its holder is told "expired" and not "unknown".
 KEPT_AFTER_EXPIRY = timedelta(hours=1)
@@ -42,10 +43,26 @@ class Sessions:
 
     def __init__(self) -> None:
         self._by_key: dict[str, Session] = {}
+        self._lives: list[int] = []
+        self._given: list[int] = []
+
+    def limit(self, spec: Mapping[str, Any]) -> dict[str, list[int]]:
+        """Sessions live so many seconds, one after another, whatever is asked for; answers what the last list gave."""
+        unknown = set(spec) - {"lives"}
+        if unknown:
+            raise ValueError(f"unknown: {', '.join(sorted(unknown))}")
+        lives = [int(life) for life in spec.get("lives", [])]
+        if any(life < 1 for life in lives):
+            raise ValueError("a session lives at least a second")
+        given, self._lives, self._given = self._given, lives, []
+        return {"given": given}
 
     def open(self, *, role_arn: str, role_id: str, name: str, seconds: int) -> Session:
         """Make a session of a role."""
         self._forget_old()
+        if self._lives:
+            seconds = self._lives[len(self._given) % len(self._lives)]
+            self._given.append(seconds)
         partition, account, role_name = _parts(role_arn)
         session = Session(
             access_key_id="ASIA" + _random(KEY_ALPHABET, 16),

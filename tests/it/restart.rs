@@ -1,0 +1,114 @@
+//! A restart with many live tokens: all are scheduled again within seconds, and nothing is written.
+//!
+//! `make it` does it with few, `make soak` with two thousand.
+
+use std::time::{Duration, Instant};
+
+use futures::{StreamExt, stream};
+use iamdb::api::{DbAuthToken, IamDbUser};
+use kube::api::{DeleteParams, ListParams, PostParams};
+use serde_json::json;
+
+use crate::effects::{Since, is_write};
+use crate::replica::Stage;
+use crate::tenant::{ACCOUNT, Tenant};
+use crate::world::{Database, World, until};
+
+/// Tokens, unless somebody says otherwise.
+const TOKENS: usize = 200;
+
+/// Accounts that they are for: ten Secrets share a token, or a hundred.
+const USERS: usize = 20;
+
+/// What it may take until all are scheduled, from the start of the process.
+const SCHEDULED: Duration = Duration::from_secs(5);
+
+/// How long is waited for a write that must not come.
+const WATCHED: Duration = Duration::from_secs(15);
+
+const PATIENCE: Duration = Duration::from_secs(600);
+
+#[tokio::test]
+async fn live_tokens_are_scheduled_within_seconds_of_a_restart_and_none_is_written() {
+    let world = World::get();
+    let tokens = world.option("IAMDB_RESTART_TOKENS").map_or(TOKENS, |text| text.parse().expect("a number"));
+    let stage = Stage::set().await;
+    let mut replica = stage.replica("restart", 8181, true, &[]).await;
+    let tenant = Tenant::bare(Database::Orders, "restart").await;
+    tenant.apply_server(server(&tenant)).await;
+    for number in 0..USERS {
+        let mut user = tenant.user(&format!("u{number}"));
+        user["spec"]["management"] = json!({"account": "External", "policy": "External"});
+        for managed in ["grants", "principals"] {
+            user["spec"].as_object_mut().expect("spec").remove(managed);
+        }
+        tenant.apply::<IamDbUser>(user).await;
+    }
+    let making = Instant::now();
+    let (api, tenant_ref) = (tenant.tokens(), &tenant);
+    stream::iter(0..tokens)
+        .for_each_concurrent(16, |number| {
+            let api = api.clone();
+            async move {
+                let token = tenant_ref.token(&format!("t{number}"), &format!("u{}", number % USERS));
+                let token: DbAuthToken = serde_json::from_value(token).expect("DbAuthToken");
+                api.create(&PostParams::default(), &token).await.expect("create DbAuthToken");
+            }
+        })
+        .await;
+    let is_ready = |token: &DbAuthToken| {
+        let conditions = token.status.iter().flat_map(|status| &status.conditions);
+        conditions.into_iter().any(|it| it.type_ == "Ready" && it.status == "True")
+    };
+    until("all tokens are ready", PATIENCE, || async {
+        tokio::time::sleep(Duration::from_secs(1)).await;
+        let all = api.list(&ListParams::default()).await.expect("list DbAuthTokens");
+        (all.iter().filter(|token| is_ready(token)).count() == tokens).then_some(())
+    })
+    .await;
+    eprintln!("{tokens} tokens made in {:?}", making.elapsed());
+    tokio::time::sleep(Duration::from_secs(3)).await; // Events
+
+    let since = Since::now(world);
+    replica.signal("-KILL");
+    assert!(!replica.ended().await, "it was killed");
+    let started = Instant::now();
+    replica.start_again();
+    // Other tests may have some, too.
+    let scheduled = || {
+        let metrics = replica.ask("/metrics")?;
+        metrics.lines().find_map(|line| line.strip_prefix("iamdb_tokens ")?.parse::<usize>().ok())
+    };
+    until("all are scheduled", PATIENCE, || async { scheduled().filter(|&count| count >= tokens) }).await;
+    let took = started.elapsed();
+    eprintln!("{tokens} live tokens scheduled within {took:?} of the start");
+    tokio::time::sleep(WATCHED).await;
+    let writes: Vec<_> = since
+        .requests(world)
+        .into_iter()
+        .filter(|it| is_write(it) && it["objectRef"]["resource"] != "leases")
+        .filter(|it| it["objectRef"]["namespace"] == *tenant.name)
+        .collect();
+    assert!(writes.is_empty(), "{} writes, the first: {}", writes.len(), writes[0]);
+    assert!(took <= SCHEDULED, "all were scheduled after {took:?}");
+
+    let all = (DeleteParams::default(), ListParams::default());
+    api.delete_collection(&all.0, &all.1).await.expect("delete DbAuthTokens");
+    tenant.secrets().delete_collection(&all.0, &all.1).await.expect("delete Secrets");
+    until("all are gone", PATIENCE, || async {
+        let left = api.list_metadata(&all.1.clone().limit(1)).await.expect("list DbAuthTokens");
+        left.items.is_empty().then_some(())
+    })
+    .await;
+    tenant.close().await;
+}
+
+/// A server described by hand: no database and no IAM, so that the tokens are all there is to do.
+fn server(tenant: &Tenant) -> serde_json::Value {
+    let mut server = tenant.server();
+    let writer = json!({"host": tenant.world.host(tenant.database), "port": 3306});
+    server["spec"]["source"] = json!({"type": "Static", "static": {
+        "accountId": ACCOUNT, "resourceId": "db-RESTART0000000000000000001", "engine": "mysql", "writer": writer}});
+    server["spec"].as_object_mut().expect("spec").remove("admin");
+    server
+}
