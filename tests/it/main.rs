@@ -61,6 +61,7 @@ mod sources;
 mod takeover;
 mod tenancy;
 mod tokens;
+mod versions;
 // And last the one that looks back at what all others made the operator ask for.
 #[path = "rights.rs"]
 mod z_rights;
