@@ -70,6 +70,10 @@ async fn pods_log_in_whatever_happens_to_the_operator() {
     release.upgrade();
     test.acts_again("after an upgrade of the release").await;
 
+    // From all namespaces to the one, and without a watch of Secrets; everything below is done to that, until it is installed again.
+    release.narrow(NAMESPACE);
+    test.acts_again("after its rights were narrowed").await;
+
     release.kill_leader().await;
     test.acts_again("after the leader was killed").await;
 

@@ -73,10 +73,23 @@ impl Release {
         );
     }
 
-    /// Uninstalls it, and waits until nothing runs any more.
+    /// Narrows it to one namespace and takes its watch of Secrets, and waits until the pods are ready.
+    pub fn narrow(&self, namespace: &str) {
+        let (chart, scope) = (self.world.var("IAMDB_E2E_CHART"), format!("scope.namespaces={{{namespace}}}"));
+        let narrow =
+            ["upgrade", NAME, chart, "--set", &scope, "--set", "secrets.watch=false", "--wait", "--timeout=90s"];
+        self.helm(&narrow, true);
+    }
+
+    /// Uninstalls it, and waits until nothing runs any more, and no Lease is left.
     pub async fn uninstall(&self) {
         self.helm(&["uninstall", NAME, "--wait", "--timeout=90s"], false);
         self.gone().await;
+        let leases = Api::<Lease>::namespaced(self.client.clone(), NAMESPACE);
+        until("no Lease is left", SOON, || async {
+            leases.get_opt(NAME).await.expect("get Lease").is_none().then_some(())
+        })
+        .await;
     }
 
     pub async fn uninstall_if_there(&self) {

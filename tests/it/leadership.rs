@@ -4,11 +4,14 @@
 
 use std::time::{Duration, Instant};
 
-use iamdb::api::DbAuthToken;
+use iamdb::api::{DbAuthToken, IamDbUser};
+use k8s_openapi::api::core::v1::ServiceAccount;
+use kube::ResourceExt;
+use kube::api::Api;
 use serde_json::json;
 
 use crate::forward::Rule;
-use crate::replica::{Replica, Stage};
+use crate::replica::{LEASE, NAMESPACE, Replica, Stage};
 use crate::tenant::Tenant;
 use crate::world::{Database, SOON, until};
 
@@ -47,6 +50,31 @@ async fn a_leader_that_ends_in_order_gives_the_lead_back() {
     second.signal("-TERM");
     assert!(second.ended().await, "it ended in order");
     assert_eq!(stage.leader().await, "");
+    // With the operator's account the Lease goes, too: whoever uninstalls it leaves none.
+    let owners = stage.lease().await.and_then(|lease| lease.metadata.owner_references).unwrap_or_default();
+    let accounts = Api::<ServiceAccount>::namespaced(stage.client.clone(), NAMESPACE);
+    let account = accounts.get(LEASE).await.expect("the operator's ServiceAccount");
+    let owners: Vec<_> = owners.into_iter().map(|it| (it.kind, it.name, Some(it.uid))).collect();
+    assert_eq!(owners, [("ServiceAccount".to_owned(), account.name_any(), account.metadata.uid)]);
+}
+
+#[tokio::test]
+async fn a_replica_is_ready_within_two_seconds_beside_a_hundred_objects() {
+    const OF_EACH_KIND: usize = 50;
+    let stage = Stage::set().await;
+    let tenant = Tenant::new(Database::Orders, "hundred").await;
+    for n in 0..OF_EACH_KIND {
+        // Nothing is to be done for them: this is about what is read.
+        let (mut user, mut token) = (tenant.user(&format!("u{n}")), tenant.token(&format!("t{n}"), &format!("u{n}")));
+        user["spec"]["suspend"] = json!(true);
+        token["spec"]["suspend"] = json!(true);
+        tenant.apply::<IamDbUser>(user).await;
+        tenant.apply::<DbAuthToken>(token).await;
+    }
+    let replica = stage.replica("hundred", 8181, true, &[]).await;
+    eprintln!("ready after {:?}", replica.ready_after);
+    assert!(replica.ready_after < Duration::from_secs(2), "ready after {:?}", replica.ready_after);
+    tenant.close().await;
 }
 
 #[tokio::test]

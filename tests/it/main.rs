@@ -66,6 +66,7 @@ mod takeover;
 mod tenancy;
 mod token_faults;
 mod tokens;
+mod versions;
 // And last the one that looks back at what all others made the operator ask for.
 #[path = "rights.rs"]
 mod z_rights;
