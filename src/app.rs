@@ -12,7 +12,6 @@ use futures::{FutureExt, future};
 use jiff::Timestamp;
 use k8s_openapi::api::core::v1::Namespace;
 use kube::client::ClientBuilder;
-use kube::runtime::events::{Recorder, Reporter};
 use kube::{Api, ResourceExt};
 use tokio::sync::mpsc;
 use tokio::task::JoinError;
@@ -27,7 +26,7 @@ use crate::k8s::dates::{DateLayer, ServerDate};
 use crate::k8s::feed;
 use crate::k8s::fence::Fence;
 use crate::k8s::lease::Candidate;
-use crate::k8s::status::{CallError, FIELD_MANAGER, call};
+use crate::k8s::status::{CallError, call};
 use crate::ports::Clock;
 use crate::rotation::{self, CredentialCache, Logins, Marks, ObjectName};
 use crate::telemetry::http::{self, Readiness};
@@ -183,9 +182,7 @@ async fn compose(
         metrics: metrics.clone(),
         news: news_in,
     });
-    let reporter = Reporter { controller: FIELD_MANAGER.into(), instance: None };
     let context = Context {
-        recorder: Recorder::new(client.clone(), reporter),
         client,
         settings,
         feeds,
@@ -272,6 +269,7 @@ async fn act(
 
 const MARKS: Marks = Marks {
     secret_type: api::SECRET_TYPE,
+    owner_kind: api::TOKEN_KIND,
     managed_by: (api::MANAGED_BY_LABEL, api::MANAGED_BY),
     owner_uid: api::OWNER_UID_LABEL,
     expires_at_label: api::EXPIRES_AT_LABEL,

@@ -9,6 +9,7 @@
 //! | `order` | what is ordered, and how it goes | none |
 //! | `book` | who is due, and what a turn writes | none |
 //! | `credentials` | one set of credentials an identity, renewed in time | Kubernetes, STS |
+//! | `known` | what is remembered of Secrets | none |
 //! | `logins` | logins with what was published, beside the rotation | databases |
 //! | `write` | the one conditional write | Kubernetes |
 //! | `engine` | the loop that brings them together | all |
@@ -16,6 +17,7 @@
 mod book;
 mod credentials;
 mod engine;
+mod known;
 mod logins;
 mod order;
 #[cfg(test)]
@@ -24,6 +26,7 @@ mod write;
 
 pub use credentials::CredentialCache;
 pub use engine::{Engine, Parts};
+pub use known::{Known, TokenSecret};
 pub use logins::Logins;
-pub use order::{Identity, LoginFinding, ObjectName, Order, Problem, Progress, SecretRef, TokenKey, Verify};
+pub use order::{Identity, LoginFinding, ObjectName, Order, Owner, Problem, Progress, SecretRef, TokenKey, Verify};
 pub use write::Marks;

@@ -5,16 +5,16 @@ use std::time::Duration;
 use k8s_openapi::api::core::v1::Secret;
 use kube::ResourceExt;
 use kube::api::{Api, DeleteParams, Preconditions};
-use kube::core::PartialObjectMeta;
 use kube::runtime::controller::Action;
 use kube::runtime::reflector::ObjectRef;
 
-use crate::api::{DbAuthToken, EXPIRES_AT_ANNOTATION, OWNER_UID_LABEL, Reason};
+use crate::api::{DbAuthToken, Reason};
 use crate::controllers::context::Context;
 use crate::controllers::problem::Problem;
 use crate::controllers::run::Outcome;
 use crate::domain::schedule;
 use crate::k8s::status::call;
+use crate::rotation::TokenSecret;
 
 /// How soon a Secret that is not there is looked for again: longer than any write takes, and well within a minute.
 const LOOK_AGAIN: Duration = Duration::from_secs(30);
@@ -23,21 +23,22 @@ const LOOK_AGAIN: Duration = Duration::from_secs(30);
 pub(super) async fn retire(object: &DbAuthToken, reason: Reason, context: &Context) -> Outcome {
     let namespace = object.namespace().unwrap_or_default();
     let name = &object.spec.secret.name;
-    let reference = ObjectRef::<PartialObjectMeta<Secret>>::new(name).within(&namespace);
+    let reference = ObjectRef::<TokenSecret>::new(name).within(&namespace);
     // It may be on its way: a write that was under way when its order was withdrawn, or a watch that lags.
     let Some(secret) = context.feeds.secrets.store().get(&reference) else {
         return Ok(Action::requeue(LOOK_AGAIN));
     };
-    if secret.labels().get(OWNER_UID_LABEL) != object.uid().as_ref() {
+    if !secret.is_of(object.metadata.uid.as_deref()) {
         return Ok(Action::await_change()); // not ours
     }
-    let left = time_left(&secret, context);
+    let left = secret.expires_at().map_or(Duration::ZERO, |end| schedule::until(end, context.clock.now()));
     let is_at_once = matches!(reason, Reason::UserGone | Reason::UserRefNotFound | Reason::NoConsent);
     if !is_at_once && !left.is_zero() {
         return Ok(Action::requeue(left));
     }
     let api = Api::<Secret>::namespaced(context.client.clone(), &namespace);
-    let preconditions = Preconditions { uid: secret.uid(), resource_version: secret.resource_version() };
+    let (uid, resource_version) = secret.precondition();
+    let preconditions = Preconditions { uid, resource_version };
     let parameters = DeleteParams { preconditions: Some(preconditions), ..DeleteParams::default() };
     match call("delete Secret", api.delete(name, &parameters)).await {
         Ok(_) => {
@@ -47,9 +48,4 @@ pub(super) async fn retire(object: &DbAuthToken, reason: Reason, context: &Conte
         Err(error) if error.code() == Some(404) => Ok(Action::await_change()),
         Err(error) => Err(Problem::from(error)),
     }
-}
-
-fn time_left(secret: &PartialObjectMeta<Secret>, context: &Context) -> Duration {
-    let expires_at = secret.annotations().get(EXPIRES_AT_ANNOTATION).and_then(|text| text.parse().ok());
-    expires_at.map_or(Duration::ZERO, |expires_at| schedule::until(expires_at, context.clock.now()))
 }
