@@ -12,7 +12,6 @@ use futures::{FutureExt, StreamExt, future, stream};
 use jiff::Timestamp;
 use k8s_openapi::api::core::v1::Namespace;
 use kube::client::ClientBuilder;
-use kube::runtime::events::{Recorder, Reporter};
 use kube::{Api, ResourceExt};
 use tokio::sync::mpsc;
 use tokio::task::JoinError;
@@ -28,7 +27,7 @@ use crate::k8s::dates::{DateLayer, ServerDate};
 use crate::k8s::feed::{self, Feed};
 use crate::k8s::fence::Fence;
 use crate::k8s::lease::Candidate;
-use crate::k8s::status::{CallError, FIELD_MANAGER, call};
+use crate::k8s::status::{CallError, call};
 use crate::k8s::whoami::own_account;
 use crate::ports::Clock;
 use crate::rotation::{self, CredentialCache, Logins, Marks, ObjectName, Sight};
@@ -198,9 +197,7 @@ async fn compose(
         metrics: metrics.clone(),
         news: news_in,
     });
-    let reporter = Reporter { controller: FIELD_MANAGER.into(), instance: None };
     let context = Context {
-        recorder: Recorder::new(client.clone(), reporter),
         client,
         settings,
         feeds,
@@ -288,8 +285,10 @@ async fn act(
     Ok(())
 }
 
-const MARKS: Marks = Marks {
+/// How Secrets are marked.
+pub const MARKS: Marks = Marks {
     secret_type: api::SECRET_TYPE,
+    owner_kind: api::TOKEN_KIND,
     managed_by: (api::MANAGED_BY_LABEL, api::MANAGED_BY),
     owner_uid: api::OWNER_UID_LABEL,
     expires_at_label: api::EXPIRES_AT_LABEL,

@@ -23,6 +23,9 @@ pub use reason::Reason;
 /// API group of all three kinds.
 pub const GROUP: &str = "iamdb.dev";
 
+/// API version and kind of [`DbAuthToken`], which Secrets name as their owner's.
+pub const TOKEN_KIND: (&str, &str) = ("iamdb.dev/v1alpha1", "DbAuthToken");
+
 /// Finalizer that stands on an object from before its first outside effect until that effect is undone.
 pub const FINALIZER: &str = "iamdb.dev/cleanup";
 
@@ -68,4 +71,16 @@ pub fn definitions() -> Vec<k8s_openapi::apiextensions_apiserver::pkg::apis::api
 {
     use kube::CustomResourceExt;
     vec![DbServer::crd(), IamDbUser::crd(), DbAuthToken::crd()]
+}
+
+#[cfg(test)]
+mod tests {
+    use kube::Resource;
+
+    use super::*;
+
+    #[test]
+    fn secrets_name_their_owner_as_the_definition_does() {
+        assert_eq!(TOKEN_KIND, (&*DbAuthToken::api_version(&()), &*DbAuthToken::kind(&())));
+    }
 }

@@ -11,6 +11,10 @@ use crate::app::{self, Config, Election};
 use crate::domain::reach::{self, Reach};
 use crate::telemetry::logs::{self, LogFormat};
 
+/// Threads that work. One is busy for half of its time where ten thousand Secrets are written as fast as an apiserver takes them; with one for each
+/// core of a large node the allocator would keep a pool for each.
+const WORKERS: usize = 2;
+
 #[derive(Debug, clap::Args)]
 #[allow(clippy::struct_excessive_bools, reason = "each is a flag of its own")]
 pub(super) struct Args {
@@ -75,7 +79,7 @@ impl Args {
             session_tags: self.session_tags,
             trust_store_url: self.trust_store_url,
         };
-        let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build();
+        let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(WORKERS).enable_all().build();
         let runtime = runtime.map_err(|error| format!("cannot start: {error}"))?;
         let outcome = runtime.block_on(async {
             let stop = CancellationToken::new();

@@ -3,9 +3,8 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use k8s_openapi::api::core::v1::{ConfigMap, Namespace, Secret, ServiceAccount};
+use k8s_openapi::api::core::v1::{ConfigMap, Namespace, ServiceAccount};
 use kube::core::PartialObjectMeta;
-use kube::runtime::events::Recorder;
 
 use super::bundles::Bundles;
 use super::iam_db_user::{Desks, Turnstile};
@@ -18,7 +17,7 @@ use crate::k8s::feed::Feed;
 use crate::ports::{
     AccountQuotas, AdminSecrets, Clock, Databases, Deployments, OwnIdentity, Policies, Proxies, RdsServers, TrustStores,
 };
-use crate::rotation::Engine;
+use crate::rotation::{Engine, TokenSecret};
 use crate::telemetry::metrics::Metrics;
 
 /// What the command line decides.
@@ -50,8 +49,8 @@ pub struct Feeds {
     pub service_accounts: Feed<PartialObjectMeta<ServiceAccount>>,
     /// ConfigMaps of the operator's namespace.
     pub config_maps: Feed<ConfigMap>,
-    /// The operator's own Secrets, without their data; none where it has no right to watch them.
-    pub secrets: Option<Feed<PartialObjectMeta<Secret>>>,
+    /// The operator's own Secrets: what must be known of them, and nothing of their contents; none where it has no right to watch them.
+    pub secrets: Option<Feed<TokenSecret>>,
 }
 
 /// What every controller has at hand.
@@ -66,8 +65,6 @@ pub struct Context {
     pub clock: Arc<dyn Clock>,
     /// Counters.
     pub metrics: Arc<Metrics>,
-    /// Events.
-    pub recorder: Recorder,
     /// DB instances and clusters in RDS.
     pub rds: Arc<dyn RdsServers>,
     /// RDS Proxies.

@@ -1,7 +1,7 @@
 //! From what was found to conditions and Events.
 
 use kube::api::Api;
-use kube::runtime::events::{Event, EventType};
+use kube::runtime::events::{Event, EventType, Recorder, Reporter};
 use kube::{Resource, ResourceExt};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
@@ -10,7 +10,7 @@ use super::context::Context;
 use super::problem::Problem;
 use crate::api::{ConditionType, Conditions, Reason};
 use crate::k8s::conditions::{self, Finding, Truth};
-use crate::k8s::status::{self, CallError};
+use crate::k8s::status::{self, CallError, FIELD_MANAGER};
 
 /// The longest note of an Event that the apiserver takes, in bytes.
 const NOTE: usize = 1_024;
@@ -128,7 +128,11 @@ where
 {
     let note = Some(note[..note.floor_char_boundary(NOTE)].to_owned());
     let event = Event { type_, reason, note, action: "Reconcile".into(), secondary: None };
-    if let Err(error) = status::call("publish Event", context.recorder.publish(&event, &object.object_ref(&()))).await {
+    // A recorder remembers its Events for minutes, to count those that come again, and walks through all of them at each: thousands of objects may
+    // become ready at once. Ours tell of changes, which do not come again as they were, so each has a recorder of its own.
+    let reporter = Reporter { controller: FIELD_MANAGER.into(), instance: None };
+    let recorder = Recorder::new(context.client.clone(), reporter);
+    if let Err(error) = status::call("publish Event", recorder.publish(&event, &object.object_ref(&()))).await {
         let name = object.meta().name.as_deref().unwrap_or_default();
         tracing::warn!(kind = %K::kind(&()), namespace = object.meta().namespace, name, %error, "event not published");
     }

@@ -7,7 +7,7 @@ use std::hash::{Hash, Hasher};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use futures::{Stream, StreamExt, future, stream};
+use futures::{FutureExt, Stream, StreamExt, future, stream};
 use k8s_openapi::api::core::v1::{ConfigMap, Namespace, ServiceAccount};
 use kube::core::PartialObjectMeta;
 use kube::runtime::controller::{Action, Config, Controller};
@@ -74,7 +74,7 @@ async fn run<K, F>(
 {
     let kind: &'static str = leak_kind::<K>();
     let backoffs = Arc::new(Backoffs::<ObjectRef<K>>::new(Duration::from_secs(2), LONGEST_WAIT));
-    let changed = changes(feed, own_state, HashMap::new()).filter_map(|change| future::ready(applied(change)));
+    let changed = changes(feed, own_state, Seen::new()).filter_map(|change| future::ready(applied(change)));
     let reconcile_one = {
         let (backoffs, fence) = (backoffs.clone(), fence.clone());
         move |object: Arc<K>, context: Arc<Context>| {
@@ -166,17 +166,24 @@ pub(super) fn digest(value: &impl Hash) -> u64 {
     hasher.finish()
 }
 
+/// Fingerprints by a digest of the object's name. Two names of one digest would be looked at more often than they need be, and no less.
+type Seen = HashMap<u64, u64>;
+
+fn name_digest<K: Resource>(object: &K) -> u64 {
+    digest(&(&object.meta().namespace, &object.meta().name))
+}
+
 /// Changes of a feed, without those that leave the fingerprint as it was `seen`.
 fn changes<K>(
     feed: &Feed<K>,
     fingerprint: fn(&K) -> u64,
-    mut seen: HashMap<ObjectRef<K>, u64>,
+    mut seen: Seen,
 ) -> impl Stream<Item = Change<K>> + Send + use<K>
 where
     K: Resource<DynamicType = ()> + Clone + Debug + DeserializeOwned + Send + Sync + 'static,
 {
     feed.subscribe().filter(move |change| {
-        let key = ObjectRef::from_obj(change.object().as_ref());
+        let key = name_digest(change.object().as_ref());
         let is_news = match change {
             Change::Applied(object) => {
                 let now = fingerprint(object);
@@ -201,8 +208,7 @@ where
     K: Resource<DynamicType = ()> + Clone + Debug + DeserializeOwned + Send + Sync + 'static,
     T: Resource<DynamicType = ()> + Send + 'static,
 {
-    let known =
-        feed.store().state().into_iter().map(|it| (ObjectRef::from_obj(it.as_ref()), fingerprint(&it))).collect();
+    let known = feed.store().state().into_iter().map(|it| (name_digest(it.as_ref()), fingerprint(&it))).collect();
     changes(feed, fingerprint, known).flat_map(move |change| stream::iter(whom(change.object())))
 }
 
@@ -285,6 +291,7 @@ fn token_wakes(
         refs(&tokens.state_filter(|token| db_auth_token::signs_by(token, account)))
     });
     let of_rotation = news.map(|token| ObjectRef::new(&token.name).within(&token.namespace));
+    let of_time = seldom(feeds.tokens.store().clone(), context.settings.resync * db_auth_token::SELDOM);
     stream::select_all([
         of_users.boxed(),
         of_servers.boxed(),
@@ -292,7 +299,21 @@ fn token_wakes(
         of_namespaces.boxed(),
         of_accounts.boxed(),
         of_rotation.boxed(),
+        of_time.boxed(),
     ])
+}
+
+/// Every object once in a `period`, each at a moment of its own. A timer for each would keep its name twice more.
+fn seldom<K>(store: Store<K>, period: Duration) -> impl Stream<Item = ObjectRef<K>> + Send + 'static
+where
+    K: Resource<DynamicType = ()> + Clone + Send + Sync + 'static,
+{
+    const MOMENTS: u32 = 60;
+    let ticks = stream::iter(0..).then(move |tick: u64| tokio::time::sleep(period / MOMENTS).map(move |()| tick));
+    ticks.flat_map(move |tick| {
+        let is_its_moment = |object: &K| name_digest(object) % u64::from(MOMENTS) == tick % u64::from(MOMENTS);
+        stream::iter(refs(&store.state_filter(is_its_moment)))
+    })
 }
 
 /// What tokens read of a user: what it asks for, and whether a rule admits it.

@@ -1,18 +1,16 @@
 //! What stands in the Secret: the keys of a service binding, and files that clients read. One file a format.
 
-mod der;
 mod go_dsn;
 mod jdbc;
 mod my_cnf;
-mod p7b;
-mod pkcs12;
 mod uri;
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
 
 use aws_lc_rs::digest;
 
-use super::ca::Bundle;
+use super::ca::{self, Bundle};
 use super::engine::Engine;
 use super::token::{Connect, Token};
 
@@ -72,8 +70,8 @@ pub struct Ca {
 /// Everything but the token that goes into a Secret.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Binding {
-    /// What the token is signed for.
-    pub connect: Connect,
+    /// What the token is signed for; one copy for all Secrets that share it.
+    pub connect: Arc<Connect>,
     /// What clients dial, where that is something else.
     pub alias: Option<Alias>,
     /// The server's family.
@@ -121,11 +119,11 @@ impl Binding {
         }
         if let Some(Ca { bundle, .. }) = &self.ca {
             if self.formats.contains(&Format::Jdbc) || self.formats.contains(&Format::Pkcs12) {
-                put(PKCS12_KEY, pkcs12::trust_store(bundle.certificates()));
-                put("truststore.password", pkcs12::PASSWORD.into());
+                put(PKCS12_KEY, bundle.trust_store().to_vec());
+                put("truststore.password", ca::TRUST_STORE_PASSWORD.into());
             }
             if self.formats.contains(&Format::P7b) {
-                put("ca.p7b", p7b::bundle(bundle.certificates()));
+                put("ca.p7b", bundle.p7b().to_vec());
             }
         }
         contents
@@ -196,13 +194,17 @@ mod tests {
     use crate::domain::endpoint::Endpoint;
     use crate::domain::secret::Secret;
 
+    fn connect() -> Connect {
+        Connect {
+            region: "us-east-1".into(),
+            endpoint: Endpoint::new("orders.abc.us-east-1.rds.amazonaws.com", 3306).unwrap(),
+            username: "app.orders".into(),
+        }
+    }
+
     fn binding() -> Binding {
         Binding {
-            connect: Connect {
-                region: "us-east-1".into(),
-                endpoint: Endpoint::new("orders.abc.us-east-1.rds.amazonaws.com", 3306).unwrap(),
-                username: "app.orders".into(),
-            },
+            connect: connect().into(),
             alias: None,
             engine: Engine::MySql,
             database: Some("orders".into()),
@@ -285,10 +287,12 @@ mod tests {
         let other_bundle = Bundle::amazon_trust("2026-01-01T00:00:00Z".parse().unwrap()).unwrap();
         let elsewhere = || Connect {
             endpoint: Endpoint::new("orders.abc.us-east-1.rds.amazonaws.com", 3307).unwrap(),
-            ..binding().connect
+            ..connect()
         };
-        let by_alias = |connect| Binding { connect, alias: Some(tunnel()), ..binding() }.inputs(&["a", "b"]);
-        assert_ne!(by_alias(elsewhere()), by_alias(binding().connect), "the token is for another place");
+        let by_alias = |connect: Connect| {
+            Binding { connect: connect.into(), alias: Some(tunnel()), ..binding() }.inputs(&["a", "b"])
+        };
+        assert_ne!(by_alias(elsewhere()), by_alias(connect()), "the token is for another place");
         let changed = [
             binding().inputs(&["ab"]),
             binding().inputs(&["a", "c"]),
@@ -300,10 +304,10 @@ mod tests {
             Binding { formats: BTreeSet::new(), ..binding() }.inputs(&["a", "b"]),
             Binding { mount_path: "/x".into(), ..binding() }.inputs(&["a", "b"]),
             Binding { engine: Engine::MariaDb, ..binding() }.inputs(&["a", "b"]),
-            Binding { connect: Connect { username: "x".into(), ..binding().connect }, ..binding() }.inputs(&["a", "b"]),
-            Binding { connect: Connect { region: "eu-west-1".into(), ..binding().connect }, ..binding() }
+            Binding { connect: Connect { username: "x".into(), ..connect() }.into(), ..binding() }.inputs(&["a", "b"]),
+            Binding { connect: Connect { region: "eu-west-1".into(), ..connect() }.into(), ..binding() }
                 .inputs(&["a", "b"]),
-            Binding { connect: elsewhere(), ..binding() }.inputs(&["a", "b"]),
+            Binding { connect: elsewhere().into(), ..binding() }.inputs(&["a", "b"]),
             Binding { ca: Some(Ca { bundle: other_bundle, ..binding().ca.unwrap() }), ..binding() }.inputs(&["a", "b"]),
         ];
         for (index, other) in changed.iter().enumerate() {

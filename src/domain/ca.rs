@@ -1,9 +1,12 @@
 //! CA bundles: what a database's certificate is verified against.
 
 mod built_in;
+mod der;
+mod p7b;
+mod pkcs12;
 mod trust_store;
 
-use std::sync::{Arc, LazyLock};
+use std::sync::{Arc, LazyLock, OnceLock};
 use std::time::Duration;
 
 use jiff::Timestamp;
@@ -16,6 +19,7 @@ use x509_cert::{
 
 use super::schedule;
 
+pub(super) use pkcs12::PASSWORD as TRUST_STORE_PASSWORD;
 pub use trust_store::TrustStore;
 
 /// The roots of Amazon Trust Services, which sign the certificates of RDS Proxies, as Debian's ca-certificates carries them.
@@ -24,13 +28,28 @@ const AMAZON_TRUST: &str = include_str!("ca/amazon_trust.pem");
 /// How long before its end a bundle is spoken of.
 const NOTICE: Duration = Duration::from_secs(90 * 86_400);
 
-/// A bundle of CA certificates of which at least one is in its time.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Bundle {
+/// A bundle of CA certificates of which at least one is in its time. Thousands of Secrets share one.
+#[derive(Clone, Debug)]
+pub struct Bundle(Arc<Contents>);
+
+#[derive(Debug)]
+struct Contents {
     pem: Arc<str>,
-    certificates: Arc<[Vec<u8>]>,
+    certificates: Vec<Vec<u8>>,
     expires_at: Timestamp,
+    /// Other forms of the same, made when somebody first asks for them.
+    trust_store: OnceLock<Vec<u8>>,
+    p7b: OnceLock<Vec<u8>>,
 }
+
+impl PartialEq for Bundle {
+    /// Everything else follows from the text.
+    fn eq(&self, other: &Self) -> bool {
+        Arc::ptr_eq(&self.0, &other.0) || self.0.pem == other.0.pem
+    }
+}
+
+impl Eq for Bundle {}
 
 /// Why a text is no bundle.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -78,7 +97,8 @@ impl Bundle {
         if expires_at <= now {
             return Err(NotABundle::Expired);
         }
-        Ok(Self { pem: kept.into(), certificates: certificates.into(), expires_at })
+        let (trust_store, p7b) = Default::default();
+        Ok(Self(Arc::new(Contents { pem: kept.into(), certificates, expires_at, trust_store, p7b })))
     }
 
     /// The roots of Amazon Trust Services.
@@ -89,7 +109,7 @@ impl Bundle {
         static ROOTS: LazyLock<Result<Bundle, NotABundle>> =
             LazyLock::new(|| Bundle::parse(AMAZON_TRUST, Timestamp::MIN));
         let roots = ROOTS.clone()?;
-        if roots.expires_at <= now { Err(NotABundle::Expired) } else { Ok(roots) }
+        if roots.expires_at() <= now { Err(NotABundle::Expired) } else { Ok(roots) }
     }
 
     /// The bundle of a trust store as it was when this program was made, if it is known and still good.
@@ -101,25 +121,37 @@ impl Bundle {
     /// Whether the last of its certificates expires within 90 days.
     #[must_use]
     pub fn expires_soon(&self, now: Timestamp) -> bool {
-        self.expires_at < schedule::plus(now, NOTICE)
+        self.expires_at() < schedule::plus(now, NOTICE)
     }
 
     /// The certificates, as PEM.
     #[must_use]
     pub fn pem(&self) -> Arc<str> {
-        self.pem.clone()
+        self.0.pem.clone()
     }
 
     /// The certificates, each as DER.
     #[must_use]
     pub fn certificates(&self) -> &[Vec<u8>] {
-        &self.certificates
+        &self.0.certificates
+    }
+
+    /// The certificates as a PKCS#12 trust store.
+    #[must_use]
+    pub fn trust_store(&self) -> &[u8] {
+        self.0.trust_store.get_or_init(|| pkcs12::trust_store(self.certificates()))
+    }
+
+    /// The certificates as PKCS#7.
+    #[must_use]
+    pub fn p7b(&self) -> &[u8] {
+        self.0.p7b.get_or_init(|| p7b::bundle(self.certificates()))
     }
 
     /// When the last of them expires.
     #[must_use]
-    pub const fn expires_at(&self) -> Timestamp {
-        self.expires_at
+    pub fn expires_at(&self) -> Timestamp {
+        self.0.expires_at
     }
 }
 
@@ -141,6 +173,14 @@ mod tests {
         assert_eq!(bundle.pem().matches("BEGIN CERTIFICATE").count(), 2);
         assert!(!bundle.pem().contains("comment"));
         assert_eq!(Bundle::parse(&bundle.pem(), now()).unwrap(), bundle, "reading what was kept changes nothing");
+    }
+
+    #[test]
+    fn the_other_forms_of_a_bundle_are_made_once() {
+        let bundle = Bundle::parse(CA, now()).unwrap();
+        let shared = bundle.clone();
+        assert!(std::ptr::eq(bundle.trust_store(), shared.trust_store()));
+        assert!(std::ptr::eq(bundle.p7b(), shared.p7b()));
     }
 
     #[test]

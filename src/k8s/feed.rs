@@ -7,22 +7,24 @@
 mod merge;
 
 use std::collections::HashSet;
+use std::collections::hash_map::DefaultHasher;
 use std::fmt::Debug;
-use std::hash::Hash;
+use std::hash::{Hash, Hasher};
 use std::sync::{Arc, Mutex, PoisonError};
 
-use futures::stream::{BoxStream, select_all};
-use futures::{Stream, StreamExt};
-use kube::runtime::reflector::{self, ObjectRef, Store};
-use kube::runtime::{WatchStreamExt, watcher};
+use futures::{Stream, StreamExt, TryStreamExt};
+use kube::runtime::reflector::{self, Lookup, ObjectRef, Store};
+use kube::runtime::watcher::{self, Event};
+use kube::runtime::{WatchStreamExt, watcher as watch};
 use kube::{Api, Resource};
 use serde::de::DeserializeOwned;
 use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
 
-use merge::Merge;
-
 /// The apiserver ends a watch after this, in seconds, and kube takes one that is silent for longer as dead.
 const WATCH_LIMIT: u32 = 120;
+
+/// Objects of a page, where what is there comes in pages.
+const PAGE: u32 = 100;
 
 /// Something happened to an object.
 #[derive(Debug)]
@@ -55,31 +57,53 @@ impl<K> Change<K> {
 type Subscribers<K> = Arc<Mutex<Vec<UnboundedSender<Change<K>>>>>;
 
 /// A watched kind.
-pub struct Feed<K: Resource<DynamicType = ()> + 'static> {
+pub struct Feed<K: Lookup<DynamicType = ()> + 'static> {
     store: Store<K>,
     subscribers: Subscribers<K>,
 }
 
 impl<K> Feed<K>
 where
-    K: Resource<DynamicType = ()> + Clone + Debug + DeserializeOwned + Send + Sync + 'static,
-    ObjectRef<K>: Eq + Hash,
+    K: Lookup<DynamicType = ()> + Clone + Debug + Send + Sync + 'static,
 {
     /// A feed, and the watch that fills it: of one `api`, or of several that are of a namespace each. The watch never ends; it must be polled for
-    /// the feed to live. `slim` takes off what nobody reads before an object is kept: managed fields alone are most of an object's memory.
-    pub fn new(
-        apis: Vec<Api<K>>,
+    /// the feed to live. `keep` makes of an object what is kept of it, which is what somebody reads: managed fields, which alone are most of an
+    /// object's memory, are gone before.
+    pub fn new<W>(
+        apis: Vec<Api<W>>,
         config: watcher::Config,
-        slim: impl Fn(&mut K) + Send + 'static,
-    ) -> (Self, impl Future<Output = ()> + Send) {
+        keep: impl Fn(W) -> K + Clone + Send + 'static,
+    ) -> (Self, impl Future<Output = ()> + Send)
+    where
+        W: Resource + Clone + Debug + DeserializeOwned + Send + 'static,
+    {
         let (store, writer) = reflector::store();
         let subscribers = Subscribers::default();
-        let events = watch(apis, &config.timeout(WATCH_LIMIT), store.clone()).modify(move |object| {
-            object.meta_mut().managed_fields = None;
-            slim(object);
-        });
-        let fill = fill(events, store.clone(), writer, subscribers.clone());
-        (Self { store, subscribers }, fill)
+        let config = config.timeout(WATCH_LIMIT);
+        let events = {
+            let store = store.clone();
+            move |is_streamed: bool| {
+                let config = config.clone();
+                let config = if is_streamed { config.streaming_lists() } else { config.page_size(PAGE) };
+                let of = |api: Api<W>| {
+                    let keep = keep.clone();
+                    let keep = move |mut object: W| {
+                        object.meta_mut().managed_fields = None;
+                        keep(object)
+                    };
+                    watch(api, config.clone()).default_backoff().map_ok(move |event| kept(event, &keep)).boxed()
+                };
+                match <[Api<W>; 1]>::try_from(apis.clone()) {
+                    Ok([api]) => of(api),
+                    Err(apis) => {
+                        let of = |api: Api<W>| (api.namespace().unwrap_or_default().to_owned(), of(api));
+                        merge::merged(apis.into_iter().map(of), store.clone())
+                    }
+                }
+            }
+        };
+        let filling = Filling { store: store.clone(), writer, subscribers: subscribers.clone(), listed: None };
+        (Self { store, subscribers }, fill(events, filling))
     }
 
     /// What is there now.
@@ -107,92 +131,113 @@ where
     }
 }
 
-/// The events of one watch, whatever number of them there is.
-fn watch<K>(
-    apis: Vec<Api<K>>,
-    config: &watcher::Config,
-    store: Store<K>,
-) -> BoxStream<'static, watcher::Result<watcher::Event<K>>>
-where
-    K: Resource<DynamicType = ()> + Clone + Debug + DeserializeOwned + Send + Sync + 'static,
-    ObjectRef<K>: Eq + Hash,
-{
-    let of = |api: Api<K>| watcher(api, config.clone()).default_backoff();
-    let apis = match <[Api<K>; 1]>::try_from(apis) {
-        Ok([api]) => return of(api).boxed(),
-        Err(apis) => apis,
-    };
-    let mut merge = Merge::new(apis.iter().map(|api| api.namespace().unwrap_or_default().to_owned()), store);
-    let watches = apis.into_iter().enumerate();
-    let watches = watches.map(|(watch, api)| of(api).map(move |event| (watch, event)).boxed());
-    let merged = select_all(watches).flat_map(move |(watch, event)| {
-        let events = match event {
-            Ok(event) => merge.take(watch, event).into_iter().map(Ok).collect(),
-            Err(error) => vec![Err(error)],
-        };
-        futures::stream::iter(events)
-    });
-    merged.boxed()
-}
-
-/// One life of a name: an object that was deleted and made again is another.
-type Life<K> = (ObjectRef<K>, Option<String>);
-
-fn life<K: Resource<DynamicType = ()>>(object: &K) -> Life<K> {
-    (ObjectRef::from_obj(object), object.meta().uid.clone())
-}
-
 /// What comes out of a channel.
 pub(crate) fn stream<T: Send>(receiver: UnboundedReceiver<T>) -> impl Stream<Item = T> + Send {
     futures::stream::unfold(receiver, |mut receiver| async move { receiver.recv().await.map(|item| (item, receiver)) })
 }
 
-async fn fill<K>(
-    events: impl Stream<Item = watcher::Result<watcher::Event<K>>> + Send,
-    store: Store<K>,
-    mut writer: reflector::store::Writer<K>,
-    subscribers: Subscribers<K>,
-) where
-    K: Resource<DynamicType = ()> + Clone + Debug + Send + Sync + 'static,
-    ObjectRef<K>: Eq + Hash,
+/// Fills a feed. What is there is asked for as a stream, which takes the memory of one object; an apiserver that streams none is asked for pages.
+async fn fill<K, E>(events: impl Fn(bool) -> E + Send, mut filling: Filling<K>)
+where
+    K: Lookup<DynamicType = ()> + Clone + Debug + Send + Sync + 'static,
+    E: Stream<Item = watcher::Result<Event<K>>> + Send + Unpin,
 {
-    let mut listed: HashSet<Life<K>> = HashSet::new();
-    let mut events = std::pin::pin!(events);
-    while let Some(event) = events.next().await {
-        let event = match event {
-            Ok(event) => event,
-            Err(error) => {
-                tracing::warn!(kind = %K::kind(&()), error = %WatchError(&error), "watch failed, retrying");
-                continue;
-            }
-        };
-        let changes: Vec<Change<K>> = match &event {
-            watcher::Event::Apply(object) => vec![Change::Applied(Arc::new(object.clone()))],
-            watcher::Event::Delete(object) => vec![Change::Deleted(Arc::new(object.clone()))],
-            watcher::Event::Init => {
-                listed.clear();
-                Vec::new()
-            }
-            watcher::Event::InitApply(object) => {
-                // Objects of a list enter the store when the list is complete; so do their changes.
-                listed.insert(life(object));
-                Vec::new()
-            }
-            watcher::Event::InitDone => {
-                let gone = store.state_filter(|object| !listed.contains(&life(object)));
-                gone.into_iter().map(Change::Deleted).collect()
-            }
-        };
-        // The store first: whoever is woken finds there what woke it.
-        let mut subscribers = subscribers.lock().unwrap_or_else(PoisonError::into_inner);
-        writer.apply_watcher_event(&event);
-        let mut tell = |change: Change<K>| subscribers.retain(|subscriber| subscriber.send(change.clone()).is_ok());
-        changes.into_iter().for_each(&mut tell);
-        if matches!(event, watcher::Event::InitDone) {
-            listed.clear();
-            store.state().into_iter().map(Change::Applied).for_each(&mut tell);
+    let mut stream = events(true);
+    while let Some(event) = stream.next().await {
+        match event {
+            Ok(event) => filling.take(event),
+            Err(error) if streams_none(&error) => stream = events(false),
+            Err(error) => tracing::warn!(kind = %K::kind(&()), error = %WatchError(&error), "watch failed, retrying"),
         }
     }
+}
+
+/// Whether the apiserver has nothing against the watch but that it is to begin with what is there.
+fn streams_none(error: &watcher::Error) -> bool {
+    matches!(error, watcher::Error::WatchStartFailed(kube::Error::Api(status)) if matches!(status.code, 400 | 422))
+}
+
+fn kept<W, K>(event: Event<W>, keep: impl Fn(W) -> K) -> Event<K> {
+    match event {
+        Event::Apply(object) => Event::Apply(keep(object)),
+        Event::Delete(object) => Event::Delete(keep(object)),
+        Event::Init => Event::Init,
+        Event::InitApply(object) => Event::InitApply(keep(object)),
+        Event::InitDone => Event::InitDone,
+    }
+}
+
+/// The side of a feed that is written.
+struct Filling<K: Lookup<DynamicType = ()> + Clone + 'static> {
+    store: Store<K>,
+    writer: reflector::store::Writer<K>,
+    subscribers: Subscribers<K>,
+    /// While everything is listed once more: what was listed, each object by a digest of its name. None during the first list.
+    listed: Option<HashSet<u64>>,
+}
+
+impl<K> Filling<K>
+where
+    K: Lookup<DynamicType = ()> + Clone + Debug + Send + Sync + 'static,
+{
+    /// The store first: whoever is woken finds there what woke it. Both under one lock, so that whoever subscribes misses nothing.
+    ///
+    /// The first list enters the store when it is complete. A later one is only compared with what is there, object by object, and never held whole
+    /// beside it: after a watch that broke most is as it was.
+    fn take(&mut self, event: Event<K>) {
+        let subscribers = self.subscribers.clone();
+        let mut subscribers = subscribers.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut tell = |change: Change<K>| subscribers.retain(|subscriber| subscriber.send(change.clone()).is_ok());
+        match (event, &mut self.listed) {
+            (event @ (Event::Init | Event::InitApply(_)), None) => self.writer.apply_watcher_event(&event),
+            (Event::InitDone, None) => {
+                self.writer.apply_watcher_event(&Event::InitDone);
+                self.listed = Some(HashSet::new());
+                self.store.state().into_iter().map(Change::Applied).for_each(tell);
+            }
+            (Event::Init, Some(listed)) => listed.clear(),
+            (Event::InitApply(object), Some(listed)) => {
+                listed.insert(digest(&object));
+                let before = self.store.get(&ObjectRef::from_obj(&object));
+                if before.as_ref().is_some_and(|before| is_unchanged::<K>(before, &object)) {
+                    return;
+                }
+                // A namesake is another object.
+                if let Some(before) = before.filter(|before| before.uid() != object.uid()) {
+                    self.remove(before).into_iter().for_each(&mut tell);
+                }
+                self.apply(object).into_iter().for_each(tell);
+            }
+            (Event::InitDone, Some(listed)) => {
+                let listed = std::mem::take(listed);
+                let gone = self.store.state_filter(|object| !listed.contains(&digest(object)));
+                gone.into_iter().filter_map(|object| self.remove(object)).for_each(tell);
+            }
+            (Event::Apply(object), _) => self.apply(object).into_iter().for_each(tell),
+            (Event::Delete(object), _) => self.remove(Arc::new(object)).into_iter().for_each(tell),
+        }
+    }
+
+    fn apply(&mut self, object: K) -> Option<Change<K>> {
+        let reference = ObjectRef::from_obj(&object);
+        self.writer.apply_watcher_event(&Event::Apply(object));
+        self.store.get(&reference).map(Change::Applied)
+    }
+
+    fn remove(&mut self, object: Arc<K>) -> Option<Change<K>> {
+        self.writer.apply_watcher_event(&Event::Delete(K::clone(&object)));
+        Some(Change::Deleted(object))
+    }
+}
+
+fn is_unchanged<K: Lookup<DynamicType = ()>>(before: &K, now: &K) -> bool {
+    now.resource_version().is_some() && (before.uid(), before.resource_version()) == (now.uid(), now.resource_version())
+}
+
+fn digest<K: Lookup<DynamicType = ()>>(object: &K) -> u64 {
+    let mut hasher = DefaultHasher::new();
+    (object.namespace(), object.name()).hash(&mut hasher);
+    hasher.finish()
 }
 
 /// An error of the watch without the texts that it may quote.
@@ -207,5 +252,93 @@ impl std::fmt::Display for WatchError<'_> {
             watcher::Error::WatchFailed(_) => f.write_str("watch broke"),
             watcher::Error::NoResourceVersion => f.write_str("no resource version"),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use futures::{FutureExt, stream};
+    use k8s_openapi::api::core::v1::ConfigMap;
+    use kube::core::Status;
+
+    use super::*;
+
+    fn object(name: &str, uid: &str, version: &str) -> ConfigMap {
+        serde_json::from_value(serde_json::json!({
+            "metadata": {"namespace": "shop", "name": name, "uid": uid, "resourceVersion": version}
+        }))
+        .unwrap()
+    }
+
+    fn filling() -> (Filling<ConfigMap>, Feed<ConfigMap>) {
+        let (store, writer) = reflector::store();
+        let subscribers = Subscribers::default();
+        let feed = Feed { store: store.clone(), subscribers: subscribers.clone() };
+        (Filling { store, writer, subscribers, listed: None }, feed)
+    }
+
+    fn list(filling: &mut Filling<ConfigMap>, objects: impl IntoIterator<Item = ConfigMap>) {
+        filling.take(Event::Init);
+        objects.into_iter().for_each(|object| filling.take(Event::InitApply(object)));
+        filling.take(Event::InitDone);
+    }
+
+    /// What was told so far, as `+name uid` and `-name uid`.
+    fn told(changes: &mut (impl Stream<Item = Change<ConfigMap>> + Unpin)) -> Vec<String> {
+        let mut told = Vec::new();
+        while let Some(Some(change)) = changes.next().now_or_never() {
+            let sign = if matches!(change, Change::Applied(_)) { '+' } else { '-' };
+            let meta = &change.object().metadata;
+            told.push(format!("{sign}{} {}", meta.name.as_deref().unwrap(), meta.uid.as_deref().unwrap()));
+        }
+        told
+    }
+
+    #[test]
+    fn a_list_after_the_first_tells_only_what_differs_from_what_is_there() {
+        let (mut filling, feed) = filling();
+        let mut changes = Box::pin(feed.subscribe());
+        list(
+            &mut filling,
+            [object("a", "1", "1"), object("b", "2", "1"), object("c", "3", "1"), object("d", "4", "1")],
+        );
+        assert_eq!(told(&mut changes).len(), 4);
+        let same = feed.store().get(&ObjectRef::new("a").within("shop")).unwrap();
+        // a is as it was, b has changed, c went, d was made anew, e is new.
+        list(
+            &mut filling,
+            [object("a", "1", "1"), object("b", "2", "9"), object("d", "5", "9"), object("e", "6", "9")],
+        );
+        assert_eq!(told(&mut changes), ["+b 2", "-d 4", "+d 5", "+e 6", "-c 3"]);
+        assert_eq!(feed.store().len(), 4);
+        let still = feed.store().get(&ObjectRef::new("a").within("shop")).unwrap();
+        assert!(Arc::ptr_eq(&same, &still), "there is one copy");
+    }
+
+    #[test]
+    fn a_list_that_broke_takes_nothing_away() {
+        let (mut filling, feed) = filling();
+        list(&mut filling, [object("a", "1", "1"), object("b", "2", "1")]);
+        let mut changes = Box::pin(feed.subscribe());
+        told(&mut changes);
+        filling.take(Event::Init);
+        filling.take(Event::InitApply(object("b", "2", "1")));
+        list(&mut filling, [object("a", "1", "1"), object("b", "2", "1")]);
+        assert_eq!(told(&mut changes), Vec::<String>::new());
+        assert_eq!(feed.store().len(), 2);
+    }
+
+    #[tokio::test]
+    async fn an_apiserver_that_streams_no_lists_is_asked_for_pages() {
+        let (filling, feed) = filling();
+        let events = |is_streamed: bool| {
+            let refused = Status { code: 422, ..Status::default() };
+            let refused = watcher::Error::WatchStartFailed(kube::Error::Api(refused.boxed()));
+            let paged = [Ok(Event::Init), Ok(Event::InitApply(object("a", "1", "1"))), Ok(Event::InitDone)];
+            if is_streamed { stream::iter(vec![Err(refused)]) } else { stream::iter(Vec::from(paged)) }
+        };
+        fill(events, filling).await;
+        feed.caught_up().await;
+        assert_eq!(feed.store().len(), 1);
     }
 }

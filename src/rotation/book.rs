@@ -1,11 +1,12 @@
 //! The engine's book: who is due, what a turn writes, what came of it. Pure: the time is an argument.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::sync::Arc;
 use std::time::Duration;
 
 use jiff::Timestamp;
-use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 
+use super::known::Known;
 use super::order::{Identity, ObjectName, Order, Problem, Progress, TokenKey};
 use crate::domain::schedule;
 use crate::domain::token::Token;
@@ -23,15 +24,15 @@ pub(super) struct Published {
     /// When its token stops being usable.
     pub(super) expires_at: Timestamp,
     /// Digest of what went into it.
-    pub(super) inputs: String,
+    pub(super) inputs: Arc<str>,
 }
 
 /// One order and where it stands.
 #[derive(Debug)]
 struct Slot {
-    order: Order,
-    /// The Secret's metadata as last written or seen: what the next write is conditional on.
-    known: Option<ObjectMeta>,
+    order: Arc<Order>,
+    /// The Secret as last written or seen: what the next write is conditional on.
+    known: Option<Known>,
     published: Option<Published>,
     problem: Option<Problem>,
     failures: u32,
@@ -49,7 +50,7 @@ struct Slot {
 /// The orders of one token.
 #[derive(Debug)]
 struct Group {
-    members: BTreeSet<String>,
+    members: BTreeSet<Arc<str>>,
     /// The part of a token's spread that belongs to the key.
     jitter: Duration,
     /// The token of the last turn, for newcomers.
@@ -67,7 +68,7 @@ impl Group {
 /// All orders, by the uid of the object that placed them.
 #[derive(Debug, Default)]
 pub(super) struct Book {
-    slots: HashMap<String, Slot>,
+    slots: HashMap<Arc<str>, Box<Slot>>,
     groups: BTreeMap<TokenKey, Group>,
     queue: BTreeSet<(Timestamp, TokenKey)>,
     /// The latest time that it was told, unless the clock was put back.
@@ -86,9 +87,9 @@ pub(super) struct Turn {
 /// One Secret of a turn.
 #[derive(Clone, Debug)]
 pub(super) struct Member {
-    pub(super) uid: String,
-    pub(super) order: Order,
-    pub(super) known: Option<ObjectMeta>,
+    pub(super) uid: Arc<str>,
+    pub(super) order: Arc<Order>,
+    pub(super) known: Option<Known>,
     /// Somebody else wrote the Secret: read it, and write only if it differs.
     pub(super) is_suspect: bool,
 }
@@ -96,20 +97,23 @@ pub(super) struct Member {
 /// What came of a Secret's write.
 #[derive(Debug)]
 pub(super) enum Outcome {
-    /// It holds the token of the turn; this is its metadata now.
-    Written(Box<ObjectMeta>),
+    /// It holds the token of the turn; this is its state now.
+    Written(Known),
     /// It does not; the apiserver may have said for how long not to ask again.
     Failed(Problem, Option<Duration>),
 }
 
 impl Book {
-    /// Takes an order, new or changed. `observed` is the Secret's metadata, if it is there and ours.
-    pub(super) fn place(&mut self, uid: &str, order: Order, observed: Option<(ObjectMeta, Published)>) {
+    /// Takes an order, new or changed. `observed` is the Secret, if it is there and ours.
+    pub(super) fn place(&mut self, uid: &str, mut order: Order, observed: Option<(Known, Published)>) {
         let key = order.key();
+        if let Some((key, _)) = self.groups.get_key_value(&key) {
+            (order.identity, order.binding.connect) = (key.identity.clone(), key.connect.clone());
+        }
         match self.slots.get_mut(uid) {
-            Some(slot) if slot.order == order => return,
+            Some(slot) if *slot.order == order => return,
             Some(slot) => {
-                let before = std::mem::replace(&mut slot.order, order).key();
+                let before = std::mem::replace(&mut slot.order, Arc::new(order)).key();
                 slot.retry_at = None;
                 if before != key {
                     self.leave(uid, &before);
@@ -118,7 +122,7 @@ impl Book {
             None => {
                 let (known, published) = observed.unzip();
                 let slot = Slot {
-                    order,
+                    order: Arc::new(order),
                     known,
                     published,
                     problem: None,
@@ -129,10 +133,11 @@ impl Book {
                     is_suspect: false,
                     went_meanwhile: false,
                 };
-                self.slots.insert(uid.to_owned(), slot);
+                self.slots.insert(uid.into(), Box::new(slot));
             }
         }
-        self.groups.entry(key.clone()).or_insert_with(|| Group::new(&key)).members.insert(uid.to_owned());
+        let uid = self.slots.get_key_value(uid).map(|(uid, _)| uid.clone());
+        self.groups.entry(key.clone()).or_insert_with(|| Group::new(&key)).members.extend(uid);
         self.schedule(&key);
     }
 
@@ -142,7 +147,7 @@ impl Book {
     }
 
     /// Forgets an order. Its identity is returned when no other order needs it.
-    pub(super) fn withdraw(&mut self, uid: &str) -> Option<Identity> {
+    pub(super) fn withdraw(&mut self, uid: &str) -> Option<Arc<Identity>> {
         let key = self.slots.remove(uid)?.order.key();
         self.leave(uid, &key);
         // Keys are in the order of their identities, so another of the same one would stand beside this one.
@@ -151,8 +156,8 @@ impl Book {
         (!is_needed).then_some(key.identity)
     }
 
-    /// Tells what the watch saw of a Secret: its metadata, or that it is gone. One's own write comes back here too, and is no news.
-    pub(super) fn notice(&mut self, uid: &str, seen: Option<&ObjectMeta>) {
+    /// Tells what the watch saw of a Secret: its state, or that it is gone. One's own write comes back here too, and is no news.
+    pub(super) fn notice(&mut self, uid: &str, seen: Option<&Known>) {
         let Some(slot) = self.slots.get_mut(uid) else { return };
         let key = slot.order.key();
         if self.groups.get(&key).is_some_and(|group| group.in_flight) {
@@ -165,7 +170,8 @@ impl Book {
                 slot.published = None;
                 slot.retry_at = None;
             }
-            Some(seen) if is_newer(seen, slot.known.as_ref()) => {
+            // The watch lags behind our own writes, so an older state is no news.
+            Some(seen) if slot.known.as_ref().is_some_and(|known| seen.is_newer_than(known)) => {
                 slot.known = Some(seen.clone());
                 slot.is_suspect = true;
             }
@@ -176,7 +182,7 @@ impl Book {
 
     /// How an order goes; none when there is no such order.
     pub(super) fn progress(&self, uid: &str) -> Option<Progress> {
-        self.slots.get(uid).map(Slot::progress)
+        self.slots.get(uid).map(|slot| slot.progress())
     }
 
     /// How many orders there are.
@@ -267,8 +273,8 @@ impl Book {
             }
             let before = slot.progress();
             match (outcome, token) {
-                (Outcome::Written(meta), Some(token)) => {
-                    slot.known = Some(*meta);
+                (Outcome::Written(known), Some(token)) => {
+                    slot.known = Some(known);
                     slot.published =
                         Some(Published { expires_at: token.usable_until, inputs: member.order.inputs.clone() });
                     (slot.problem, slot.retry_at, slot.failures) = (None, None, 0);
@@ -399,13 +405,6 @@ fn jitter(key: &TokenKey) -> Duration {
     let connect = &key.connect;
     let role = key.identity.role().map(ToString::to_string).unwrap_or_default();
     schedule::jitter(&format!("{role} {} {}", connect.username, connect.endpoint))
-}
-
-/// Whether `seen` is a later state of the Secret than `known`. The watch lags behind our own writes, so an older state is no news. Resource
-/// versions of one cluster are numbers that grow; one that is none compares as no news.
-fn is_newer(seen: &ObjectMeta, known: Option<&ObjectMeta>) -> bool {
-    let version = |meta: &ObjectMeta| meta.resource_version.as_deref().and_then(|version| version.parse::<u64>().ok());
-    known.is_some_and(|known| version(seen) > version(known))
 }
 
 /// Doubles from [`RETRY_FIRST`] to [`RETRY_CAP`], less up to a quarter that belongs to the object, so that failures do not march in step.

@@ -4,17 +4,14 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use futures::{Stream, StreamExt, stream};
-use jiff::Timestamp;
-use k8s_openapi::api::core::v1::Secret;
-use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
-use kube::core::PartialObjectMeta;
 use tokio::sync::mpsc::UnboundedSender;
 use tokio::sync::{Notify, OwnedSemaphorePermit, Semaphore};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
-use super::book::{Book, Member, Outcome, Published, Turn};
+use super::book::{Book, Member, Outcome, Turn};
 use super::credentials::CredentialCache;
+use super::known::TokenSecret;
 use super::logins::Logins;
 use super::order::{ObjectName, Order, Problem, Progress, SecretRef, TokenKey};
 use super::sight::Sight;
@@ -107,10 +104,10 @@ impl Engine {
     /// When it has to be asked whether there is one, and nobody answers: the order is not placed then.
     pub async fn place(&self, uid: &str, order: Order) -> Result<(), CallError> {
         // An order that stands knows its Secret already.
-        let seen = if self.with(|book| book.holds(uid)) { None } else { self.sight.look(&order.secret).await? };
-        let observed = seen.and_then(|meta| {
-            let published = published(&self.marks, &meta, &order)?;
-            Some((meta, published))
+        let seen = if self.with(|book| book.holds(uid)) { None } else { self.look(&order.secret).await? };
+        let observed = seen.and_then(|secret| {
+            let published = secret.published(&order.owner.uid)?;
+            Some((secret.known().clone(), published))
         });
         self.with(|book| {
             book.place(uid, order, observed);
@@ -138,8 +135,8 @@ impl Engine {
     ///
     /// # Errors
     /// When it has to be asked for, and nobody answers.
-    pub async fn look(&self, secret: &SecretRef) -> Result<Option<ObjectMeta>, CallError> {
-        self.sight.look(secret).await
+    pub async fn look(&self, secret: &SecretRef) -> Result<Option<Arc<TokenSecret>>, CallError> {
+        self.sight.look(&self.marks, secret).await
     }
 
     /// Whether looking costs nothing.
@@ -156,7 +153,7 @@ impl Engine {
     /// Runs until `stop`, then finishes the turns that are under way. They go on only while the fence is open.
     pub async fn run(
         self: Arc<Self>,
-        changes: impl Stream<Item = Change<PartialObjectMeta<Secret>>> + Send,
+        changes: impl Stream<Item = Change<TokenSecret>> + Send,
         fence: Fence,
         pulse: Pulse,
         stop: CancellationToken,
@@ -195,12 +192,12 @@ impl Engine {
         next.map_or(LONGEST_SLEEP, |due| schedule::until(due, now).min(LONGEST_SLEEP))
     }
 
-    fn notice(&self, change: &Change<PartialObjectMeta<Secret>>) {
-        let Some(uid) = owner(&self.marks, &change.object().metadata) else {
+    fn notice(&self, change: &Change<TokenSecret>) {
+        let Some(uid) = change.object().owner() else {
             return;
         };
         let seen = match change {
-            Change::Applied(secret) => Some(&secret.metadata),
+            Change::Applied(secret) => Some(secret.known()),
             Change::Deleted(_) => None,
         };
         self.with(|book| book.notice(uid, seen));
@@ -225,7 +222,7 @@ impl Engine {
         if let Ok(token) = &token {
             self.verify(&outcomes, token, &fence);
         }
-        let seen: Vec<(String, SecretRef)> =
+        let seen: Vec<_> =
             outcomes.iter().map(|(member, _)| (member.uid.clone(), member.order.secret.clone())).collect();
         let now = self.clock.now();
         under_way.ended();
@@ -233,8 +230,8 @@ impl Engine {
             let news = book.finish(&key, token.as_ref().ok(), outcomes, now);
             // What the watch told during the turn was not listened to; the store still knows it.
             for (uid, secret) in seen {
-                if let Some(meta) = self.sight.glance(&secret) {
-                    book.notice(&uid, Some(&meta));
+                if let Some(secret) = self.sight.glance(&secret) {
+                    book.notice(&uid, Some(secret.known()));
                 }
             }
             news
@@ -278,7 +275,7 @@ impl Engine {
         // A closed semaphore would be a bug; writing without a permit is still right.
         let _permit = self.writers.acquire().await.ok();
         match write::publish(&self.client, &self.marks, &member, token).await {
-            Ok(meta) => (member, Outcome::Written(Box::new(meta))),
+            Ok(known) => (member, Outcome::Written(known)),
             Err(refusal) => (member, Outcome::Failed(refusal.problem, refusal.patience)),
         }
     }
@@ -325,22 +322,6 @@ impl Drop for UnderWay<'_> {
             self.engine.wake.notify_one();
         }
     }
-}
-
-/// Uid of the object that a Secret belongs to: by its controller, because a label is easily taken off, else by the label.
-fn owner<'m>(marks: &Marks, meta: &'m ObjectMeta) -> Option<&'m String> {
-    let controller = meta.owner_references.iter().flatten().find(|owner| owner.controller == Some(true));
-    let label = || meta.labels.as_ref().and_then(|labels| labels.get(marks.owner_uid));
-    controller.map(|owner| &owner.uid).or_else(label)
-}
-
-/// What a Secret says of itself; none when it is not the order's own, or its marks cannot be read.
-fn published(marks: &Marks, meta: &ObjectMeta, order: &Order) -> Option<Published> {
-    let owner = meta.labels.as_ref()?.get(marks.owner_uid)?;
-    let annotations = meta.annotations.as_ref()?;
-    let expires_at: Timestamp = annotations.get(marks.expires_at)?.parse().ok()?;
-    let inputs = annotations.get(marks.inputs)?.clone();
-    (owner == &order.owner.uid).then_some(Published { expires_at, inputs })
 }
 
 #[cfg(test)]

@@ -35,7 +35,7 @@ pub struct Logins {
 
 /// The logins of one order.
 struct Entry {
-    inputs: String,
+    inputs: Arc<str>,
     /// When the first token for these inputs was tried.
     began: Instant,
     finding: Option<LoginFinding>,

@@ -9,6 +9,7 @@
 //! | `order` | what is ordered, and how it goes | none |
 //! | `book` | who is due, and what a turn writes | none |
 //! | `credentials` | one set of credentials an identity, renewed in time | Kubernetes, STS |
+//! | `known` | what is remembered of Secrets | none |
 //! | `logins` | logins with what was published, beside the rotation | databases |
 //! | `sight` | what is known of a Secret before it is written | Kubernetes |
 //! | `write` | the one conditional write | Kubernetes |
@@ -17,6 +18,7 @@
 mod book;
 mod credentials;
 mod engine;
+mod known;
 mod logins;
 mod order;
 #[cfg(test)]
@@ -26,7 +28,8 @@ mod write;
 
 pub use credentials::CredentialCache;
 pub use engine::{Engine, Parts};
+pub use known::{Known, TokenSecret};
 pub use logins::Logins;
-pub use order::{Identity, LoginFinding, ObjectName, Order, Problem, Progress, SecretRef, TokenKey, Verify};
+pub use order::{Identity, LoginFinding, ObjectName, Order, Owner, Problem, Progress, SecretRef, TokenKey, Verify};
 pub use sight::Sight;
 pub use write::Marks;

@@ -5,7 +5,6 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use jiff::Timestamp;
-use k8s_openapi::apimachinery::pkg::apis::meta::v1::OwnerReference;
 
 use crate::domain::arn::Principal;
 use crate::domain::assume::Assume;
@@ -57,9 +56,9 @@ impl Identity {
 #[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct TokenKey {
     /// Who signs.
-    pub identity: Identity,
+    pub identity: Arc<Identity>,
     /// What for.
-    pub connect: Connect,
+    pub connect: Arc<Connect>,
 }
 
 /// Names a Secret.
@@ -69,6 +68,15 @@ pub struct SecretRef {
     pub namespace: String,
     /// Its name.
     pub name: String,
+}
+
+/// The object that a Secret belongs to, in the Secret's namespace.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Owner {
+    /// Its name.
+    pub name: String,
+    /// Its uid.
+    pub uid: String,
 }
 
 /// Names the object that placed an order.
@@ -86,9 +94,9 @@ pub struct Order {
     /// The Secret.
     pub secret: SecretRef,
     /// The object that owns it: the Secret goes with it.
-    pub owner: OwnerReference,
-    /// Who signs.
-    pub identity: Identity,
+    pub owner: Owner,
+    /// Who signs; one copy for all orders of a key.
+    pub identity: Arc<Identity>,
     /// What stands in it beside the token.
     pub binding: Binding,
     /// How long before its end a token is replaced.
@@ -104,7 +112,7 @@ pub struct Order {
     /// Hosts of the account that such a login must be taken for; any, where it is not known.
     pub hosts: Vec<String>,
     /// Digest of everything but the token; when it changes, the Secret is written at once, from a new signing.
-    pub inputs: String,
+    pub inputs: Arc<str>,
 }
 
 /// Whether what is published is logged in with.

@@ -8,12 +8,10 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use jiff::Timestamp;
-use k8s_openapi::apimachinery::pkg::apis::meta::v1::OwnerReference;
-
 use kube::client::Body;
 use tokio::sync::Semaphore;
 
-use super::order::{Identity, Order, SecretRef, Verify};
+use super::order::{Identity, Order, Owner, SecretRef, Verify};
 use super::write::Marks;
 use crate::domain::access::Access;
 use crate::domain::arn::Principal;
@@ -28,6 +26,7 @@ use crate::ports::{AdminTarget, Clock, Fault, FaultKind, Login, LoginProbe, OwnI
 
 pub(super) const MARKS: Marks = Marks {
     secret_type: "t",
+    owner_kind: ("v1", "DbAuthToken"),
     managed_by: ("by", "us"),
     owner_uid: "owner",
     expires_at_label: "expires",
@@ -41,14 +40,15 @@ pub(super) const MARKS: Marks = Marks {
 pub(super) fn order(user: &str, secret: &str) -> Order {
     Order {
         secret: SecretRef { namespace: "shop".into(), name: secret.into() },
-        owner: OwnerReference { uid: secret.into(), name: secret.into(), ..OwnerReference::default() },
-        identity: role("app"),
+        owner: Owner { name: secret.into(), uid: secret.into() },
+        identity: role("app").into(),
         binding: Binding {
             connect: Connect {
                 region: "us-east-1".into(),
                 endpoint: Endpoint::new("orders.abc.us-east-1.rds.amazonaws.com", 3306).unwrap(),
                 username: user.into(),
-            },
+            }
+            .into(),
             alias: None,
             engine: Engine::MySql,
             database: None,

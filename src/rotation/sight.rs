@@ -1,18 +1,20 @@
 //! What the engine knows of a Secret before it writes it: from a watch, or where there is no right to one, by asking once.
 
+use std::sync::Arc;
+
 use k8s_openapi::api::core::v1::Secret;
-use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 use kube::Api;
-use kube::core::PartialObjectMeta;
 use kube::runtime::reflector::{ObjectRef, Store};
 
+use super::known::TokenSecret;
 use super::order::SecretRef;
+use super::write::Marks;
 use crate::k8s::status::{CallError, call};
 
 /// How Secrets are seen. Never their data.
 pub enum Sight {
     /// A watch keeps all of the operator's own here.
-    Watched(Store<PartialObjectMeta<Secret>>),
+    Watched(Store<TokenSecret>),
     /// Each is read when an order for it is placed, and remembered from then on as it was written. What others do to it meanwhile is found at the
     /// next rotation, because each write is conditional.
     Asked(kube::Client),
@@ -20,24 +22,21 @@ pub enum Sight {
 
 impl Sight {
     /// What there is.
-    pub(super) async fn look(&self, secret: &SecretRef) -> Result<Option<ObjectMeta>, CallError> {
+    pub(super) async fn look(&self, marks: &Marks, secret: &SecretRef) -> Result<Option<Arc<TokenSecret>>, CallError> {
         match self {
             Self::Watched(_) => Ok(self.glance(secret)),
             Self::Asked(client) => {
                 let api = Api::<Secret>::namespaced(client.clone(), &secret.namespace);
                 let found = call("read Secret", api.get_metadata_opt(&secret.name)).await?;
-                Ok(found.map(|found| found.metadata))
+                Ok(found.map(|found| Arc::new(TokenSecret::of(marks, found.metadata))))
             }
         }
     }
 
     /// What is known of it without asking anybody.
-    pub(super) fn glance(&self, secret: &SecretRef) -> Option<ObjectMeta> {
+    pub(super) fn glance(&self, secret: &SecretRef) -> Option<Arc<TokenSecret>> {
         match self {
-            Self::Watched(store) => {
-                let found = store.get(&ObjectRef::new(&secret.name).within(&secret.namespace));
-                found.map(|found| found.metadata.clone())
-            }
+            Self::Watched(store) => store.get(&ObjectRef::new(&secret.name).within(&secret.namespace)),
             Self::Asked(_) => None,
         }
     }

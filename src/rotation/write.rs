@@ -5,12 +5,13 @@
 
 use k8s_openapi::ByteString;
 use k8s_openapi::api::core::v1::Secret;
-use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::{ObjectMeta, OwnerReference};
 use kube::Client;
 use kube::core::PartialObjectMeta;
 
 use super::book::Member;
-use super::order::{Order, Problem};
+use super::known::{Known, Others};
+use super::order::{Order, Owner, Problem};
 use crate::domain::token::Token;
 use crate::k8s::status::{CallError, call};
 
@@ -22,6 +23,8 @@ const METADATA_ONLY: &str = "application/json;as=PartialObjectMetadata;g=meta.k8
 pub struct Marks {
     /// Type of the Secret.
     pub secret_type: &'static str,
+    /// API version and kind of the objects that Secrets belong to.
+    pub owner_kind: (&'static str, &'static str),
     /// Label, and its value, on everything that the operator makes.
     pub managed_by: (&'static str, &'static str),
     /// Label with the owner's uid.
@@ -36,6 +39,20 @@ pub struct Marks {
     pub inputs: &'static str,
     /// Annotation with the names of the user's labels and annotations that stand on the Secret by our hand, `label/...` and `annotation/...`.
     pub applied: &'static str,
+}
+
+impl Marks {
+    /// The Secret goes with its owner. `blockOwnerDeletion` is left off: it would need a right on the owner's finalizers.
+    fn owner_reference(&self, owner: &Owner) -> OwnerReference {
+        OwnerReference {
+            api_version: self.owner_kind.0.to_owned(),
+            kind: self.owner_kind.1.to_owned(),
+            name: owner.name.clone(),
+            uid: owner.uid.clone(),
+            controller: Some(true),
+            block_owner_deletion: None,
+        }
+    }
 }
 
 /// Why a Secret was not written.
@@ -63,34 +80,31 @@ impl From<CallError> for Refusal {
 }
 
 /// Brings a token into a Secret, whatever state the Secret is in: the remembered one in one write; otherwise with one look at what is there.
-pub(super) async fn publish(
-    client: &Client,
-    marks: &Marks,
-    member: &Member,
-    token: &Token,
-) -> Result<ObjectMeta, Refusal> {
+pub(super) async fn publish(client: &Client, marks: &Marks, member: &Member, token: &Token) -> Result<Known, Refusal> {
     let order = &member.order;
     let mut known = member.known.clone();
     if member.is_suspect {
         let seen = look(client, marks, order).await?;
-        known = seen.as_ref().map(|seen| seen.metadata.clone());
-        if let Some(seen) = seen.filter(|seen| is_intact(seen, &body(marks, order, token, seen.metadata.clone()))) {
-            return Ok(seen.metadata);
+        known = seen.as_ref().map(|seen| Known::of(marks, seen.metadata.clone()));
+        if let (Some(seen), Some(known)) = (seen, &known)
+            && is_intact(&seen, &body(marks, order, token, known))
+        {
+            return Ok(known.clone());
         }
     }
-    let first = match known {
+    let write = async |known: Option<&Known>| match known {
         Some(known) => put(client, &body(marks, order, token, known)).await,
-        None => post(client, &body(marks, order, token, ObjectMeta::default())).await,
+        None => post(client, &body(marks, order, token, &Known::default())).await,
     };
-    match first {
+    let written = match write(known.as_ref()).await {
         // Changed, gone or there already: look, make sure that it is ours, and write once more.
-        Err(error) if matches!(error.code(), Some(404 | 409)) => match look(client, marks, order).await? {
-            Some(seen) => put(client, &body(marks, order, token, seen.metadata)).await,
-            None => post(client, &body(marks, order, token, ObjectMeta::default())).await,
-        },
+        Err(error) if matches!(error.code(), Some(404 | 409)) => {
+            let seen = look(client, marks, order).await?;
+            write(seen.map(|seen| Known::of(marks, seen.metadata)).as_ref()).await
+        }
         first => first,
-    }
-    .map_err(Refusal::from)
+    };
+    Ok(Known::of(marks, written?))
 }
 
 /// Reads the Secret; an error when it is not ours.
@@ -120,16 +134,8 @@ fn is_intact(seen: &Secret, wanted: &Secret) -> bool {
 
 /// The Secret to write. `known` is what it was: labels and annotations of others stay, those of an earlier order go, and its uid and
 /// resourceVersion make the write conditional.
-fn body(marks: &Marks, order: &Order, token: &Token, known: ObjectMeta) -> Secret {
-    let (mut labels, mut annotations) = (known.labels.unwrap_or_default(), known.annotations.unwrap_or_default());
-    let before = annotations.remove(marks.applied).unwrap_or_default();
-    for name in before.split_ascii_whitespace() {
-        match name.split_once('/') {
-            Some(("label", key)) => _ = labels.remove(key),
-            Some(("annotation", key)) => _ = annotations.remove(key),
-            _ => {}
-        }
-    }
+fn body(marks: &Marks, order: &Order, token: &Token, known: &Known) -> Secret {
+    let Others { mut labels, mut annotations, finalizers } = known.others();
     let theirs = order.labels.keys().map(|key| format!("label/{key}"));
     let applied: Vec<_> = theirs.chain(order.annotations.keys().map(|key| format!("annotation/{key}"))).collect();
     if !applied.is_empty() {
@@ -142,16 +148,17 @@ fn body(marks: &Marks, order: &Order, token: &Token, known: ObjectMeta) -> Secre
     annotations.extend(order.annotations.clone());
     annotations.insert(marks.issued_at.into(), token.signed_at.to_string());
     annotations.insert(marks.expires_at.into(), token.usable_until.to_string());
-    annotations.insert(marks.inputs.into(), order.inputs.clone());
+    annotations.insert(marks.inputs.into(), order.inputs.to_string());
     let contents = order.binding.contents(token).into_iter();
+    let (uid, resource_version) = known.precondition();
     Secret {
         metadata: ObjectMeta {
             name: Some(order.secret.name.clone()),
             namespace: Some(order.secret.namespace.clone()),
-            uid: known.uid,
-            resource_version: known.resource_version,
-            finalizers: known.finalizers,
-            owner_references: Some(vec![order.owner.clone()]),
+            uid,
+            resource_version,
+            finalizers,
+            owner_references: Some(vec![marks.owner_reference(&order.owner)]),
             labels: Some(labels),
             annotations: Some(annotations),
             ..ObjectMeta::default()
@@ -189,7 +196,7 @@ async fn send(
         .body(body)
         .map_err(|error| refused(kube::Error::HttpError(error)))?;
     let answer: PartialObjectMeta<Secret> = call(operation, client.request(request)).await?;
-    Ok(ObjectMeta { managed_fields: None, ..answer.metadata })
+    Ok(answer.metadata)
 }
 
 #[cfg(test)]
@@ -215,7 +222,7 @@ mod tests {
 
     #[test]
     fn a_label_that_the_spec_no_longer_has_goes_and_those_of_others_stay() {
-        let write = |order: &Order, known| body(&MARKS, order, &token(), known).metadata;
+        let write = |order: &Order, known| body(&MARKS, order, &token(), &Known::of(&MARKS, known)).metadata;
         let mut first =
             write(&order(&[("team", "shop"), ("tier", "1")], &[("example.com/note", "x")]), ObjectMeta::default());
         first.labels.as_mut().unwrap().insert("theirs".into(), "y".into());

@@ -11,7 +11,6 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use futures::{Stream, StreamExt, stream};
-use iamdb::api;
 use iamdb::domain::access::Access;
 use iamdb::domain::arn::Principal;
 use iamdb::domain::assume::Assume;
@@ -25,18 +24,20 @@ use iamdb::k8s::feed::{Change, Feed};
 use iamdb::k8s::fence::Fence;
 use iamdb::ports::{AdminTarget, Clock, Fault, FaultKind, Login, LoginProbe, OwnIdentity, Sessions};
 use iamdb::rotation::{
-    CredentialCache, Engine, Identity, Logins, Marks, ObjectName, Order, Parts, Problem, SecretRef, Sight, Verify,
+    CredentialCache, Engine, Identity, Logins, Marks, ObjectName, Order, Owner, Parts, Problem, SecretRef, Sight,
+    TokenSecret, Verify,
 };
 use iamdb::telemetry::metrics::Metrics;
 use iamdb::telemetry::pulse::Pulse;
+use iamdb::{api, app};
 use jiff::{SignedDuration, Timestamp};
 use k8s_openapi::api::core::v1::{ConfigMap, Secret};
-use k8s_openapi::apimachinery::pkg::apis::meta::v1::{ObjectMeta, OwnerReference};
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
+use kube::ResourceExt;
 use kube::api::{Api, ListParams, PostParams};
 use kube::client::ClientBuilder;
 use kube::core::PartialObjectMeta;
 use kube::runtime::watcher;
-use kube::{Resource, ResourceExt};
 use serde_json::{Value, json};
 use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
 use tokio::task::JoinHandle;
@@ -64,16 +65,8 @@ const SLACK: SignedDuration = SignedDuration::from_secs(60);
 const WRITES: f64 = 1.02;
 const READS: f64 = 0.02;
 
-const MARKS: Marks = Marks {
-    secret_type: api::SECRET_TYPE,
-    managed_by: (api::MANAGED_BY_LABEL, api::MANAGED_BY),
-    owner_uid: api::OWNER_UID_LABEL,
-    expires_at_label: api::EXPIRES_AT_LABEL,
-    expires_at: api::EXPIRES_AT_ANNOTATION,
-    issued_at: api::ISSUED_AT_ANNOTATION,
-    inputs: api::INPUTS_ANNOTATION,
-    applied: api::APPLIED_ANNOTATION,
-};
+/// Secrets of this test belong to ConfigMaps.
+const MARKS: Marks = Marks { owner_kind: ("v1", "ConfigMap"), ..app::MARKS };
 
 #[tokio::test]
 async fn an_hour_of_rotations_is_one_write_each_and_no_news_for_anybody() {
@@ -82,7 +75,7 @@ async fn an_hour_of_rotations_is_one_write_each_and_no_news_for_anybody() {
     let (audit, sessions) = (rig.tenant.world.log_end("WORLD_AUDIT_LOG"), rig.world.sessions.load(Ordering::SeqCst));
     let before = rig.secrets().await;
     let record = Record::default();
-    let keeping = tokio::spawn(keep(rig.feed.subscribe(), record.clone()));
+    let keeping = tokio::spawn(keep(rig.told.subscribe(), record.clone()));
     rig.pass(HOUR).await;
     rig.quiet().await;
     assert!(rig.news.try_recv().is_err(), "a rotation is nobody's news: a status would be written for it, or an Event");
@@ -145,7 +138,7 @@ async fn a_clock_that_is_off_signs_nothing_and_takes_nothing_away() {
         let late = order(&rig.tenant, IDENTITIES[0], "late", rig.owner("late").await);
         let (uid, before) = (late.owner.uid.clone(), rig.secrets().await);
         rig.world.ahead.store(off, Ordering::SeqCst);
-        rig.engine.place(&uid, late).await;
+        rig.engine.place(&uid, late).await.expect("placed");
         rig.tick();
         until("it is refused", SOON, || async {
             let problem = rig.engine.progress(&uid).and_then(|progress| progress.problem);
@@ -174,10 +167,14 @@ struct Rig {
     tenant: Tenant,
     world: Arc<Simulated>,
     engine: Arc<Engine>,
-    feed: Feed<PartialObjectMeta<Secret>>,
+    /// What the engine knows of its Secrets.
+    feed: Feed<TokenSecret>,
     watch: JoinHandle<()>,
+    /// What a test looks at, by a watch of its own.
+    told: Feed<PartialObjectMeta<Secret>>,
+    telling: JoinHandle<()>,
     news: UnboundedReceiver<ObjectName>,
-    ticks: UnboundedSender<Change<PartialObjectMeta<Secret>>>,
+    ticks: UnboundedSender<Change<TokenSecret>>,
     stop: CancellationToken,
     running: JoinHandle<()>,
 }
@@ -192,8 +189,11 @@ impl Rig {
         let builder = ClientBuilder::try_from(config).expect("client");
         let client = builder.with_layer(&DateLayer::new(date.clone())).build();
         let ours = watcher::Config::default().labels(&format!("{}={}", api::MANAGED_BY_LABEL, api::MANAGED_BY));
-        let (feed, watch) = Feed::new(vec![Api::namespaced(client.clone(), &tenant.name)], ours, |_| ());
-        let watch = tokio::spawn(watch);
+        let api = Api::<PartialObjectMeta<Secret>>::namespaced(tenant.client.clone(), &tenant.name);
+        let (told, telling) = Feed::new(vec![api], ours.clone(), |it| it);
+        let api = Api::<PartialObjectMeta<Secret>>::namespaced(client.clone(), &tenant.name);
+        let (feed, watch) = Feed::new(vec![api], ours, |it| TokenSecret::of(&MARKS, it.metadata));
+        let (watch, telling) = (tokio::spawn(watch), tokio::spawn(telling));
         feed.caught_up().await;
         let world = Arc::new(Simulated::new());
         let (news_in, news) = unbounded_channel();
@@ -212,12 +212,12 @@ impl Rig {
         let changes = stream::select(feed.subscribe(), received(ticked));
         let stop = CancellationToken::new();
         let running = tokio::spawn(engine.clone().run(changes, Fence::open(), Pulse::default(), stop.clone()));
-        let mut rig = Self { tenant, world, engine, feed, watch, news, ticks, stop, running };
+        let mut rig = Self { tenant, world, engine, feed, watch, told, telling, news, ticks, stop, running };
         for identity in IDENTITIES {
             for (user, secret) in (0..USERS).flat_map(|user| (0..SECRETS).map(move |secret| (user, secret))) {
                 let owner = rig.owner(&format!("{identity}-{user}-{secret}")).await;
                 let order = order(&rig.tenant, identity, &format!("{identity}_{user}"), owner);
-                rig.engine.place(&order.owner.uid.clone(), order).await;
+                rig.engine.place(&order.owner.uid.clone(), order).await.expect("placed");
             }
         }
         let all = IDENTITIES.len() * USERS * SECRETS;
@@ -228,11 +228,11 @@ impl Rig {
     }
 
     /// An object that owns a Secret: without one the garbage collector would take it away.
-    async fn owner(&self, name: &str) -> OwnerReference {
+    async fn owner(&self, name: &str) -> Owner {
         let owners = Api::<ConfigMap>::namespaced(self.tenant.client.clone(), &self.tenant.name);
         let owner = serde_json::from_value(json!({"metadata": {"name": name}})).expect("ConfigMap");
         let owner = owners.create(&PostParams::default(), &owner).await.expect("create ConfigMap");
-        owner.controller_owner_ref(&()).expect("owner")
+        Owner { name: owner.name_any(), uid: owner.uid().expect("uid") }
     }
 
     /// Lets so many seconds pass.
@@ -245,7 +245,9 @@ impl Rig {
     }
 
     fn tick(&self) {
-        self.ticks.send(Change::Applied(Arc::default())).expect("the engine listens");
+        self.ticks
+            .send(Change::Applied(Arc::new(TokenSecret::of(&MARKS, ObjectMeta::default()))))
+            .expect("the engine listens");
     }
 
     /// Waits for the answers to what was sent, and for the watch that tells of it.
@@ -263,6 +265,7 @@ impl Rig {
         self.stop.cancel();
         self.running.await.expect("the engine");
         self.watch.abort();
+        self.telling.abort();
         self.tenant.close().await;
     }
 }
@@ -302,24 +305,24 @@ fn check_requests(tenant: &Tenant, audit: u64, rotations: usize) {
     assert!(written >= 1.0, "the audit log knows of no rotation that nobody wrote");
 }
 
-fn order(tenant: &Tenant, service_account: &str, username: &str, owner: OwnerReference) -> Order {
+fn order(tenant: &Tenant, service_account: &str, username: &str, owner: Owner) -> Order {
     let region = "us-east-1".to_owned();
     Order {
         secret: SecretRef { namespace: tenant.name.clone(), name: format!("{}-db", owner.name) },
         owner,
-        identity: Identity::ServiceAccount {
+        identity: Arc::new(Identity::ServiceAccount {
             region: region.clone(),
             namespace: tenant.name.clone(),
             name: service_account.to_owned(),
             role: tenant.role_arn(&tenant.name).parse().expect("a role"),
             then: None,
-        },
+        }),
         binding: Binding {
-            connect: Connect {
+            connect: Arc::new(Connect {
                 region,
                 endpoint: Endpoint::new(tenant.world.host(tenant.database), 3306).expect("an endpoint"),
                 username: username.to_owned(),
-            },
+            }),
             alias: None,
             engine: Family::MySql,
             database: None,
@@ -333,7 +336,7 @@ fn order(tenant: &Tenant, service_account: &str, username: &str, owner: OwnerRef
         verify: Verify::Never,
         ca: "".into(),
         hosts: Vec::new(),
-        inputs: "hour".to_owned(),
+        inputs: "hour".into(),
     }
 }
 

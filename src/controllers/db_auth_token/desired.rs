@@ -2,8 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use k8s_openapi::apimachinery::pkg::apis::meta::v1::OwnerReference;
-use kube::{Resource, ResourceExt};
+use kube::ResourceExt;
 
 use super::resolve::Inputs;
 use crate::api::{DbAuthToken, Format, IdentityType, ROTATE_ANNOTATION, Reason, TokenCaType, VerifyLogin};
@@ -13,7 +12,7 @@ use crate::domain::binding::{self, Binding, Ca};
 use crate::domain::schedule;
 use crate::domain::tenancy::{Request, Rule, admit};
 use crate::domain::token::Connect;
-use crate::rotation::{Identity, Order, SecretRef, Verify};
+use crate::rotation::{Identity, Order, Owner, SecretRef, Verify};
 
 /// Key of the CA bundle, unless the object says otherwise.
 const CA_KEY: &str = "ca.crt";
@@ -39,8 +38,8 @@ pub(super) fn order(object: &DbAuthToken, inputs: &Inputs) -> Result<Order, Prob
     let inputs_digest = binding.inputs(&everything_else(object, &inputs.identity));
     Ok(Order {
         secret: SecretRef { namespace: object.namespace().unwrap_or_default(), name: template.name.clone() },
-        owner: owner_reference(object),
-        identity: inputs.identity.clone(),
+        owner: Owner { name: object.name_any(), uid: object.uid().unwrap_or_default() },
+        identity: inputs.identity.clone().into(),
         binding,
         renew_before: renew_before(object),
         labels: template.labels.clone(),
@@ -48,7 +47,7 @@ pub(super) fn order(object: &DbAuthToken, inputs: &Inputs) -> Result<Order, Prob
         verify: verify(object)?,
         ca: inputs.ca.pem(),
         hosts: inputs.hosts.clone(),
-        inputs: inputs_digest,
+        inputs: inputs_digest.into(),
     })
 }
 
@@ -60,7 +59,8 @@ fn binding(object: &DbAuthToken, inputs: &Inputs) -> Result<Binding, Problem> {
             region: inputs.server.region.clone(),
             endpoint: inputs.endpoint.clone(),
             username: inputs.username.clone(),
-        },
+        }
+        .into(),
         alias: inputs.alias.clone(),
         engine: inputs.server.engine,
         database: object.spec.database.clone(),
@@ -118,18 +118,6 @@ fn verify(object: &DbAuthToken) -> Result<Verify, Problem> {
 fn renew_before(object: &DbAuthToken) -> std::time::Duration {
     let asked = object.spec.rotation.as_ref().and_then(|rotation| rotation.renew_before.as_ref());
     asked.map_or(schedule::RENEW_BEFORE, crate::api::Duration::value)
-}
-
-/// The Secret goes with the object. `blockOwnerDeletion` is left off: it would need a right on the owner's finalizers.
-fn owner_reference(object: &DbAuthToken) -> OwnerReference {
-    OwnerReference {
-        api_version: DbAuthToken::api_version(&()).into_owned(),
-        kind: DbAuthToken::kind(&()).into_owned(),
-        name: object.name_any(),
-        uid: object.uid().unwrap_or_default(),
-        controller: Some(true),
-        block_owner_deletion: None,
-    }
 }
 
 /// What goes into the Secret besides the binding, or asks for a new signing: who signs, labels, annotations, and the request to rotate.

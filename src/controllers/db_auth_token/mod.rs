@@ -28,8 +28,8 @@ use crate::k8s::conditions;
 use crate::k8s::feed::Change;
 use crate::rotation::Progress;
 
-/// Resyncs between two looks at a token that is well: whatever it depends on wakes it.
-const SELDOM: u32 = 12;
+/// Resyncs between two looks at a token that nothing wakes: whatever it depends on does.
+pub(super) const SELDOM: u32 = 12;
 
 pub(super) async fn reconcile(object: Arc<DbAuthToken>, context: Arc<Context>) -> Outcome {
     let api = Api::<DbAuthToken>::namespaced(context.client.clone(), &object.namespace().unwrap_or_default());
@@ -58,11 +58,11 @@ pub(super) async fn reconcile(object: Arc<DbAuthToken>, context: Arc<Context>) -
             let progress = steady(&object, context.engine.progress(&uid).unwrap_or_default());
             // The first thing told of an object is what came of it: the engine tells soon, and thousands may be new at once.
             if object.status.is_none() && !progress.is_current && progress.problem.is_none() {
-                return Ok(next_look(&object, &progress, &context));
+                return Ok(next_look(&progress, &context));
             }
             let findings = status::Findings::of(&object, &order, &progress, context.clock.now());
             status::write(&api, &object, &findings, &context).await?;
-            Ok(next_look(&object, &progress, &context))
+            Ok(next_look(&progress, &context))
         }
         Err(problem) => withhold(&api, &object, problem, &context).await,
     }
@@ -84,10 +84,10 @@ fn is_there(object: &DbAuthToken, context: &Context) -> bool {
 }
 
 /// Rotation tells of itself when something changes; only the passing of time must be looked for: failure becomes an alarm, and an alarm an expiry.
-/// All else is seldom: a status that a lagging watch hid.
-fn next_look(object: &DbAuthToken, progress: &Progress, context: &Context) -> Action {
+/// All else is looked at seldom: a status that a lagging watch hid.
+fn next_look(progress: &Progress, context: &Context) -> Action {
     let (Some(expires_at), Some(_)) = (progress.expires_at, &progress.problem) else {
-        return Action::requeue(context.resync_after(&object.uid().unwrap_or_default()) * SELDOM);
+        return Action::await_change();
     };
     let now = context.clock.now();
     let alarm = schedule::until(schedule::minus(expires_at, schedule::ALARM), now);

@@ -3,12 +3,11 @@
 use std::time::Duration;
 
 use k8s_openapi::api::core::v1::Secret;
-use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 use kube::ResourceExt;
 use kube::api::{Api, DeleteParams, Preconditions};
 use kube::runtime::controller::Action;
 
-use crate::api::{DbAuthToken, EXPIRES_AT_ANNOTATION, OWNER_UID_LABEL, Reason};
+use crate::api::{DbAuthToken, Reason};
 use crate::controllers::context::Context;
 use crate::controllers::problem::Problem;
 use crate::controllers::run::Outcome;
@@ -29,16 +28,17 @@ pub(super) async fn retire(object: &DbAuthToken, reason: Reason, was_placed: boo
         let may_come = was_placed || context.engine.watches();
         return Ok(if may_come { Action::requeue(LOOK_AGAIN) } else { Action::await_change() });
     };
-    if secret.labels.as_ref().and_then(|labels| labels.get(OWNER_UID_LABEL)) != object.uid().as_ref() {
+    if !secret.is_of(object.metadata.uid.as_deref()) {
         return Ok(Action::await_change()); // not ours
     }
-    let left = time_left(&secret, context);
+    let left = secret.expires_at().map_or(Duration::ZERO, |end| schedule::until(end, context.clock.now()));
     let is_at_once = matches!(reason, Reason::UserGone | Reason::UserRefNotFound | Reason::NoConsent);
     if !is_at_once && !left.is_zero() {
         return Ok(Action::requeue(left));
     }
     let api = Api::<Secret>::namespaced(context.client.clone(), &namespace);
-    let preconditions = Preconditions { uid: secret.uid, resource_version: secret.resource_version };
+    let (uid, resource_version) = secret.precondition();
+    let preconditions = Preconditions { uid, resource_version };
     let parameters = DeleteParams { preconditions: Some(preconditions), ..DeleteParams::default() };
     match call("delete Secret", api.delete(name, &parameters)).await {
         Ok(_) => {
@@ -48,10 +48,4 @@ pub(super) async fn retire(object: &DbAuthToken, reason: Reason, was_placed: boo
         Err(error) if error.code() == Some(404) => Ok(Action::await_change()),
         Err(error) => Err(Problem::from(error)),
     }
-}
-
-fn time_left(secret: &ObjectMeta, context: &Context) -> Duration {
-    let annotation = secret.annotations.as_ref().and_then(|annotations| annotations.get(EXPIRES_AT_ANNOTATION));
-    let expires_at = annotation.and_then(|text| text.parse().ok());
-    expires_at.map_or(Duration::ZERO, |expires_at| schedule::until(expires_at, context.clock.now()))
 }

@@ -1,6 +1,7 @@
 //! `jdbc.properties`, for MySQL's Connector/J and for MariaDB's driver: each takes the words that it knows and leaves the other's alone.
 
-use super::{Binding, PKCS12_KEY, pkcs12};
+use super::{Binding, PKCS12_KEY};
+use crate::domain::ca;
 use crate::domain::engine::Engine;
 use crate::domain::token::Token;
 
@@ -24,7 +25,7 @@ pub(super) fn properties(binding: &Binding, token: &Token) -> String {
         // Connector/J takes no PEM, and no trust store without a password.
         lines.push(("trustCertificateKeyStoreUrl", format!("file:{}/{PKCS12_KEY}", binding.mount_path)));
         lines.push(("trustCertificateKeyStoreType", "PKCS12".to_owned()));
-        lines.push(("trustCertificateKeyStorePassword", pkcs12::PASSWORD.to_owned()));
+        lines.push(("trustCertificateKeyStorePassword", ca::TRUST_STORE_PASSWORD.to_owned()));
         lines.push(("serverSslCert", path));
     }
     lines.iter().fold(String::new(), |text, (key, value)| text + key + "=" + &escape(value) + "\n")

@@ -1,15 +1,38 @@
-//! One watch out of several, each of a namespace of its own. No I/O.
+//! One watch out of several, each of a namespace of its own. No I/O of its own.
 
 use std::collections::HashMap;
-use std::hash::Hash;
+use std::fmt::Debug;
 
-use kube::Resource;
-use kube::runtime::reflector::{ObjectRef, Store};
-use kube::runtime::watcher::Event;
+use futures::StreamExt;
+use futures::stream::{self, BoxStream, select_all};
+use kube::runtime::reflector::{Lookup, ObjectRef, Store};
+use kube::runtime::watcher::{self, Event};
+
+/// The events of one watch.
+type Events<K> = BoxStream<'static, watcher::Result<Event<K>>>;
+
+/// The events of several watches, each of a namespace, as if they were those of one. `store` is where they go in the end.
+pub(super) fn merged<K>(watches: impl IntoIterator<Item = (String, Events<K>)>, store: Store<K>) -> Events<K>
+where
+    K: Lookup<DynamicType = ()> + Clone + Debug + Send + Sync + 'static,
+{
+    let (namespaces, watches): (Vec<String>, Vec<Events<K>>) = watches.into_iter().unzip();
+    let mut merge = Merge::new(namespaces, store);
+    let watches = watches.into_iter().enumerate();
+    let watches = watches.map(|(watch, events)| events.map(move |event| (watch, event)).boxed());
+    let merged = select_all(watches).flat_map(move |(watch, event)| {
+        let events = match event {
+            Ok(event) => merge.take(watch, event).into_iter().map(Ok).collect(),
+            Err(error) => vec![Err(error)],
+        };
+        stream::iter(events)
+    });
+    merged.boxed()
+}
 
 /// Puts the events of several watches together, so that they look like those of one: it has listed when all have, and when one of them lists anew
 /// everything is listed anew, what the others brought out of the store.
-pub(super) struct Merge<K: Resource<DynamicType = ()> + 'static> {
+struct Merge<K: Lookup<DynamicType = ()> + 'static> {
     parts: Vec<Part<K>>,
     /// What all of them brought.
     store: Store<K>,
@@ -17,7 +40,7 @@ pub(super) struct Merge<K: Resource<DynamicType = ()> + 'static> {
 }
 
 /// One of the watches.
-struct Part<K: Resource<DynamicType = ()>> {
+struct Part<K: Lookup<DynamicType = ()> + 'static> {
     namespace: String,
     has_listed: bool,
     /// What its list brought so far, until all have listed or it has listed anew.
@@ -26,17 +49,16 @@ struct Part<K: Resource<DynamicType = ()>> {
 
 impl<K> Merge<K>
 where
-    K: Resource<DynamicType = ()> + Clone + 'static,
-    ObjectRef<K>: Eq + Hash,
+    K: Lookup<DynamicType = ()> + Clone + 'static,
 {
     /// One watch for each namespace. `store` is where the events go in the end.
-    pub(super) fn new(namespaces: impl IntoIterator<Item = String>, store: Store<K>) -> Self {
+    fn new(namespaces: impl IntoIterator<Item = String>, store: Store<K>) -> Self {
         let part = |namespace| Part { namespace, has_listed: false, listed: HashMap::new() };
         Self { parts: namespaces.into_iter().map(part).collect(), store, has_listed: false }
     }
 
     /// What an event of one watch means for the whole.
-    pub(super) fn take(&mut self, watch: usize, event: Event<K>) -> Vec<Event<K>> {
+    fn take(&mut self, watch: usize, event: Event<K>) -> Vec<Event<K>> {
         let Some(part) = self.parts.get_mut(watch) else { return Vec::new() };
         match event {
             Event::Init => {
@@ -58,7 +80,7 @@ where
     fn list(&mut self, watch: usize) -> Vec<Event<K>> {
         let objects: Vec<K> = if self.has_listed {
             let part = &mut self.parts[watch];
-            let is_others = |object: &K| object.meta().namespace.as_ref() != Some(&part.namespace);
+            let is_others = |object: &K| object.namespace().as_deref() != Some(&*part.namespace);
             let others = self.store.state_filter(is_others);
             let anew = std::mem::take(&mut part.listed).into_values();
             others.iter().map(|object| object.as_ref().clone()).chain(anew).collect()
@@ -73,10 +95,7 @@ where
     }
 }
 
-impl<K: Resource<DynamicType = ()>> Part<K>
-where
-    ObjectRef<K>: Eq + Hash,
-{
+impl<K: Lookup<DynamicType = ()> + 'static> Part<K> {
     fn enter(&mut self, object: K) {
         self.listed.insert(ObjectRef::from_obj(&object), object);
     }
@@ -122,7 +141,11 @@ mod tests {
         }
 
         fn names(&self) -> BTreeSet<String> {
-            self.store.state().iter().map(|it| format!("{}/{}", it.namespace().unwrap(), it.name_any())).collect()
+            self.store
+                .state()
+                .iter()
+                .map(|it| format!("{}/{}", it.metadata.namespace.as_deref().unwrap(), it.name_any()))
+                .collect()
         }
     }
 

@@ -1,8 +1,10 @@
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
+
 use super::*;
 use crate::domain::engine::Engine;
 use crate::domain::secret::Secret;
 use crate::ports::{Fault, FaultKind};
-use crate::rotation::sample::order;
+use crate::rotation::sample::{MARKS, order};
 
 const NOW: i64 = 1_000_000;
 
@@ -14,8 +16,9 @@ fn token(signed: i64) -> Token {
     Token { text: Secret::new("t"), signed_at: at(signed), usable_until: schedule::usable_until(at(signed), None) }
 }
 
-fn meta(version: u64) -> ObjectMeta {
-    ObjectMeta { resource_version: Some(version.to_string()), uid: Some("s".into()), ..ObjectMeta::default() }
+fn known(version: u64) -> Known {
+    let (resource_version, uid) = (Some(version.to_string()), Some("s".into()));
+    Known::of(&MARKS, ObjectMeta { resource_version, uid, ..ObjectMeta::default() })
 }
 
 fn published(expires: i64) -> Published {
@@ -24,7 +27,7 @@ fn published(expires: i64) -> Published {
 
 fn write_all(book: &mut Book, turn: Turn, signed: i64, version: u64) -> Vec<String> {
     let token = turn.token.clone().unwrap_or_else(|| token(signed));
-    let outcomes = turn.members.into_iter().map(|member| (member, Outcome::Written(Box::new(meta(version))))).collect();
+    let outcomes = turn.members.into_iter().map(|member| (member, Outcome::Written(known(version)))).collect();
     names(book.finish(&turn.key, Some(&token), outcomes, at(signed)))
 }
 
@@ -34,7 +37,7 @@ fn names(news: Vec<ObjectName>) -> Vec<String> {
 }
 
 fn uids(turn: &Turn) -> Vec<&str> {
-    turn.members.iter().map(|member| member.uid.as_str()).collect()
+    turn.members.iter().map(|member| &*member.uid).collect()
 }
 
 #[test]
@@ -54,10 +57,10 @@ fn what_was_never_issued_is_due_at_once_and_then_by_schedule() {
 #[test]
 fn a_restart_writes_nothing_that_is_alive() {
     let mut book = Book::default();
-    book.place("a", order("app", "a"), Some((meta(1), published(800))));
+    book.place("a", order("app", "a"), Some((known(1), published(800))));
     assert!(book.begin(at(0)).is_none());
     assert!(book.next_due().unwrap() > at(0));
-    book.place("b", Order { inputs: "i2".into(), ..order("other", "b") }, Some((meta(1), published(800))));
+    book.place("b", Order { inputs: "i2".into(), ..order("other", "b") }, Some((known(1), published(800))));
     assert_eq!(uids(&book.begin(at(0)).unwrap()), ["b"], "changed inputs are written at once");
 }
 
@@ -65,9 +68,9 @@ fn a_restart_writes_nothing_that_is_alive() {
 fn all_secrets_of_a_key_are_written_in_one_turn() {
     let mut book = Book::default();
     for uid in ["a", "b", "c"] {
-        book.place(uid, order("app", uid), Some((meta(1), published(800))));
+        book.place(uid, order("app", uid), Some((known(1), published(800))));
     }
-    book.place("other", order("other", "other"), Some((meta(1), published(870))));
+    book.place("other", order("other", "other"), Some((known(1), published(870))));
     let turn = book.begin(at(800)).unwrap();
     assert_eq!(uids(&turn), ["a", "b", "c"]);
 }
@@ -75,9 +78,9 @@ fn all_secrets_of_a_key_are_written_in_one_turn() {
 #[test]
 fn orders_that_are_due_when_they_are_placed_one_by_one_share_one_signing() {
     let mut book = Book::default();
-    book.place("a", order("app", "a"), Some((meta(1), published(300))));
+    book.place("a", order("app", "a"), Some((known(1), published(300))));
     let turn = book.begin(at(0)).unwrap();
-    book.place("b", order("app", "b"), Some((meta(1), published(300))));
+    book.place("b", order("app", "b"), Some((known(1), published(300))));
     write_all(&mut book, turn, 0, 2);
     let turn = book.begin(at(1)).unwrap();
     assert_eq!((uids(&turn), turn.token.is_some()), (vec!["b"], true), "what was just written is not written again");
@@ -113,12 +116,9 @@ fn a_failure_waits_and_the_others_do_not() {
         .members
         .into_iter()
         .map(|member| {
-            let failed = member.uid == "a";
-            let outcome = if failed {
-                Outcome::Failed(Problem::ForeignSecret, None)
-            } else {
-                Outcome::Written(Box::new(meta(1)))
-            };
+            let failed = &*member.uid == "a";
+            let outcome =
+                if failed { Outcome::Failed(Problem::ForeignSecret, None) } else { Outcome::Written(known(1)) };
             (member, outcome)
         })
         .collect();
@@ -161,10 +161,10 @@ fn the_echo_of_our_own_write_is_no_work_and_a_foreign_write_is_looked_at() {
     let turn = book.begin(at(0)).unwrap();
     write_all(&mut book, turn, 0, 7);
     for echo in [7, 6, 1] {
-        book.notice("a", Some(&meta(echo)));
+        book.notice("a", Some(&known(echo)));
         assert!(book.begin(at(1)).is_none(), "version {echo}");
     }
-    book.notice("a", Some(&meta(9)));
+    book.notice("a", Some(&known(9)));
     let turn = book.begin(at(1)).unwrap();
     assert!(turn.members[0].is_suspect && turn.token.is_some());
 }
@@ -172,7 +172,7 @@ fn the_echo_of_our_own_write_is_no_work_and_a_foreign_write_is_looked_at() {
 #[test]
 fn a_deleted_secret_is_made_again_at_once() {
     let mut book = Book::default();
-    book.place("a", order("app", "a"), Some((meta(1), published(800))));
+    book.place("a", order("app", "a"), Some((known(1), published(800))));
     book.notice("a", None);
     let turn = book.begin(at(0)).unwrap();
     assert!(turn.members[0].known.is_none());
@@ -238,15 +238,15 @@ fn an_order_changed_in_flight_is_written_again() {
 fn a_secret_that_cannot_be_written_does_not_rotate_the_others_again_and_again() {
     let mut book = Book::default();
     for uid in ["a", "b"] {
-        book.place(uid, order("app", uid), Some((meta(1), published(0))));
+        book.place(uid, order("app", uid), Some((known(1), published(0))));
     }
     let turn = book.begin(at(0)).unwrap();
     assert_eq!(uids(&turn), ["a", "b"]);
     let key = turn.key.clone();
     let outcomes = turn.members.into_iter().map(|member| {
-        let failed = member.uid == "a";
+        let failed = &*member.uid == "a";
         let outcome =
-            if failed { Outcome::Failed(Problem::Write(Some(422)), None) } else { Outcome::Written(Box::new(meta(2))) };
+            if failed { Outcome::Failed(Problem::Write(Some(422)), None) } else { Outcome::Written(known(2)) };
         (member, outcome)
     });
     book.finish(&key, Some(&token(0)), outcomes.collect(), at(0));
@@ -278,7 +278,7 @@ fn an_order_that_moved_to_another_key_in_flight_is_written_by_that_key() {
 #[test]
 fn what_is_published_for_an_earlier_order_is_not_current() {
     let mut book = Book::default();
-    book.place("a", order("app", "a"), Some((meta(1), published(800))));
+    book.place("a", order("app", "a"), Some((known(1), published(800))));
     assert!(book.progress("a").unwrap().is_current);
     book.place("a", Order { inputs: "i2".into(), ..order("app", "a") }, None);
     assert!(!book.progress("a").unwrap().is_current);
@@ -310,9 +310,9 @@ fn a_secret_that_keeps_failing_does_not_renew_its_key_before_its_time() {
             signings.extend(fresh.then_some(now));
             let token = turn.token.clone().unwrap_or_else(|| token(now));
             let outcomes = turn.members.into_iter().map(|member| {
-                let outcome = match member.uid.as_str() {
+                let outcome = match &*member.uid {
                     "bad" => Outcome::Failed(Problem::Write(Some(422)), None),
-                    _ => Outcome::Written(Box::new(meta(u64::try_from(now).unwrap() + 1))),
+                    _ => Outcome::Written(known(u64::try_from(now).unwrap() + 1)),
                 };
                 (member, outcome)
             });
@@ -334,7 +334,7 @@ fn credentials_that_die_soon_make_no_loop() {
     book.place("a", order("app", "a"), None);
     let turn = book.begin(at(0)).unwrap();
     let dying = Token { usable_until: at(100), ..token(0) };
-    let outcomes = turn.members.into_iter().map(|member| (member, Outcome::Written(Box::new(meta(1))))).collect();
+    let outcomes = turn.members.into_iter().map(|member| (member, Outcome::Written(known(1)))).collect();
     book.finish(&turn.key, Some(&dying), outcomes, at(0));
     assert_eq!(book.next_due(), Some(at(30)));
 }
@@ -363,7 +363,7 @@ fn a_file_that_had_to_be_left_out_is_news() {
     assert_eq!(book.progress("a").unwrap().omits_my_cnf, None, "nobody knows before it is written");
     let turn = book.begin(at(0)).unwrap();
     let long = Token { text: Secret::new("x".repeat(5_000)), ..token(0) };
-    let outcomes = turn.members.into_iter().map(|member| (member, Outcome::Written(Box::new(meta(1))))).collect();
+    let outcomes = turn.members.into_iter().map(|member| (member, Outcome::Written(known(1)))).collect();
     assert_eq!(names(book.finish(&turn.key, Some(&long), outcomes, at(0))), ["a"]);
     assert_eq!(book.progress("a").unwrap().omits_my_cnf, Some(true));
 }

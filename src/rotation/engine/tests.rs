@@ -25,7 +25,7 @@ async fn it_is_alive_as_long_as_any_turn_ends_however_much_is_due() {
     let engine = engine(&silence);
     for number in 0..TURNS + 8 {
         let name = format!("o{number}");
-        engine.place(&name, Order { identity: role(&name), ..order("app", &name) }).await.unwrap();
+        engine.place(&name, Order { identity: role(&name).into(), ..order("app", &name) }).await.unwrap();
     }
     let running = engine.clone().run(stream::pending(), Fence::open(), pulse.clone(), CancellationToken::new());
     let running = tokio::spawn(running);

@@ -10,7 +10,7 @@ use super::der::{NULL, OCTETS, explicit, integer, oid, sequence, set, value};
 use super::p7b::DATA;
 
 /// The password of every trust store: Java wants one, and there is nothing to keep secret.
-pub(super) const PASSWORD: &str = "changeit";
+pub(in crate::domain) const PASSWORD: &str = "changeit";
 
 /// 1.2.840.113549.1.12.10.1.3
 const CERT_BAG: &[u8] = &[0x2a, 0x86, 0x48, 0x86, 0xf7, 0x0d, 0x01, 0x0c, 0x0a, 0x01, 0x03];

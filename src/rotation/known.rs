@@ -1,0 +1,238 @@
+//! What is remembered of Secrets: enough to write each once more without a read, nothing of its contents, and no more than that, because there are
+//! thousands. A Kubernetes object would hold the same in six times the memory.
+
+use std::borrow::Cow;
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use jiff::Timestamp;
+use k8s_openapi::api::core::v1::Secret;
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
+use kube::Resource;
+use kube::runtime::reflector::Lookup;
+
+use super::book::Published;
+use super::write::Marks;
+
+/// Which object a Secret is, in which state, and what others put on it.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Known {
+    uid: Option<Arc<str>>,
+    version: Option<Arc<str>>,
+    others: Option<Arc<Others>>,
+}
+
+/// What is on a Secret by the hand of others. It stays. Most Secrets have nothing of it.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(super) struct Others {
+    pub(super) labels: BTreeMap<String, String>,
+    pub(super) annotations: BTreeMap<String, String>,
+    pub(super) finalizers: Option<Vec<String>>,
+}
+
+impl Known {
+    /// What a Secret's metadata says, but for what we put there ourselves, now or by an earlier order.
+    pub(super) fn of(marks: &Marks, meta: ObjectMeta) -> Self {
+        let (mut labels, mut annotations) = (meta.labels.unwrap_or_default(), meta.annotations.unwrap_or_default());
+        let before = annotations.remove(marks.applied).unwrap_or_default();
+        for name in before.split_ascii_whitespace() {
+            match name.split_once('/') {
+                Some(("label", key)) => _ = labels.remove(key),
+                Some(("annotation", key)) => _ = annotations.remove(key),
+                _ => {}
+            }
+        }
+        for ours in [marks.managed_by.0, marks.owner_uid, marks.expires_at_label] {
+            labels.remove(ours);
+        }
+        for ours in [marks.issued_at, marks.expires_at, marks.inputs] {
+            annotations.remove(ours);
+        }
+        let others = Others { labels, annotations, finalizers: meta.finalizers };
+        Self {
+            uid: meta.uid.map(Into::into),
+            version: meta.resource_version.map(Into::into),
+            others: (others != Others::default()).then(|| Arc::new(others)),
+        }
+    }
+
+    /// What makes a write conditional on this state.
+    pub(super) fn precondition(&self) -> (Option<String>, Option<String>) {
+        (self.uid.as_deref().map(str::to_owned), self.version.as_deref().map(str::to_owned))
+    }
+
+    /// What others put on it.
+    pub(super) fn others(&self) -> Others {
+        self.others.as_deref().cloned().unwrap_or_default()
+    }
+
+    /// Whether this is a later state of the Secret than `other`. Resource versions of one cluster are numbers that grow; one that is none is no later
+    /// than any.
+    pub(super) fn is_newer_than(&self, other: &Self) -> bool {
+        let number = |known: &Self| known.version.as_deref().and_then(|version| version.parse::<u64>().ok());
+        number(self) > number(other)
+    }
+}
+
+/// A Secret of the operator's, as the watch tells of it.
+#[derive(Clone, Debug)]
+pub struct TokenSecret {
+    name: Box<str>,
+    namespace: Box<str>,
+    /// Uid of the object that it belongs to, by its controller.
+    controller: Option<Arc<str>>,
+    /// The same by its label, which is easily taken off.
+    label: Option<Arc<str>>,
+    expires_at: Option<Timestamp>,
+    inputs: Option<Arc<str>>,
+    known: Known,
+}
+
+impl TokenSecret {
+    /// What is kept of a Secret's metadata.
+    #[must_use]
+    pub fn of(marks: &Marks, meta: ObjectMeta) -> Self {
+        let controller = meta.owner_references.iter().flatten().find(|owner| owner.controller == Some(true));
+        let controller: Option<Arc<str>> = controller.map(|owner| owner.uid.as_str().into());
+        let label = meta.labels.as_ref().and_then(|labels| labels.get(marks.owner_uid));
+        let label = label.map(|label| match &controller {
+            Some(controller) if **controller == **label => controller.clone(),
+            _ => label.as_str().into(),
+        });
+        let annotation = |key: &str| meta.annotations.as_ref().and_then(|annotations| annotations.get(key));
+        Self {
+            name: meta.name.clone().unwrap_or_default().into(),
+            namespace: meta.namespace.clone().unwrap_or_default().into(),
+            controller,
+            label,
+            expires_at: annotation(marks.expires_at).and_then(|text| text.parse().ok()),
+            inputs: annotation(marks.inputs).map(|text| text.as_str().into()),
+            known: Known::of(marks, meta),
+        }
+    }
+
+    /// Whether its label says that it belongs to the object of this uid.
+    #[must_use]
+    pub fn is_of(&self, uid: Option<&str>) -> bool {
+        self.label.as_deref() == uid
+    }
+
+    /// Until when its token can be relied on, as it says itself.
+    #[must_use]
+    pub const fn expires_at(&self) -> Option<Timestamp> {
+        self.expires_at
+    }
+
+    /// Uid and resourceVersion, which make a write conditional on this state.
+    #[must_use]
+    pub fn precondition(&self) -> (Option<String>, Option<String>) {
+        self.known.precondition()
+    }
+
+    pub(super) const fn known(&self) -> &Known {
+        &self.known
+    }
+
+    /// Uid of the object that it belongs to.
+    pub(super) fn owner(&self) -> Option<&str> {
+        self.controller.as_deref().or(self.label.as_deref())
+    }
+
+    /// What it says of its contents; none when it does not belong to this object, or its marks cannot be read.
+    pub(super) fn published(&self, owner: &str) -> Option<Published> {
+        let (expires_at, inputs) = (self.expires_at?, self.inputs.clone()?);
+        self.is_of(Some(owner)).then_some(Published { expires_at, inputs })
+    }
+}
+
+/// So that a feed can keep it.
+impl Lookup for TokenSecret {
+    type DynamicType = ();
+
+    fn kind((): &()) -> Cow<'_, str> {
+        <Secret as Resource>::kind(&())
+    }
+
+    fn group((): &()) -> Cow<'_, str> {
+        <Secret as Resource>::group(&())
+    }
+
+    fn version((): &()) -> Cow<'_, str> {
+        <Secret as Resource>::version(&())
+    }
+
+    fn plural((): &()) -> Cow<'_, str> {
+        <Secret as Resource>::plural(&())
+    }
+
+    fn name(&self) -> Option<Cow<'_, str>> {
+        Some(Cow::Borrowed(&self.name))
+    }
+
+    fn namespace(&self) -> Option<Cow<'_, str>> {
+        Some(Cow::Borrowed(&self.namespace))
+    }
+
+    fn resource_version(&self) -> Option<Cow<'_, str>> {
+        self.known.version.as_deref().map(Cow::Borrowed)
+    }
+
+    fn uid(&self) -> Option<Cow<'_, str>> {
+        self.known.uid.as_deref().map(Cow::Borrowed)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::rotation::sample::MARKS;
+
+    fn meta(value: serde_json::Value) -> ObjectMeta {
+        serde_json::from_value(value).unwrap()
+    }
+
+    #[test]
+    fn what_we_put_on_a_secret_is_not_kept_and_what_others_put_there_is() {
+        let ours = serde_json::json!({
+            "uid": "u", "resourceVersion": "7",
+            "labels": {"by": "us", "owner": "o", "expires": "19700101T000000Z", "team": "shop"},
+            "annotations": {"issued": "x", "expires": "y", "inputs": "z", "applied": "label/team annotation/note", "note": "n"},
+        });
+        let known = Known::of(&MARKS, meta(ours.clone()));
+        assert_eq!((known.others(), known.others.is_none()), (Others::default(), true));
+        assert_eq!(known.precondition(), (Some("u".into()), Some("7".into())));
+        let mut touched = ours;
+        touched["labels"]["theirs"] = "1".into();
+        touched["annotations"]["theirs"] = "2".into();
+        touched["finalizers"] = serde_json::json!(["theirs"]);
+        let Others { labels, annotations, finalizers } = Known::of(&MARKS, meta(touched)).others();
+        assert_eq!(labels, BTreeMap::from([("theirs".into(), "1".into())]));
+        assert_eq!(annotations, BTreeMap::from([("theirs".into(), "2".into())]));
+        assert_eq!(finalizers, Some(vec!["theirs".to_owned()]));
+    }
+
+    #[test]
+    fn a_secret_belongs_to_its_controller_and_without_one_to_whom_its_label_names() {
+        let owner = serde_json::json!([{"apiVersion": "v1", "kind": "K", "name": "n", "uid": "o", "controller": true}]);
+        let marks = serde_json::json!({"expires": "2026-01-02T03:04:05Z", "inputs": "i"});
+        let of = |label: &str, owner: &serde_json::Value| {
+            let meta = serde_json::json!({"labels": {"owner": label}, "annotations": marks, "ownerReferences": owner});
+            TokenSecret::of(&MARKS, self::meta(meta))
+        };
+        let none = serde_json::Value::Null;
+        let names = |secret: &TokenSecret| secret.owner().map(str::to_owned);
+        assert_eq!(names(&of("o", &owner)), Some("o".into()));
+        assert_eq!(names(&of("other", &owner)), Some("o".into()));
+        assert_eq!(names(&of("other", &none)), Some("other".into()));
+        assert!(of("o", &owner).published("o").is_some());
+        assert_eq!(of("other", &owner).published("o"), None, "what carries another's label tells nothing of us");
+    }
+
+    #[test]
+    fn later_states_have_higher_versions() {
+        let of = |version: &str| Known::of(&MARKS, meta(serde_json::json!({"resourceVersion": version})));
+        assert!(of("10").is_newer_than(&of("9")));
+        assert!(!of("9").is_newer_than(&of("9")));
+        assert!(!of("strange").is_newer_than(&of("9")));
+    }
+}
