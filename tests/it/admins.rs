@@ -28,6 +28,7 @@ pub fn resource_id(database: Database) -> &'static str {
         Database::Orders => "db-ORDERS0000000000000000001",
         Database::Billing => "db-BILLING000000000000000001",
         Database::Ledger => "cluster-LEDGER00000000000000000001",
+        Database::Catalog => "db-CATALOG000000000000000001",
     }
 }
 

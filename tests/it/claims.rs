@@ -158,7 +158,7 @@ async fn a_restored_server_is_taken_over_where_that_is_said(database: Database) 
     let username = tenant.username("app");
     // The mark as it would be on a server that was restored from another one's snapshot.
     let (remark, mark) = match database {
-        Database::Orders | Database::Ledger => (
+        Database::Orders | Database::Ledger | Database::Catalog => (
             format!(
                 "ALTER USER '{username}'@'%' ATTRIBUTE '{{\"iamdb.dev/owner\": {{\"server\": \"db-ANOTHER\", \"uid\": \"another\", \"name\": \"another\"}}}}'"
             ),

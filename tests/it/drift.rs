@@ -93,6 +93,11 @@ async fn changes_behind_its_back_are_undone_where_partial_revokes_are_on() {
     changes_behind_its_back_are_undone_by_what_it_takes_and_no_more(Database::Ledger).await;
 }
 
+#[tokio::test]
+async fn changes_behind_its_back_are_undone_where_names_are_folded() {
+    changes_behind_its_back_are_undone_by_what_it_takes_and_no_more(Database::Catalog).await;
+}
+
 /// A tenant with a user that holds something of every kind.
 struct Rich {
     tenant: Tenant,
@@ -173,7 +178,7 @@ impl Rich {
             "SELECT Db, Routine_name, Routine_type, LOWER(Proc_priv) FROM mysql.procs_priv WHERE User = '{}' ORDER BY 1, 2, 3".to_owned(),
         ];
         queries.extend(match self.tenant.database {
-            Database::Orders | Database::Ledger => [
+            Database::Orders | Database::Ledger | Database::Catalog => [
                 "SELECT plugin, ssl_type, account_locked, max_user_connections, Select_priv, Process_priv, Reload_priv, Grant_priv, Create_user_priv, Show_db_priv FROM mysql.user WHERE User = '{}'",
                 "SELECT PRIV FROM mysql.global_grants WHERE USER = '{}' ORDER BY 1",
                 "SELECT FROM_USER, WITH_ADMIN_OPTION FROM mysql.role_edges WHERE TO_USER = '{}' ORDER BY 1",

@@ -36,6 +36,7 @@ mod crash;
 mod deletion;
 mod drift;
 mod endings;
+mod folding;
 mod grants;
 mod identities;
 mod injection;

@@ -76,6 +76,7 @@ func (p *Project) prepare(ctx context.Context, withOperator bool) (tools, error)
 					}
 					return tasks.All(ctx,
 						func(ctx context.Context) error { return install(ctx, database.MySQL(mysql), layout.Orders) },
+						func(ctx context.Context) error { return install(ctx, database.Folding(mysql), layout.Catalog) },
 						func(ctx context.Context) error { return install(ctx, database.Aurora(mysql), layout.Ledger.Members...) },
 					)
 				},
