@@ -45,7 +45,7 @@ const CHANGES: &[Change] = &[
 
 const ON_MYSQL: &[Change] = &[
     (
-        "ALTER USER {u} IDENTIFIED WITH mysql_native_password BY 'a password'",
+        "ALTER USER {u} IDENTIFIED WITH caching_sha2_password BY 'a password'",
         &["ALTER USER {u} IDENTIFIED WITH AWSAuthenticationPlugin AS 'RDS' REQUIRE SSL"],
     ),
     ("REVOKE {r} FROM {u}", &["GRANT '{r}'", "SET DEFAULT ROLE '{r}'"]),

@@ -62,9 +62,10 @@ func DebianNeeds() []host.Need {
 	}
 }
 
-// MySQL is the server behind the instance orders, in the folder that FetchMySQL answered.
-func MySQL(base string) Software {
-	return mysql(base, layout.Orders.Part(), ordersSeed, "--innodb-buffer-pool-size=64M")
+// MySQL is the server behind the instance orders, in the folder that FetchMySQL answered, or the one that the environment names.
+func MySQL(ctx context.Context, base string) (Software, error) {
+	s := mysql(base, layout.Orders.Part(), ordersSeed, "--innodb-buffer-pool-size=64M")
+	return s.replacedByMySQL(ctx, os.Getenv(otherMySQL))
 }
 
 // Aurora is the server behind the members of the cluster ledger.
@@ -97,7 +98,7 @@ func mysql(base, name, seed string, flags ...string) Software {
 func MariaDB(ctx context.Context) (Software, error) {
 	programs := map[string]string{"mariadbd": "", "mariadb-install-db": "", "mariadb": ""}
 	for name := range programs {
-		path, err := host.Program(name)
+		path, err := programOf(os.Getenv(otherMariaDB), name)
 		if err != nil {
 			return Software{}, err
 		}
