@@ -3,6 +3,7 @@
 //! Absence comes only from a successful read. What carries no mark of ours is never altered and never dropped, but where somebody has it adopted.
 //! GRANT comes before REVOKE, so that a change of grants takes nothing away for a moment.
 
+mod abilities;
 mod grants;
 mod observed;
 mod plan;
@@ -13,6 +14,7 @@ mod step;
 
 use std::collections::{BTreeMap, BTreeSet};
 
+pub use abilities::{Abilities, OwnLogin};
 pub use grants::{GrantedOn, Grants, Target};
 pub use observed::{Catalogue, Definer, LedgerRow, LedgerState, ObservedAccount, ObservedUser, Question, Role};
 pub use plan::plan;

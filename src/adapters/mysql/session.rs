@@ -12,7 +12,7 @@ use super::catalogue::{self, Gathering};
 use super::classify::{self, Phase};
 use super::databases::{Deadlines, Turn};
 use super::sql::{self, Statement, Unquotable, read};
-use crate::domain::account::{AccountStep, Catalogue, Question};
+use crate::domain::account::{AccountStep, Catalogue, GrantedOn, OwnLogin, Question};
 use crate::domain::engine::{Engine, ServerFacts};
 use crate::domain::hosts;
 use crate::domain::names::{HostPattern, RoleName, Username};
@@ -106,6 +106,11 @@ impl Session {
     }
 
     async fn record_intent(&mut self, username: &Username, host: &HostPattern, owner: &Owner) -> Result<(), Fault> {
+    async fn own_login(&mut self) -> Result<OwnLogin, Fault> {
+        let row = self.link.row(sql::own_login()).await?;
+        catalogue::own_login("ask who it is", self.engine, &row)
+    }
+
         self.need_ledger().await?;
         self.link.execute(sql::ledger::clear_intent(username, host, owner)).await?;
         self.link.execute_on_one(sql::ledger::record_intent(username, host, owner)).await
@@ -126,9 +131,12 @@ impl AdminSession for Session {
     async fn observe(&mut self, question: &Question) -> Result<Catalogue, Fault> {
         let mut gathering = Gathering::default();
         let users = read::names(&question.usernames);
-        let asked: Vec<&str> = users.iter().copied().chain(question.roles.iter().map(RoleName::as_str)).collect();
+        let login = if question.own_login { Some(self.own_login().await?) } else { None };
+        let own = login.iter().map(|login| login.account.name.as_str());
+        let asked: Vec<&str> =
+            users.iter().copied().chain(question.roles.iter().map(RoleName::as_str)).chain(own).collect();
         if !asked.is_empty() {
-            for row in self.link.rows(read::accounts(self.engine, &asked, !question.roles.is_empty())).await? {
+            for row in self.link.rows(read::accounts(self.engine, &asked, question.is_about_roles())).await? {
                 gathering.add_account("read accounts", &row)?;
             }
         }
@@ -152,7 +160,7 @@ impl AdminSession for Session {
             let rows = self.link.rows(read::definers()).await?;
             gathering.set_definers("read definers", &rows)?;
         }
-        Ok(gathering.finish(question))
+        Ok(Catalogue { login, ..gathering.finish(question) })
     }
 
     async fn apply(&mut self, username: &Username, step: &AccountStep) -> Result<(), Fault> {

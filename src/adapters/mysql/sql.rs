@@ -20,7 +20,7 @@ use crate::domain::ownership::Owner;
 use crate::domain::privilege::{Privilege, Right};
 use ledger::{LEDGER_SCHEMA, LEDGER_TABLE};
 
-pub(super) use login::who_am_i;
+pub(super) use login::{own_login, who_am_i};
 
 /// Key of the mark among an account's attributes.
 const MARK: &str = "iamdb.dev/owner";

@@ -1,3 +1,4 @@
+mod abilities;
 mod claims;
 mod roles;
 
