@@ -114,6 +114,7 @@ impl From<account::Refusal> for Problem {
         Self::standing(reason, refusal.to_string())
     }
 }
+            R::ShadowsGrant { .. } => Reason::ShadowedGrant,
 
 impl From<policy::Foreign> for Problem {
     fn from(foreign: policy::Foreign) -> Self {

@@ -5,8 +5,9 @@ use std::fmt;
 
 use super::AccountStep;
 use super::step::shown;
-use crate::domain::engine::ServerFacts;
-use crate::domain::names::{DatabaseName, HostPattern, ObjectName};
+use crate::domain::engine::{Engine, ServerFacts};
+use crate::domain::glob;
+use crate::domain::names::{DatabaseName, HostPattern, MARK_SCHEMA, ObjectName};
 use crate::domain::privilege::{Privilege, Right};
 
 /// What privileges shall be on. All names are literal.
@@ -134,6 +135,30 @@ pub(super) fn difference(
         let (host, on) = (host.clone(), on.clone());
         match direction {
             _ if rights.is_empty() => None,
+/// The wider grant of an account that a new one on a database would shadow: the server looks no further than to the most specific pattern that matches,
+/// so that whatever else the wider one opens there would be closed.
+pub(super) fn shadowed<'a>(
+    wanted: &BTreeMap<Target, BTreeSet<Privilege>>,
+    held: &'a Grants,
+    facts: &ServerFacts,
+) -> Option<(DatabaseName, &'a str)> {
+    if facts.partial_revokes {
+        return None; // there are no patterns
+    }
+    wanted.iter().find_map(|(target, privileges)| {
+        let Target::Schema(database) = target else { return None };
+        let (literal, own) = (facts.fold(database.as_str()), target.stored(facts));
+        let matching = held.iter().filter_map(|(on, rights)| {
+            let GrantedOn::Schema(pattern) = on else { return None };
+            (!rights.is_empty() && glob::like(pattern, &literal)).then_some((pattern, rights))
+        });
+        let (pattern, rights) = matching.max_by_key(|(pattern, _)| glob::literal_length(pattern))?;
+        let is_kept = |right: &Right| matches!(right, Right::Listed(privilege) if privileges.contains(privilege));
+        let is_shadowed = GrantedOn::Schema(pattern.clone()) != own && !rights.iter().all(is_kept);
+        is_shadowed.then(|| (database.clone(), pattern.as_str()))
+    })
+}
+
             Direction::Grant => {
                 let listed = |right| if let Right::Listed(privilege) = right { Some(privilege) } else { None };
                 let privileges = rights.into_iter().filter_map(listed).collect();

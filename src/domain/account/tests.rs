@@ -408,3 +408,29 @@ fn steps_are_told_in_closed_words() {
     let hostile = of(GrantedOn::Table("<script>".into(), "a b".into()), "SELECT").to_string();
     assert_eq!(hostile, "at %: revoke SELECT on another name.another name");
 }
+
+#[test]
+fn with_additive_grants_nothing_is_granted_that_would_take_a_wider_grant_away() {
+    use Privilege::{Insert, Select};
+    let plan_beside = |pattern: &str, held: &[Privilege], revoke_surplus, facts: &ServerFacts| {
+        let wanted = DesiredUser { revoke_surplus, ..desired(&[("orders_eu", &[Select])]) };
+        let observed = with("%", account(Some(owner()), &[(pattern, held)]));
+        plan(&wanted, &observed, facts, ALIVE)
+    };
+    let mysql = facts(Engine::MySql);
+    for pattern in ["orders%", "orders_eu", "%", "orders\\_e_"] {
+        let refused = plan_beside(pattern, &[Select, Insert], false, &mysql);
+        assert!(matches!(refused, Err(Refusal::ShadowsGrant { .. })), "{pattern}: {refused:?}");
+        assert!(plan_beside(pattern, &[Select], false, &mysql).is_ok(), "{pattern} opens no more");
+        assert!(plan_beside(pattern, &[Select, Insert], true, &mysql).is_ok(), "{pattern} is revoked anyway");
+    }
+    for pattern in ["orders\\_eu", "shop%", "orders\\_%x"] {
+        assert!(plan_beside(pattern, &[Select, Insert], false, &mysql).is_ok(), "{pattern}");
+    }
+    let additive = DesiredUser { revoke_surplus: false, ..desired(&[("orders_eu", &[Select])]) };
+    let foreign = with("%", account(None, &[("orders%", &[Insert])]));
+    let refused = plan(&additive, &foreign, &mysql, ALIVE);
+    assert!(matches!(refused, Err(Refusal::Foreign { .. })), "whose it is comes first: {refused:?}");
+    let literal = ServerFacts { partial_revokes: true, ..mysql };
+    assert!(plan_beside("orders%", &[Select, Insert], false, &literal).is_ok(), "no pattern there");
+}
