@@ -57,7 +57,7 @@ async fn apply(api: &Api<IamDbUser>, object: &IamDbUser, pass: Pass, context: &C
         problem => {
             context.refusals.over(&uid);
             match problem {
-                Some(problem) if problem.retry != Retry::OnChange => Err(problem.clone()),
+                Some(problem) if problem.retry != Retry::OnChange => Err(problem),
                 _ => {
                     let judgements = &context.desks.judgements;
                     Ok(Action::requeue(judgements.wait(&uid, context.resync_after(&uid), Instant::now())))
