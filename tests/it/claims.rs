@@ -1,5 +1,7 @@
 //! Whose an account is: adopted, contested, or restored.
 
+use std::time::{Duration, Instant};
+
 use iamdb::api::{DbAuthToken, IamDbUser};
 use kube::api::{DeleteParams, ListParams, Patch, PatchParams};
 use serde_json::{Value, json};
@@ -14,6 +16,8 @@ on_both!(
     objects_restored_with_new_uids_have_their_accounts_again,
     a_restored_server_is_taken_over_where_that_is_said,
     an_anonymous_account_that_wins_the_login_is_told,
+    a_foreign_account_at_another_host_shadows_ours_and_is_left_alone,
+    who_waits_for_an_account_gets_it_as_soon_as_it_is_left,
 );
 
 async fn adopting(tenant: &Tenant, name: &str) -> Value {
@@ -191,6 +195,53 @@ async fn a_restored_server_is_taken_over_where_that_is_said(database: Database) 
 async fn an_anonymous_account_that_wins_the_login_is_told(database: Database) {
     // It would win others' logins too.
     let _turn = World::get().alone().await;
+async fn a_foreign_account_at_another_host_shadows_ours_and_is_left_alone(database: Database) {
+    let _turn = World::get().together().await;
+    let tenant = Tenant::new(database, "shadowed").await;
+    let username = tenant.username("app");
+    tenant.apply::<IamDbUser>(tenant.user("app")).await;
+    tenant.user_ready("app").await;
+    assert_eq!(tenant.allowed(&tenant.name).await.len(), 1);
+    // Whoever comes from there would log in as somebody else.
+    tenant.world.root_sql(database, &format!("CREATE USER '{username}'@'10.250.%' IDENTIFIED BY 'a password'"));
+    tenant.look_at("app").await;
+    let message = tenant.user_reason("app", "False", "ShadowedAccount").await;
+    assert!(message.contains("10.250.%"), "{message}");
+    let is_closed = || async { tenant.allowed(&tenant.name).await.is_empty().then_some(()) };
+    until("nobody is let in as somebody else", SOON, is_closed).await;
+    assert_eq!(tenant.account(&username).lines().count(), 2, "both accounts stay as they are");
+    tenant.world.root_sql(database, &format!("DROP USER '{username}'@'10.250.%'"));
+    tenant.look_at("app").await;
+    tenant.user_ready("app").await;
+    assert_eq!(tenant.allowed(&tenant.name).await.len(), 1);
+    tenant.close().await;
+}
+
+/// Nobody waits for its resync, of which two come in a minute here: ten times over, some would be seen late.
+async fn who_waits_for_an_account_gets_it_as_soon_as_it_is_left(database: Database) {
+    const SOONER: Duration = Duration::from_secs(8);
+    let _turn = World::get().together().await;
+    let tenant = Tenant::new(database, "heirs").await;
+    let username = tenant.username("shared");
+    let user = |name: &str| {
+        let mut user = tenant.user(name);
+        user["spec"]["username"] = json!(username);
+        user
+    };
+    tenant.apply::<IamDbUser>(user("h0")).await;
+    tenant.user_ready("h0").await;
+    for n in 1..6 {
+        let (before, heir) = (format!("h{}", n - 1), format!("h{n}"));
+        tenant.apply::<IamDbUser>(user(&heir)).await;
+        tenant.user_reason(&heir, "False", "Conflict").await;
+        tenant.delete(tenant.users(), &before).await;
+        let started = Instant::now();
+        tenant.user_ready(&heir).await;
+        assert!(started.elapsed() < SOONER, "{heir} waited for {:?}", started.elapsed());
+    }
+    tenant.close().await;
+}
+
     let tenant = Tenant::new(database, "anonymous").await;
     tenant.world.root_sql(database, "CREATE USER ''@'10.250.%' IDENTIFIED BY 'a password'");
     tenant.apply::<IamDbUser>(tenant.user("app")).await;
