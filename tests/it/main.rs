@@ -33,6 +33,7 @@ mod claims;
 mod clients;
 mod consumers;
 mod crash;
+mod crash_iam;
 mod deletion;
 mod drift;
 mod endings;
