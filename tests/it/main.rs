@@ -56,6 +56,7 @@ mod scale;
 mod servers;
 mod shapes;
 mod sources;
+mod switchover;
 mod takeover;
 mod tenancy;
 mod tokens;
