@@ -51,7 +51,10 @@ async fn an_account_of_former_days_is_adopted_where_a_rule_names_it(database: Da
     tenant.token_ready("app").await;
     tenant.log_in("app", "SELECT 1").await.expect("it logs in with a token");
     assert_eq!(tenant.account(&username), "%\tAWSAuthenticationPlugin\tRDS\tANY");
-    let grants = format!("SELECT Select_priv, Insert_priv FROM mysql.db WHERE User = '{username}'");
+    let grants = format!(
+        "SELECT Select_priv, Insert_priv FROM mysql.db WHERE User = '{username}' AND Db = '{}'",
+        database.identifier()
+    );
     assert_eq!(tenant.world.root_sql(database, &grants), "Y\tN", "its grants are those of the spec");
 
     // By default it is not dropped with its object, and another object of that name has it again.
@@ -192,9 +195,6 @@ async fn a_restored_server_is_taken_over_where_that_is_said(database: Database) 
     tenant.close().await;
 }
 
-async fn an_anonymous_account_that_wins_the_login_is_told(database: Database) {
-    // It would win others' logins too.
-    let _turn = World::get().alone().await;
 async fn a_foreign_account_at_another_host_shadows_ours_and_is_left_alone(database: Database) {
     let _turn = World::get().together().await;
     let tenant = Tenant::new(database, "shadowed").await;
@@ -242,6 +242,9 @@ async fn who_waits_for_an_account_gets_it_as_soon_as_it_is_left(database: Databa
     tenant.close().await;
 }
 
+async fn an_anonymous_account_that_wins_the_login_is_told(database: Database) {
+    // It would win others' logins too.
+    let _turn = World::get().alone().await;
     let tenant = Tenant::new(database, "anonymous").await;
     tenant.world.root_sql(database, "CREATE USER ''@'10.250.%' IDENTIFIED BY 'a password'");
     tenant.apply::<IamDbUser>(tenant.user("app")).await;

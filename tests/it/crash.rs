@@ -350,7 +350,7 @@ async fn check_gone(tenant: &Tenant) {
 fn privileges(tenant: &Tenant, host: &str) -> String {
     let grantee = format!("\"'{}'@'{host}'\"", tenant.username("app"));
     let sql = format!(
-        "SELECT 'SCHEMA', TABLE_SCHEMA, PRIVILEGE_TYPE FROM information_schema.SCHEMA_PRIVILEGES WHERE GRANTEE = {grantee} \
+        "SELECT 'SCHEMA', TABLE_SCHEMA, PRIVILEGE_TYPE FROM information_schema.SCHEMA_PRIVILEGES WHERE GRANTEE = {grantee} AND TABLE_SCHEMA NOT LIKE 'iamdb%mark' \
          UNION SELECT 'USER', '*', PRIVILEGE_TYPE FROM information_schema.USER_PRIVILEGES WHERE GRANTEE = {grantee} ORDER BY 1, 2, 3"
     );
     tenant.world.root_sql(tenant.database, &sql)

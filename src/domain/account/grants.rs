@@ -106,35 +106,35 @@ impl fmt::Display for GrantedOn {
 /// Rights by what they are on.
 pub type Grants = BTreeMap<GrantedOn, BTreeSet<Right>>;
 
-/// The grants of the spec as the server would store them.
+/// The right that marks an account, the emptiest there is: without others it opens nothing in any database.
+const MARK: Right = Right::Listed(Privilege::LockTables);
+
+/// What an account of ours holds on MariaDB beside its own: it stays whatever is altered, and goes when the account is dropped. So it tells one whose
+/// password somebody set from one that somebody made anew.
+fn mark(facts: &ServerFacts) -> Option<GrantedOn> {
+    (facts.engine == Engine::MariaDb).then(|| GrantedOn::Schema(facts.schema_pattern(MARK_SCHEMA)))
+}
+
+/// Whether a grant is that mark and nothing more, on whatever account.
+pub(super) fn is_mark(on: &GrantedOn, rights: &BTreeSet<Right>) -> bool {
+    let is_there = matches!(on, GrantedOn::Schema(pattern) if pattern.replace('\\', "") == MARK_SCHEMA);
+    is_there && rights.iter().all(|right| *right == MARK)
+}
+
+/// Whether an account carries that mark.
+pub(super) fn is_marked(grants: &Grants, facts: &ServerFacts) -> bool {
+    mark(facts).and_then(|mark| grants.get(&mark)).is_some_and(|rights| rights.contains(&MARK))
+}
+
+/// The grants of the spec as the server would store them, and the mark.
 pub(super) fn stored(wanted: &BTreeMap<Target, BTreeSet<Privilege>>, facts: &ServerFacts) -> Grants {
-    let mut grants = Grants::new();
+    let mut grants: Grants = mark(facts).into_iter().map(|mark| (mark, [MARK].into())).collect();
     for (target, privileges) in wanted {
         grants.entry(target.stored(facts)).or_default().extend(privileges.iter().copied().map(Right::from));
     }
     grants
 }
 
-/// Whether a difference is to be granted or revoked.
-#[derive(Clone, Copy)]
-pub(super) enum Direction {
-    Grant,
-    Revoke,
-}
-
-/// What `more` holds and `less` does not, as steps.
-pub(super) fn difference(
-    host: &HostPattern,
-    more: &Grants,
-    less: &Grants,
-    direction: Direction,
-) -> impl Iterator<Item = AccountStep> {
-    more.iter().filter_map(move |(on, rights)| {
-        let empty = BTreeSet::new();
-        let rights: BTreeSet<Right> = rights.difference(less.get(on).unwrap_or(&empty)).cloned().collect();
-        let (host, on) = (host.clone(), on.clone());
-        match direction {
-            _ if rights.is_empty() => None,
 /// The wider grant of an account that a new one on a database would shadow: the server looks no further than to the most specific pattern that matches,
 /// so that whatever else the wider one opens there would be closed.
 pub(super) fn shadowed<'a>(
@@ -159,6 +159,26 @@ pub(super) fn shadowed<'a>(
     })
 }
 
+/// Whether a difference is to be granted or revoked.
+#[derive(Clone, Copy)]
+pub(super) enum Direction {
+    Grant,
+    Revoke,
+}
+
+/// What `more` holds and `less` does not, as steps.
+pub(super) fn difference(
+    host: &HostPattern,
+    more: &Grants,
+    less: &Grants,
+    direction: Direction,
+) -> impl Iterator<Item = AccountStep> {
+    more.iter().filter_map(move |(on, rights)| {
+        let empty = BTreeSet::new();
+        let rights: BTreeSet<Right> = rights.difference(less.get(on).unwrap_or(&empty)).cloned().collect();
+        let (host, on) = (host.clone(), on.clone());
+        match direction {
+            _ if rights.is_empty() => None,
             Direction::Grant => {
                 let listed = |right| if let Right::Listed(privilege) = right { Some(privilege) } else { None };
                 let privileges = rights.into_iter().filter_map(listed).collect();
