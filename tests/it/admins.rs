@@ -6,11 +6,9 @@ use kube::api::{Api, DeleteParams, Patch, PatchParams};
 use serde_json::{Value, json};
 
 use crate::tenant::{ACCOUNT, Tenant};
-use crate::world::{Database, SOON, World, until};
+use crate::world::{Database, OPERATOR_NAMESPACE, SOON, World, until};
 
 on_both!(what_the_administrator_may_do_is_told,);
-
-const OPERATOR_NAMESPACE: &str = "iamdb-system";
 
 /// ARN and content of the secret in which RDS keeps the master user's login.
 async fn master_secret(tenant: &Tenant) -> (String, Value) {
