@@ -88,6 +88,8 @@ reasons! {
     Conflict => "Two objects for one account, two clusters with one id, or a restored snapshot (`spec.acceptRestored` of the DbServer): decide who keeps it.",
     /// Another account would win the login for this user name.
     ShadowedAccount => "Drop the account that the message names, or choose another username. There is no policy until then.",
+    /// A grant would shadow a wider one that the account has from somebody else, and so take away what that one opens.
+    ShadowedGrant => "Ask in `spec.grants` for what the wider grant opens, too; or revoke that one, or let `spec.grantPolicy` be Authoritative, which does.",
     /// Something in the database runs as the account: it is locked instead of dropped, and not made anew.
     ReferencedAsDefiner => "Give the views, routines, triggers or events that it is the DEFINER of to another account, or drop them; then drop the locked account.",
     /// The account, its grants or its policies differ from the spec, and the DbServer's mode is Observe.

@@ -32,6 +32,8 @@ struct Memory {
     failing_since: Option<Timestamp>,
     asked_rds: Option<Timestamp>,
     quotas: Option<Timestamp>,
+    /// Of which state of the object, and when.
+    abilities: Option<(u64, Timestamp)>,
 }
 
 impl Default for Looks {
@@ -79,6 +81,18 @@ impl Looks {
     /// Whether quotas are to be read anew, which counts as having been read.
     pub(super) fn are_quotas_due(&self, uid: &str, pause: Duration, now: Timestamp) -> bool {
         self.with(uid, |memory| is_due(&mut memory.quotas, pause, now))
+    }
+
+    /// Whether what the administrator may do is to be read anew, which counts as having been read: after a change of the object, or a `pause`.
+    pub(super) fn are_abilities_due(&self, uid: &str, state: u64, pause: Duration, now: Timestamp) -> bool {
+        self.with(uid, |memory| {
+            let read = memory.abilities.filter(|(of, _)| *of == state).map(|(_, at)| at);
+            let is_due = read.is_none_or(|at| schedule::plus(at, pause) <= now);
+            if is_due {
+                memory.abilities = Some((state, now));
+            }
+            is_due
+        })
     }
 
     /// The DbServer is gone.

@@ -7,15 +7,15 @@ use crate::domain::{account, ca, policy, tenancy};
 use crate::k8s::status::CallError;
 use crate::ports::{Fault, FaultKind};
 
-/// When to try again.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+/// When to try again; the soonest first.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) enum Retry {
-    /// When something that is watched changes.
-    OnChange,
     /// Soon, and later after each failure.
     Backoff,
     /// At the pace of the resync: nothing is broken, somebody has to decide something.
     Resync,
+    /// When something that is watched changes.
+    OnChange,
 }
 
 /// What is wrong with one part of an object.
@@ -62,6 +62,14 @@ impl Problem {
                 Self::of_spec(Reason::UnexpectedError, "the object cannot carry a finalizer")
             }
         }
+    }
+
+    /// Of several the first is told, and the one that is to be looked at soonest says when.
+    pub(super) fn of_several<'a>(problems: impl IntoIterator<Item = &'a Self>) -> Option<Self> {
+        let mut problems = problems.into_iter();
+        let first = problems.next()?;
+        let retry = problems.map(|it| it.retry).fold(first.retry, Ord::min);
+        Some(Self { retry, ..first.clone() })
     }
 
     /// The same with another reason: a fault of a certain call often has a name of its own.
@@ -111,6 +119,7 @@ impl From<account::Refusal> for Problem {
             R::Privileged { .. } => Reason::Protected,
             R::Owned { .. } => Reason::Conflict,
             R::Shadowed { .. } | R::ShadowedByAnonymous { .. } => Reason::ShadowedAccount,
+            R::ShadowsGrant { .. } => Reason::ShadowedGrant,
             R::Definer { .. } => Reason::ReferencedAsDefiner,
             R::RoleTooStrong { .. } | R::OneDefaultRole => Reason::InvalidRole,
             // As with a table: somebody may be about to make it.
@@ -129,5 +138,22 @@ impl From<policy::Foreign> for Problem {
 impl From<ca::NotABundle> for Problem {
     fn from(error: ca::NotABundle) -> Self {
         Self::of_spec(Reason::TlsVerificationFailed, format!("the CA bundle cannot be used: {error}"))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_stands_does_not_delay_what_passes() {
+        let standing = Problem::standing(Reason::QuotaExceeded, "somebody has to make room");
+        let passing = Problem::passing(Reason::Unreachable, "timeout");
+        let of_spec = Problem::of_spec(Reason::InvalidUsername, "no name");
+        let of = |problems: &[&Problem]| Problem::of_several(problems.iter().copied()).map(|it| (it.reason, it.retry));
+        assert_eq!(of(&[&standing, &passing]), Some((Reason::QuotaExceeded, Retry::Backoff)));
+        assert_eq!(of(&[&of_spec, &standing]), Some((Reason::InvalidUsername, Retry::Resync)));
+        assert_eq!(of(&[&passing, &of_spec]), Some((Reason::Unreachable, Retry::Backoff)));
+        assert_eq!(of(&[]), None);
     }
 }

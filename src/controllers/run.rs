@@ -234,8 +234,9 @@ fn server_wakes(context: &Context) -> impl Stream<Item = ObjectRef<DbServer>> + 
     stream::select_all([of_users.boxed(), of_config_maps.boxed(), of_failures.boxed()])
 }
 
-/// An IamDbUser looks at its DbServer and that one's CA, at the labels of its namespace, and at the roles of its ServiceAccounts.
-fn user_wakes(context: &Context) -> impl Stream<Item = ObjectRef<IamDbUser>> + Send + 'static {
+/// An IamDbUser looks at its DbServer and that one's CA, at the labels of its namespace, at the roles of its ServiceAccounts, and at those who leave
+/// it the account.
+fn user_wakes(context: &Arc<Context>) -> impl Stream<Item = ObjectRef<IamDbUser>> + Send + 'static {
     let feeds = &context.feeds;
     let (servers, users) = (feeds.servers.store().clone(), feeds.users.store().clone());
     let of_servers = related(&feeds.servers, db_server::fingerprint, {
@@ -256,7 +257,17 @@ fn user_wakes(context: &Context) -> impl Stream<Item = ObjectRef<IamDbUser>> + S
     let of_accounts = related(&feeds.service_accounts, role, move |account| {
         refs(&users.state_filter(|user| iam_db_user::names_service_account(user, account)))
     });
-    stream::select_all([of_servers.boxed(), of_config_maps.boxed(), of_namespaces.boxed(), of_accounts.boxed()])
+    let of_namesakes = related(&feeds.users, own_state, {
+        let context = context.clone();
+        move |user: &IamDbUser| iam_db_user::heirs(user, &context)
+    });
+    stream::select_all([
+        of_servers.boxed(),
+        of_config_maps.boxed(),
+        of_namespaces.boxed(),
+        of_accounts.boxed(),
+        of_namesakes.boxed(),
+    ])
 }
 
 /// A DbAuthToken looks at its IamDbUser, that one's DbServer and its CA, at the labels of its namespace, at the role of its ServiceAccount, and at how

@@ -3,6 +3,7 @@
 //! Absence comes only from a successful read. What carries no mark of ours is never altered and never dropped, but where somebody has it adopted.
 //! GRANT comes before REVOKE, so that a change of grants takes nothing away for a moment.
 
+mod abilities;
 mod grants;
 mod observed;
 mod plan;
@@ -13,6 +14,7 @@ mod step;
 
 use std::collections::{BTreeMap, BTreeSet};
 
+pub use abilities::{Abilities, OwnLogin};
 pub use grants::{GrantedOn, Grants, Target};
 pub use observed::{Catalogue, Definer, LedgerRow, LedgerState, ObservedAccount, ObservedUser, Question, Role};
 pub use plan::plan;
@@ -84,6 +86,11 @@ pub enum Refusal {
     /// An account without a name wins the login of some clients, since its host is more specific.
     #[error("the anonymous account ''@'{host}' wins the login of clients that it matches")]
     ShadowedByAnonymous { host: String },
+    /// A grant that adds something to one database would take away what a wider grant of somebody else opens there.
+    #[error(
+        "a grant on {database} would shadow the one on {pattern} that '{username}'@'{host}' has: of grants that match a database only the most specific counts"
+    )]
+    ShadowsGrant { username: Username, host: String, database: String, pattern: String },
     /// Views or routines wait for a DEFINER of this name: whoever gets the account would run as what it once was.
     #[error(
         "'{username}'@'{host}' does not exist and is the DEFINER of something; drop that, or choose another username"

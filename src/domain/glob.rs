@@ -29,6 +29,21 @@ pub fn like(pattern: &str, text: &str) -> bool {
     matches_where(&tokens, text, |_| true)
 }
 
+/// How many characters stand before the first wildcard of a pattern of SQL, which is what makes it specific; without one it is more so than any other.
+#[must_use]
+pub fn literal_length(pattern: &str) -> usize {
+    let (mut length, mut bytes) = (0, pattern.bytes());
+    while let Some(byte) = bytes.next() {
+        match byte {
+            b'%' | b'_' => return length,
+            b'\\' => drop(bytes.next()),
+            _ => {}
+        }
+        length += 1;
+    }
+    usize::MAX
+}
+
 /// A piece of a pattern.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Token {

@@ -114,9 +114,12 @@ impl fmt::Display for HostPattern {
     }
 }
 
+/// The name on which accounts of MariaDB carry a grant that marks them. There is no such database.
+pub const MARK_SCHEMA: &str = "iamdb_operator_mark";
+
 /// Schemas of the server's, of RDS's and of the operator's own, in lower case.
-pub const SYSTEM_SCHEMAS: [&str; 7] =
-    ["mysql", "information_schema", "performance_schema", "sys", "innodb", "tmp", "iamdb_operator"];
+pub const SYSTEM_SCHEMAS: [&str; 8] =
+    ["mysql", "information_schema", "performance_schema", "sys", "innodb", "tmp", "iamdb_operator", MARK_SCHEMA];
 
 /// Literal name of a database that grants may be on: never a system schema.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]

@@ -85,6 +85,11 @@ async fn a_grant_opens_the_literal_database_and_no_other_where_partial_revokes_a
     a_grant_opens_the_literal_database_and_no_other(Database::Ledger).await;
 }
 
+#[tokio::test]
+async fn a_grant_opens_the_literal_database_and_no_other_where_names_are_folded() {
+    a_grant_opens_the_literal_database_and_no_other(Database::Catalog).await;
+}
+
 async fn drift_in_the_database_is_repaired(database: Database) {
     let _turn = World::get().together().await;
     let tenant = Tenant::new(database, "drift").await;

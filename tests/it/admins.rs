@@ -6,7 +6,9 @@ use kube::api::{Api, DeleteParams, Patch, PatchParams};
 use serde_json::{Value, json};
 
 use crate::tenant::{ACCOUNT, Tenant};
-use crate::world::{Database, OPERATOR_NAMESPACE, World};
+use crate::world::{Database, OPERATOR_NAMESPACE, SOON, World, until};
+
+on_both!(what_the_administrator_may_do_is_told,);
 
 /// ARN and content of the secret in which RDS keeps the master user's login.
 pub async fn master_secret(tenant: &Tenant) -> (String, Value) {
@@ -26,6 +28,7 @@ pub fn resource_id(database: Database) -> &'static str {
         Database::Orders => "db-ORDERS0000000000000000001",
         Database::Billing => "db-BILLING000000000000000001",
         Database::Ledger => "cluster-LEDGER00000000000000000001",
+        Database::Catalog => "db-CATALOG000000000000000001",
     }
 }
 
@@ -134,4 +137,55 @@ async fn the_operator_logs_in_with_tokens_of_its_own_and_protects_that_login(dat
     tenant.close().await;
     iam.delete_user_policy().user_name("iamdb-operator").policy_name(name).send().await.expect("delete policy");
     world.root_sql(database, &format!("DROP USER '{login}'@'%'"));
+}
+
+/// A login by which accounts can be made and little else, what it is given beyond that, and what is told then of roles and of sessions.
+async fn what_the_administrator_may_do_is_told(database: Database) {
+    let _turn = World::get().together().await;
+    let tenant = Tenant::bare(database, "may").await;
+    let (login, role) = (tenant.username("may"), tenant.username("role"));
+    let root = |sql: &str| {
+        let sql = sql.replace("LOGIN", &format!("'{login}'@'%'")).replace("ROLE_NAME", &role);
+        tenant.world.root_sql(database, &sql)
+    };
+    root("CREATE USER LOGIN IDENTIFIED BY 'a password'; CREATE ROLE ROLE_NAME");
+    root("GRANT CREATE USER, PROCESS ON *.* TO LOGIN; GRANT SELECT ON mysql.* TO LOGIN");
+    let secrets = Api::<Secret>::namespaced(tenant.client.clone(), OPERATOR_NAMESPACE);
+    let secret = json!({"apiVersion": "v1", "kind": "Secret",
+        "metadata": {"name": tenant.name, "labels": {"iamdb.dev/admin-credentials": "true"}},
+        "stringData": {"username": login, "password": "a password"}});
+    let parameters = PatchParams::apply("test").force();
+    secrets.patch(&tenant.name, &parameters, &Patch::Apply(&secret)).await.expect("create Secret");
+    let mut server = tenant.server();
+    server["spec"]["admin"] = json!({"type": "SecretRef", "secretRef": {"name": tenant.name}});
+    tenant.apply_server(server).await;
+    tenant.server_reason("True", "Ready").await;
+
+    let mut steps = vec![
+        ("DO 1", false, false),
+        ("GRANT ROLE_NAME TO LOGIN", false, false),
+        ("GRANT ROLE_NAME TO LOGIN WITH ADMIN OPTION", true, false),
+        ("GRANT EXECUTE ON PROCEDURE mysql.rds_kill TO LOGIN", true, true),
+        ("REVOKE ROLE_NAME FROM LOGIN", false, true),
+        ("REVOKE EXECUTE ON PROCEDURE mysql.rds_kill FROM LOGIN", false, false),
+    ];
+    if database == Database::Orders {
+        let through = "GRANT ROLE_ADMIN, CONNECTION_ADMIN ON *.* TO ROLE_NAME; GRANT ROLE_NAME TO LOGIN";
+        steps.extend([(through, false, false), ("SET DEFAULT ROLE ROLE_NAME TO LOGIN", true, true)]);
+    } else {
+        steps.push(("GRANT CONNECTION ADMIN ON *.* TO LOGIN", false, true));
+    }
+    for (change, roles, sessions) in steps {
+        root(change);
+        tenant.look_at_server().await;
+        until(&format!("{change}: it is told"), SOON, || async {
+            let status = tenant.servers().get(&tenant.name).await.expect("DbServer").status.unwrap_or_default();
+            let told = status.capabilities.map(|it| (it.roles, it.end_sessions));
+            (told == Some((Some(roles), Some(sessions)))).then_some(())
+        })
+        .await;
+    }
+    root("DROP USER LOGIN; DROP ROLE ROLE_NAME");
+    secrets.delete(&tenant.name, &DeleteParams::default()).await.expect("delete Secret");
+    tenant.close().await;
 }

@@ -1,5 +1,7 @@
 //! Whose an account is: adopted, contested, or restored.
 
+use std::time::{Duration, Instant};
+
 use iamdb::api::{DbAuthToken, IamDbUser};
 use kube::api::{DeleteParams, ListParams, Patch, PatchParams};
 use serde_json::{Value, json};
@@ -14,6 +16,8 @@ on_both!(
     objects_restored_with_new_uids_have_their_accounts_again,
     a_restored_server_is_taken_over_where_that_is_said,
     an_anonymous_account_that_wins_the_login_is_told,
+    a_foreign_account_at_another_host_shadows_ours_and_is_left_alone,
+    who_waits_for_an_account_gets_it_as_soon_as_it_is_left,
 );
 
 async fn adopting(tenant: &Tenant, name: &str) -> Value {
@@ -47,7 +51,10 @@ async fn an_account_of_former_days_is_adopted_where_a_rule_names_it(database: Da
     tenant.token_ready("app").await;
     tenant.log_in("app", "SELECT 1").await.expect("it logs in with a token");
     assert_eq!(tenant.account(&username), "%\tAWSAuthenticationPlugin\tRDS\tANY");
-    let grants = format!("SELECT Select_priv, Insert_priv FROM mysql.db WHERE User = '{username}'");
+    let grants = format!(
+        "SELECT Select_priv, Insert_priv FROM mysql.db WHERE User = '{username}' AND Db = '{}'",
+        database.identifier()
+    );
     assert_eq!(tenant.world.root_sql(database, &grants), "Y\tN", "its grants are those of the spec");
 
     // By default it is not dropped with its object, and another object of that name has it again.
@@ -158,7 +165,7 @@ async fn a_restored_server_is_taken_over_where_that_is_said(database: Database) 
     let username = tenant.username("app");
     // The mark as it would be on a server that was restored from another one's snapshot.
     let (remark, mark) = match database {
-        Database::Orders | Database::Ledger => (
+        Database::Orders | Database::Ledger | Database::Catalog => (
             format!(
                 "ALTER USER '{username}'@'%' ATTRIBUTE '{{\"iamdb.dev/owner\": {{\"server\": \"db-ANOTHER\", \"uid\": \"another\", \"name\": \"another\"}}}}'"
             ),
@@ -185,6 +192,53 @@ async fn a_restored_server_is_taken_over_where_that_is_said(database: Database) 
     tenant.user_ready("app").await;
     assert!(tenant.world.root_sql(database, &mark).starts_with("db-"), "it has a mark");
     assert_ne!(tenant.world.root_sql(database, &mark), "db-ANOTHER");
+    tenant.close().await;
+}
+
+async fn a_foreign_account_at_another_host_shadows_ours_and_is_left_alone(database: Database) {
+    let _turn = World::get().together().await;
+    let tenant = Tenant::new(database, "shadowed").await;
+    let username = tenant.username("app");
+    tenant.apply::<IamDbUser>(tenant.user("app")).await;
+    tenant.user_ready("app").await;
+    assert_eq!(tenant.allowed(&tenant.name).await.len(), 1);
+    // Whoever comes from there would log in as somebody else.
+    tenant.world.root_sql(database, &format!("CREATE USER '{username}'@'10.250.%' IDENTIFIED BY 'a password'"));
+    tenant.look_at("app").await;
+    let message = tenant.user_reason("app", "False", "ShadowedAccount").await;
+    assert!(message.contains("10.250.%"), "{message}");
+    let is_closed = || async { tenant.allowed(&tenant.name).await.is_empty().then_some(()) };
+    until("nobody is let in as somebody else", SOON, is_closed).await;
+    assert_eq!(tenant.account(&username).lines().count(), 2, "both accounts stay as they are");
+    tenant.world.root_sql(database, &format!("DROP USER '{username}'@'10.250.%'"));
+    tenant.look_at("app").await;
+    tenant.user_ready("app").await;
+    assert_eq!(tenant.allowed(&tenant.name).await.len(), 1);
+    tenant.close().await;
+}
+
+/// Nobody waits for its resync, of which two come in a minute here: ten times over, some would be seen late.
+async fn who_waits_for_an_account_gets_it_as_soon_as_it_is_left(database: Database) {
+    const SOONER: Duration = Duration::from_secs(8);
+    let _turn = World::get().together().await;
+    let tenant = Tenant::new(database, "heirs").await;
+    let username = tenant.username("shared");
+    let user = |name: &str| {
+        let mut user = tenant.user(name);
+        user["spec"]["username"] = json!(username);
+        user
+    };
+    tenant.apply::<IamDbUser>(user("h0")).await;
+    tenant.user_ready("h0").await;
+    for n in 1..6 {
+        let (before, heir) = (format!("h{}", n - 1), format!("h{n}"));
+        tenant.apply::<IamDbUser>(user(&heir)).await;
+        tenant.user_reason(&heir, "False", "Conflict").await;
+        tenant.delete(tenant.users(), &before).await;
+        let started = Instant::now();
+        tenant.user_ready(&heir).await;
+        assert!(started.elapsed() < SOONER, "{heir} waited for {:?}", started.elapsed());
+    }
     tenant.close().await;
 }
 

@@ -133,7 +133,7 @@ where
 /// Loses one answer of each kind of write that an undisturbed tenant needs, spread over a few tenants at once.
 async fn lose_each_answer(database: Database) {
     const TENANTS: usize = 6;
-    let (creation, deletion) = undisturbed(database).await;
+    let Kinds { creation, changing, deletion } = undisturbed(database).await;
     let tenants = join_all((0..TENANTS).map(|_| Tenant::bare(database, "lost"))).await;
 
     let rules = lose(&tenants, &creation);
@@ -147,6 +147,17 @@ async fn lose_each_answer(database: Database) {
         check_made(tenant).await;
     }
 
+    let rules = lose(&tenants, &changing);
+    let generations = join_all(tenants.iter().map(change)).await;
+    for (tenant, generation) in tenants.iter().zip(generations) {
+        until("all is changed", SOON, || async { is_changed(tenant, generation).await.then_some(()) }).await;
+    }
+    let in_change = lost(&rules, &changing);
+    drop(rules);
+    for tenant in &tenants {
+        check_changed(tenant).await;
+    }
+
     let rules = lose(&tenants, &deletion);
     join_all(tenants.iter().map(delete)).await;
     for tenant in &tenants {
@@ -158,25 +169,38 @@ async fn lose_each_answer(database: Database) {
         check_gone(tenant).await;
         abandon(tenant).await;
     }
-    eprintln!("{database:?}: {in_creation} answers lost in creation, {in_deletion} in deletion");
+    eprintln!("{database:?}: {in_creation} answers lost in creation, {in_change} in change, {in_deletion} in deletion");
 }
 
-/// The writes that a tenant's creation and deletion need when nothing goes wrong, as patterns, in their order.
-async fn undisturbed(database: Database) -> (Vec<String>, Vec<String>) {
+/// The writes that a tenant's creation, change and deletion need when nothing goes wrong, as patterns, in their order.
+struct Kinds {
+    creation: Vec<String>,
+    changing: Vec<String>,
+    deletion: Vec<String>,
+}
+
+async fn undisturbed(database: Database) -> Kinds {
     let tenant = &Tenant::bare(database, "lost").await;
     let writes = writes_for(tenant);
     let rule = Rule::arm(tenant.world, "observe", &writes, 1, 0);
     let start = next_request(tenant.world);
     create(tenant).await;
     until("all is made", SOON, || async { is_made(tenant).await.then_some(()) }).await;
-    let between = next_request(tenant.world);
+    let made = next_request(tenant.world);
+    let generation = change(tenant).await;
+    until("all is changed", SOON, || async { is_changed(tenant, generation).await.then_some(()) }).await;
+    let changed = next_request(tenant.world);
     delete(tenant).await;
     until("all is gone", SOON, || async { is_gone(tenant).await.then_some(()) }).await;
     let lines = |from, to| {
         let lines = requests(tenant.world, from, to, &writes);
         lines.iter().map(|line| kind(line, &tenant.name)).collect::<Vec<_>>()
     };
-    let kinds = (lines(start, between), lines(between, next_request(tenant.world)));
+    let kinds = Kinds {
+        creation: lines(start, made),
+        changing: lines(made, changed),
+        deletion: lines(changed, next_request(tenant.world)),
+    };
     drop(rule);
     abandon(tenant).await;
     kinds
@@ -326,7 +350,7 @@ async fn check_gone(tenant: &Tenant) {
 fn privileges(tenant: &Tenant, host: &str) -> String {
     let grantee = format!("\"'{}'@'{host}'\"", tenant.username("app"));
     let sql = format!(
-        "SELECT 'SCHEMA', TABLE_SCHEMA, PRIVILEGE_TYPE FROM information_schema.SCHEMA_PRIVILEGES WHERE GRANTEE = {grantee} \
+        "SELECT 'SCHEMA', TABLE_SCHEMA, PRIVILEGE_TYPE FROM information_schema.SCHEMA_PRIVILEGES WHERE GRANTEE = {grantee} AND TABLE_SCHEMA NOT LIKE 'iamdb%mark' \
          UNION SELECT 'USER', '*', PRIVILEGE_TYPE FROM information_schema.USER_PRIVILEGES WHERE GRANTEE = {grantee} ORDER BY 1, 2, 3"
     );
     tenant.world.root_sql(tenant.database, &sql)
@@ -350,7 +374,7 @@ async fn attached(tenant: &Tenant, role: &str) -> Vec<String> {
 }
 
 /// ARNs of the policies that were made for a role, attached or not.
-async fn policies_of(tenant: &Tenant, role: &str) -> Vec<String> {
+pub async fn policies_of(tenant: &Tenant, role: &str) -> Vec<String> {
     let role = tenant.role_arn(role);
     let pages = tenant.iam.list_policies().scope(PolicyScopeType::Local).path_prefix("/iamdb/").into_paginator();
     let listed: Vec<_> = pages.items().send().collect::<Result<_, _>>().await.expect("list policies");

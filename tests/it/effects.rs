@@ -14,14 +14,14 @@ pub const SERVICE_ACCOUNT: &str = "system:serviceaccount:iamdb-system:iamdb-oper
 const IAM_USER: &str = "arn:aws:iam::123456789012:user/iamdb-operator";
 
 /// The databases that keep a query log.
-const LOGGED: [Database; 3] = [Database::Orders, Database::Billing, Database::Ledger];
+const LOGGED: [Database; 4] = [Database::Orders, Database::Billing, Database::Ledger, Database::Catalog];
 
 /// A point in time, as the places where the logs end.
 #[derive(Clone, Copy)]
 pub struct Since {
     audit: u64,
     aws: u64,
-    queries: [u64; 3],
+    queries: [u64; 4],
 }
 
 impl Since {

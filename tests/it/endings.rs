@@ -125,7 +125,7 @@ async fn who_is_a_definer_is_locked_and_deletion_ends(database: Database) {
     tenant.delete(tenant.users(), "app").await;
     assert_eq!(tenant.account(&username), "%\tAWSAuthenticationPlugin\tRDS\tANY", "it is not dropped");
     let locked = match database {
-        Database::Orders | Database::Ledger => {
+        Database::Orders | Database::Ledger | Database::Catalog => {
             format!("SELECT account_locked = 'Y' FROM mysql.user WHERE User = '{username}'")
         }
         Database::Billing => {

@@ -75,6 +75,40 @@ async fn with_additive_grants_what_others_granted_stays() {
 }
 
 #[tokio::test]
+async fn with_additive_grants_a_wider_grant_is_told_of_before_it_would_be_shadowed() {
+    let _turn = World::get().together().await;
+    for database in Database::BOTH {
+        let tenant = Tenant::new(database, "shadows").await;
+        let (username, unique) = (tenant.username("app"), tenant.name[tenant.name.len() - 6..].to_owned());
+        let root = |sql: &str| tenant.world.root_sql(database, &sql.replace("{x}", &unique));
+        root("CREATE DATABASE wide_{x}; CREATE TABLE wide_{x}.t (id INT)");
+        let mut user = tenant.user("app");
+        user["spec"]["grantPolicy"] = json!("Additive");
+        tenant.apply::<IamDbUser>(user.clone()).await;
+        tenant.apply::<DbAuthToken>(tenant.token("app", "app")).await;
+        tenant.user_ready("app").await;
+        tenant.token_ready("app").await;
+        root(&format!("GRANT INSERT ON `wide%{{x}}`.* TO '{username}'@'%'"));
+        let insert = format!("INSERT INTO wide_{unique}.t VALUES (1)");
+        tenant.log_in("app", &insert).await.expect("by the wider grant");
+        let grant = |privileges: &[&str]| json!({"database": format!("wide_{unique}"), "objectType": "Schema", "object": "*", "privileges": privileges});
+        let own = user["spec"]["grants"][0].clone();
+        user["spec"]["grants"] = json!([own, grant(&["SELECT"])]);
+        tenant.apply::<IamDbUser>(user.clone()).await;
+        let message = tenant.user_reason("app", "False", "ShadowedGrant").await;
+        assert!(message.contains(&format!("wide%{unique}")), "{message}");
+        tenant.log_in("app", &insert).await.expect("what somebody else granted stays");
+        user["spec"]["grants"] = json!([own, grant(&["SELECT", "INSERT"])]);
+        tenant.apply::<IamDbUser>(user).await;
+        tenant.user_ready("app").await;
+        tenant.log_in("app", &insert).await.expect("what both open stays");
+        tenant.log_in("app", &format!("SELECT * FROM wide_{unique}.t")).await.expect("what the spec asks for");
+        root("DROP DATABASE wide_{x}");
+        tenant.close().await;
+    }
+}
+
+#[tokio::test]
 async fn deletion_by_locking_leaves_a_locked_account_that_its_object_can_have_back() {
     let _turn = World::get().together().await;
     for database in Database::BOTH {

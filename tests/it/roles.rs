@@ -3,6 +3,7 @@
 use iamdb::api::{DbAuthToken, IamDbUser};
 use serde_json::json;
 
+use crate::effects::{Since, is_harmless};
 use crate::tenant::Tenant;
 use crate::world::{Database, SOON, World, until};
 
@@ -155,5 +156,71 @@ async fn several_roles_are_active_on_mysql() {
     let active = tenant.log_in("app", "SELECT CURRENT_ROLE()").await.expect("login");
     assert!(active.contains(&a) && active.contains(&b), "{active}");
     tenant.world.root_sql(Database::Orders, &format!("DROP ROLE {a}; DROP ROLE {b}"));
+    tenant.close().await;
+}
+
+/// Takes `mandatory_roles` back, whatever becomes of the test.
+struct Mandatory;
+
+impl Mandatory {
+    fn new(roles: &str) -> Self {
+        World::get().root_sql(Database::Orders, &format!("SET GLOBAL mandatory_roles = '{roles}'"));
+        Self
+    }
+}
+
+impl Drop for Mandatory {
+    fn drop(&mut self) {
+        World::get().root_sql(Database::Orders, "SET GLOBAL mandatory_roles = ''");
+    }
+}
+
+/// A role that everybody has is nobody's to have or to lose: it makes no work, and still it is not to be had by name where no rule lists it, or where it
+/// opens too much.
+#[tokio::test]
+async fn a_role_that_everybody_has_makes_no_work_and_is_judged_like_any_other() {
+    let turn = World::get().alone().await;
+    let tenant = Tenant::bare(Database::Orders, "mandatory").await;
+    let role = make_role(&tenant, "everybodys");
+    let table = format!("orders.mandatory_{}", tenant.username("t"));
+    tenant
+        .world
+        .root_sql(Database::Orders, &format!("CREATE TABLE {table} (id INT); GRANT INSERT ON {table} TO {role}"));
+    allow(&tenant, &[&role]).await;
+    // It was granted to the account before everybody got it: from then on it cannot be revoked.
+    let mut user = tenant.user("app");
+    user["spec"]["roles"] = json!([role]);
+    tenant.apply::<IamDbUser>(user.clone()).await;
+    tenant.apply::<DbAuthToken>(tenant.token("app", "app")).await;
+    tenant.user_ready("app").await;
+    tenant.token_ready("app").await;
+    let mandatory = Mandatory::new(&role);
+    tenant.apply::<IamDbUser>(tenant.user("app")).await;
+    tenant.user_ready("app").await;
+    let defaults = format!("SELECT COUNT(*) FROM mysql.default_roles WHERE USER = '{}'", tenant.username("app"));
+    until("it is no default role any more", SOON, || async {
+        (tenant.world.root_sql(Database::Orders, &defaults) == "0").then_some(())
+    })
+    .await;
+    let since = Since::now(tenant.world);
+    tenant.looked_at("app").await;
+    tenant.user_ready("app").await;
+    let written: Vec<_> = since.statements(tenant.world, Database::Orders);
+    let written: Vec<_> =
+        written.iter().filter(|it| it.contains(&tenant.username("app")) && !is_harmless(it)).collect();
+    assert!(written.is_empty(), "nothing is tried again and again: {written:?}");
+    // Whoever never had it by name may ask for it, under the same ceiling.
+    let mut other = tenant.user("other");
+    other["spec"]["roles"] = json!([role]);
+    tenant.apply::<IamDbUser>(other).await;
+    tenant.user_ready("other").await;
+    tenant.world.root_sql(Database::Orders, &format!("GRANT PROCESS ON *.* TO {role}"));
+    tenant.look_at("other").await;
+    tenant.user_reason("other", "False", "InvalidRole").await;
+    tenant.look_at("app").await;
+    tenant.user_ready("app").await;
+    drop(mandatory);
+    tenant.world.root_sql(Database::Orders, &format!("DROP TABLE {table}; DROP ROLE {role}"));
+    drop(turn);
     tenant.close().await;
 }

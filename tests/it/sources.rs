@@ -337,6 +337,61 @@ async fn another_account_is_reached_by_its_role_and_its_external_id() {
     tenant.close().await;
 }
 
+/// One principal, two servers of its account, each reached by a role of its own: they share its policy, whoever writes it.
+#[tokio::test]
+async fn servers_that_are_reached_by_different_roles_share_the_policy_of_a_principal() {
+    let _turn = World::get().together().await;
+    let tenants = [Tenant::bare(Database::Orders, "share1").await, Tenant::bare(Database::Billing, "share2").await];
+    let principal = tenants[0].role_arn(&tenants[0].name);
+    let role_of = |tenant: &Tenant| format!("{}-db", tenant.name);
+    for tenant in &tenants {
+        let trust = json!({"Version": "2012-10-17", "Statement": [{
+            "Effect": "Allow", "Action": "sts:AssumeRole",
+            "Principal": {"AWS": format!("arn:aws:iam::{ACCOUNT}:user/iamdb-operator")},
+            "Condition": {"StringEquals": {"sts:ExternalId": tenant.name}}}]});
+        tenant.create_role_with(&role_of(tenant), &trust).await;
+        let mut server = tenant.server();
+        server["spec"]["aws"] = json!({"roleArn": tenant.role_arn(&role_of(tenant)), "externalId": tenant.name});
+        tenant.apply_server(server).await;
+        tenant.server_reason("True", "Ready").await;
+    }
+    let user = |tenant: &Tenant| {
+        let mut user = tenant.user("app");
+        user["spec"]["principals"] = json!({"arns": [principal]});
+        user
+    };
+    let from = tenants[0].world.log_end("WORLD_AWS_LOG");
+    for tenant in &tenants {
+        tenant.apply::<IamDbUser>(user(tenant)).await;
+        tenant.user_ready("app").await;
+    }
+    let of = async |tenant: &Tenant| tenant.resource(&tenant.username("app")).await;
+    let mut both = [of(&tenants[0]).await, of(&tenants[1]).await];
+    both.sort();
+    assert_eq!(tenants[0].allowed_to(&principal).await, both);
+    assert_eq!(tenants[0].attached(&principal).await.len(), 1, "in one document");
+    let (lines, _) = tenants[0].world.log("WORLD_AWS_LOG", from);
+    let wrote = |tenant: &Tenant, action: &str| {
+        let role = role_of(tenant);
+        lines.iter().any(|it| it["action"] == action && it["principal"].as_str().unwrap_or_default().contains(&role))
+    };
+    assert!(wrote(&tenants[0], "CreatePolicy") && wrote(&tenants[1], "CreatePolicyVersion"), "each by its own role");
+    // Who goes takes his own out, by whatever way, and leaves the other's.
+    tenants[0].delete(tenants[0].users(), "app").await;
+    assert_eq!(tenants[0].allowed_to(&principal).await, [of(&tenants[1]).await]);
+    tenants[0].apply::<IamDbUser>(user(&tenants[0])).await;
+    tenants[0].user_ready("app").await;
+    tenants[1].delete(tenants[1].users(), "app").await;
+    assert_eq!(tenants[0].allowed_to(&principal).await, [of(&tenants[0]).await]);
+    let policy = tenants[0].attached(&principal).await.remove(0);
+    tenants[0].delete(tenants[0].users(), "app").await;
+    assert_eq!(tenants[0].attached(&principal).await, Vec::<String>::new());
+    assert_eq!(tenants[0].document(&policy).await, None, "nothing is left");
+    for tenant in tenants {
+        tenant.close().await;
+    }
+}
+
 #[tokio::test]
 async fn while_rds_does_not_answer_for_a_short_time_nothing_is_written() {
     let turn = World::get().alone().await;

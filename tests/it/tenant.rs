@@ -115,7 +115,9 @@ impl Tenant {
     fn source(&self) -> Value {
         let identifier = json!({"identifier": self.database.identifier()});
         match self.database {
-            Database::Orders | Database::Billing => json!({"type": "DbInstance", "dbInstance": identifier}),
+            Database::Orders | Database::Billing | Database::Catalog => {
+                json!({"type": "DbInstance", "dbInstance": identifier})
+            }
             Database::Ledger => json!({"type": "DbCluster", "dbCluster": identifier}),
         }
     }

@@ -50,6 +50,8 @@ pub enum Database {
     Billing,
     /// MySQL 8.0, the writer of DB cluster `ledger`: its endpoint, and the member that writes at the beginning.
     Ledger,
+    /// MySQL 8.0 that folds names to lower case, DB instance `catalog`.
+    Catalog,
 }
 
 impl Database {
@@ -62,6 +64,7 @@ impl Database {
             Self::Orders => "orders",
             Self::Billing => "billing",
             Self::Ledger => "ledger",
+            Self::Catalog => "catalog",
         }
     }
 
@@ -71,6 +74,7 @@ impl Database {
             Self::Orders => "WORLD_ORDERS_LOG",
             Self::Billing => "WORLD_BILLING_LOG",
             Self::Ledger => "WORLD_LEDGER_LOG",
+            Self::Catalog => "WORLD_CATALOG_LOG",
         }
     }
 
@@ -79,12 +83,13 @@ impl Database {
             Self::Orders => "ORDERS",
             Self::Billing => "BILLING",
             Self::Ledger => "LEDGER",
+            Self::Catalog => "CATALOG",
         }
     }
 
     pub const fn client(self) -> &'static str {
         match self {
-            Self::Orders | Self::Ledger => "mysql",
+            Self::Orders | Self::Ledger | Self::Catalog => "mysql",
             Self::Billing => "mariadb",
         }
     }

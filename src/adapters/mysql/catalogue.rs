@@ -7,7 +7,9 @@ use sqlx::mysql::MySqlRow;
 
 use super::classify::{self, Phase};
 use super::sql;
-use crate::domain::account::{Catalogue, Definer, GrantedOn, Grants, LedgerRow, ObservedAccount, Question, Role};
+use crate::domain::account::{
+    Catalogue, Definer, GrantedOn, Grants, LedgerRow, ObservedAccount, OwnLogin, Question, Role,
+};
 use crate::domain::engine::{Engine, ServerFacts};
 use crate::domain::names::Username;
 use crate::domain::ownership::Owner;
@@ -166,7 +168,7 @@ impl Gathering {
             if is_asked.contains(user.as_str()) {
                 catalogue.users.entry(user.clone()).or_default().accounts.insert(host.clone(), account.clone());
             }
-            if !question.roles.is_empty() {
+            if question.is_about_roles() {
                 catalogue.roles.insert(Role { name: user, host }, account);
             }
         }
@@ -185,6 +187,24 @@ pub(super) fn session(operation: &'static str, row: &MySqlRow) -> Result<(u64, S
         _ => client.as_str(),
     };
     Ok((id, address.to_owned()))
+}
+
+/// Reads the answer of [`sql::own_login`]. MySQL says `NONE` where no role is active, MariaDB nothing; and its roles have no host.
+pub(super) fn own_login(operation: &'static str, engine: Engine, row: &MySqlRow) -> Result<OwnLogin, Fault> {
+    let cell = Cells { operation, row };
+    let text = cell.text("account")?;
+    let (name, host) = text.rsplit_once('@').ok_or_else(|| Fault::new(FaultKind::Unreadable, operation))?;
+    let active = cell.get::<Option<String>>("active_roles")?.filter(|roles| roles != "NONE").unwrap_or_default();
+    let active_roles = match engine {
+        Engine::MySql => role_list(&active).collect(),
+        Engine::MariaDb if active.is_empty() => BTreeSet::new(),
+        Engine::MariaDb => [Role { name: active, host: String::new() }].into(),
+    };
+    Ok(OwnLogin {
+        account: Role { name: name.to_owned(), host: host.to_owned() },
+        active_roles,
+        has_kill_procedure: cell.number("kills")? != 0,
+    })
 }
 
 /// Roles as a setting lists them: with or without quotes, with or without a host.

@@ -12,11 +12,12 @@ use super::catalogue::{self, Gathering};
 use super::classify::{self, Phase};
 use super::databases::{Deadlines, Turn};
 use super::sql::{self, Statement, Unquotable, read};
-use crate::domain::account::{AccountStep, Catalogue, Question};
+use crate::domain::account::{AccountStep, Catalogue, GrantedOn, OwnLogin, Question};
 use crate::domain::engine::{Engine, ServerFacts};
 use crate::domain::hosts;
 use crate::domain::names::{HostPattern, RoleName, Username};
 use crate::domain::ownership::Owner;
+use crate::domain::privilege::Right;
 use crate::ports::{AdminSession, Fault, FaultKind};
 
 /// A REVOKE of what is not granted, or, of a role, of what everybody has.
@@ -105,16 +106,39 @@ impl Session {
         }
     }
 
+    async fn own_login(&mut self) -> Result<OwnLogin, Fault> {
+        let row = self.link.row(sql::own_login()).await?;
+        catalogue::own_login("ask who it is", self.engine, &row)
+    }
+
     async fn record_intent(&mut self, username: &Username, host: &HostPattern, owner: &Owner) -> Result<(), Fault> {
         self.need_ledger().await?;
         self.link.execute(sql::ledger::clear_intent(username, host, owner)).await?;
         self.link.execute_on_one(sql::ledger::record_intent(username, host, owner)).await
     }
 
-    async fn revoke(&mut self, statement: Statement) -> Result<(), Fault> {
+    /// Takes rights away. MySQL 9 refuses the whole statement where one of them is not there any more: then the others go one by one.
+    async fn revoke_rights(
+        &mut self,
+        username: &Username,
+        host: &HostPattern,
+        on: &GrantedOn,
+        rights: &BTreeSet<Right>,
+    ) -> Result<(), Fault> {
+        if self.revoke(built(sql::revoke(username, host, on, rights))?).await? || rights.len() == 1 {
+            return Ok(());
+        }
+        for right in rights {
+            self.revoke(built(sql::revoke(username, host, on, &[right.clone()].into()))?).await?;
+        }
+        Ok(())
+    }
+
+    /// Tells whether there was anything to take away: nothing is as good.
+    async fn revoke(&mut self, statement: Statement) -> Result<bool, Fault> {
         match self.link.execute(statement).await {
-            Err(fault) if fault.code.as_deref().is_some_and(|code| NO_SUCH_GRANT.contains(&code)) => Ok(()),
-            outcome => outcome.map(|_| ()),
+            Err(fault) if fault.code.as_deref().is_some_and(|code| NO_SUCH_GRANT.contains(&code)) => Ok(false),
+            outcome => outcome.map(|_| true),
         }
     }
 }
@@ -126,9 +150,12 @@ impl AdminSession for Session {
     async fn observe(&mut self, question: &Question) -> Result<Catalogue, Fault> {
         let mut gathering = Gathering::default();
         let users = read::names(&question.usernames);
-        let asked: Vec<&str> = users.iter().copied().chain(question.roles.iter().map(RoleName::as_str)).collect();
+        let login = if question.own_login { Some(self.own_login().await?) } else { None };
+        let own = login.iter().map(|login| login.account.name.as_str());
+        let asked: Vec<&str> =
+            users.iter().copied().chain(question.roles.iter().map(RoleName::as_str)).chain(own).collect();
         if !asked.is_empty() {
-            for row in self.link.rows(read::accounts(self.engine, &asked, !question.roles.is_empty())).await? {
+            for row in self.link.rows(read::accounts(self.engine, &asked, question.is_about_roles())).await? {
                 gathering.add_account("read accounts", &row)?;
             }
         }
@@ -152,7 +179,7 @@ impl AdminSession for Session {
             let rows = self.link.rows(read::definers()).await?;
             gathering.set_definers("read definers", &rows)?;
         }
-        Ok(gathering.finish(question))
+        Ok(Catalogue { login, ..gathering.finish(question) })
     }
 
     async fn apply(&mut self, username: &Username, step: &AccountStep) -> Result<(), Fault> {
@@ -163,10 +190,10 @@ impl AdminSession for Session {
             }
             AccountStep::RecordAdoption { host, owner } => return self.record_adoption(username, host, owner).await,
             AccountStep::Revoke { host, on, rights } => {
-                return self.revoke(built(sql::revoke(username, host, on, rights))?).await;
+                return self.revoke_rights(username, host, on, rights).await;
             }
             AccountStep::RevokeRoles { host, roles } => {
-                return self.revoke(built(sql::revoke_roles(username, host, roles))?).await;
+                return self.revoke(built(sql::revoke_roles(username, host, roles))?).await.map(drop);
             }
             AccountStep::EndSessions { host, beside } => return self.end_sessions(username, host, beside).await,
             AccountStep::Forget { .. } if !self.has_ledger => return Ok(()),

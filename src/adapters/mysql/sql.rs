@@ -15,12 +15,12 @@ use serde_json::json;
 
 use crate::domain::account::{GrantedOn, PLUGIN, PLUGIN_STRING, Role};
 use crate::domain::engine::Engine;
-use crate::domain::names::{HostPattern, RoleName, Username};
+use crate::domain::names::{HostPattern, MARK_SCHEMA, RoleName, Username};
 use crate::domain::ownership::Owner;
 use crate::domain::privilege::{Privilege, Right};
 use ledger::{LEDGER_SCHEMA, LEDGER_TABLE};
 
-pub(super) use login::who_am_i;
+pub(super) use login::{own_login, who_am_i};
 
 /// Key of the mark among an account's attributes.
 const MARK: &str = "iamdb.dev/owner";
@@ -250,6 +250,9 @@ pub(super) fn admin_login(
         statements.push(give(format!("GRANT SHOW VIEW ON *.* TO {account}")));
         let ledger = identifier(&LEDGER_SCHEMA.replace('_', "\\_"));
         statements.push(give(format!("GRANT SELECT, INSERT, UPDATE, DELETE, CREATE ON {ledger}.* TO {account}")));
+        // To mark accounts: there is no such database.
+        let mark = identifier(&MARK_SCHEMA.replace('_', "\\_"));
+        statements.push(give(format!("GRANT LOCK TABLES ON {mark}.* TO {account} WITH GRANT OPTION")));
     }
     statements.extend(ceiling.map(|(schema, privileges)| {
         give(format!("GRANT {} ON {}.* TO {account} WITH GRANT OPTION", words(&privileges), identifier(&schema)))

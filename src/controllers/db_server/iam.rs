@@ -5,11 +5,11 @@ use std::time::Duration;
 use kube::ResourceExt;
 
 use super::found::{Found, called};
+use super::resolve::Login;
 use crate::api::{DbServer, IamAuthentication, Mode, Reason};
 use crate::controllers::context::Context;
 use crate::controllers::problem::Problem;
 use crate::controllers::server;
-use crate::domain::engine::ServerFacts;
 use crate::ports::{Apply, FaultKind, ServerName};
 
 /// RDS is not asked again sooner, whatever it tells: what it describes lags behind what it was told.
@@ -140,9 +140,9 @@ fn held_up(name: &ServerName, others: &[&str]) -> Problem {
 }
 
 /// Whether the server, too, has it on.
-pub(super) fn in_server(login: Option<&Result<ServerFacts, Problem>>) -> Result<(), Problem> {
+pub(super) fn in_server(login: Option<&Result<Login, Problem>>) -> Result<(), Problem> {
     match login {
-        Some(Ok(facts)) if !facts.plugin_active => Err(Problem::passing(
+        Some(Ok(login)) if !login.facts.plugin_active => Err(Problem::passing(
             Reason::PluginMissing,
             "RDS says that IAM database authentication is on, but the server has not loaded AWSAuthenticationPlugin (1524)",
         )),

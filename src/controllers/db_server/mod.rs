@@ -57,7 +57,9 @@ async fn examine(api: &Api<DbServer>, object: &DbServer, context: &Context) -> O
     let next = status::of(&known, &look, &iam, login.as_ref()).with(&full_access);
     status::write(api, object, next, context).await?;
     let problems = look.problems().cloned().chain(iam.err()).chain(login.and_then(Result::err));
-    match problems.chain(full_access.problem()).find(|problem| problem.retry != Retry::OnChange) {
+    let problems: Vec<Problem> =
+        problems.chain(full_access.problem()).filter(|problem| problem.retry != Retry::OnChange).collect();
+    match Problem::of_several(&problems) {
         Some(problem) => Err(problem),
         None => Ok(Action::requeue(next_look(&known, context))),
     }

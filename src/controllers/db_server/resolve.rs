@@ -9,8 +9,10 @@ use super::{admin, proxies};
 use crate::api::{DbServer, PolicyMode, Quotas, Reason, SourceType};
 use crate::controllers::context::Context;
 use crate::controllers::problem::Problem;
+use crate::controllers::run::own_state;
 use crate::controllers::server::{self, Server};
 use crate::domain::access::Access;
+use crate::domain::account::{Abilities, Question};
 use crate::domain::engine::ServerFacts;
 use crate::ports::{Fault, FaultKind, PolicyQuotas, ServerName};
 
@@ -86,22 +88,38 @@ pub(super) const fn is_outage(fault: &Fault) -> bool {
     matches!(fault.kind, FaultKind::Unreachable | FaultKind::Throttled)
 }
 
-/// Logs in as the administrator and asks the server about itself.
-pub(super) async fn login(object: &DbServer, server: &Server, context: &Context) -> Result<ServerFacts, Problem> {
-    let (facts, session) = admin::log_in(object, server, context).await?;
-    session.close().await;
-    Ok(facts)
+/// What a login told.
+pub(super) struct Login {
+    /// What the server says of itself.
+    pub(super) facts: ServerFacts,
+    /// What the administrator may do, where that was read.
+    pub(super) abilities: Option<Abilities>,
 }
 
-/// How often quotas are read: they change when somebody asks AWS to change them.
-const QUOTAS_EVERY: Duration = Duration::from_hours(1);
+/// How often is read what changes when people change it: quotas, what the administrator may do.
+const EVERY: Duration = Duration::from_hours(1);
+
+/// Logs in as the administrator and asks the server about itself.
+pub(super) async fn login(object: &DbServer, server: &Server, context: &Context) -> Result<Login, Problem> {
+    let (facts, mut session) = admin::log_in(object, server, context).await?;
+    let uid = object.uid().unwrap_or_default();
+    let abilities = if context.looks.are_abilities_due(&uid, own_state(object), EVERY, context.clock.now()) {
+        // Who may not read the catalogue is told so by each account that is to be made: here it stays unknown.
+        let catalogue = session.observe(&Question::own_login()).await.ok();
+        catalogue.and_then(|catalogue| Abilities::of(&catalogue, facts.engine))
+    } else {
+        None
+    };
+    session.close().await;
+    Ok(Login { facts, abilities })
+}
 
 /// Puts IAM's quotas into the status, where the operator writes policies. What cannot be read stays as it was: nothing waits for it.
 pub(super) async fn quotas(known: &mut DbServer, context: &Context) {
     let mode = known.spec.policy.as_ref().map_or(PolicyMode::Manage, |policy| policy.mode);
     let uid = known.uid().unwrap_or_default();
     let Some(server) = Server::of(known).filter(|_| mode == PolicyMode::Manage) else { return };
-    if !context.looks.are_quotas_due(&uid, QUOTAS_EVERY, context.clock.now()) {
+    if !context.looks.are_quotas_due(&uid, EVERY, context.clock.now()) {
         return;
     }
     match context.quotas.read(&server.access, &server.partition).await {

@@ -5,6 +5,7 @@ use kube::api::Api;
 
 use super::found::Found;
 use super::look::Look;
+use super::resolve::Login;
 use crate::api::{
     Capabilities, ConditionType, Conditions, DbServer, DbServerStatus, PreviousResourceId, Reason, SourceType,
 };
@@ -12,7 +13,7 @@ use crate::controllers::context::Context;
 use crate::controllers::policies::FullAccess;
 use crate::controllers::problem::Problem;
 use crate::controllers::report::{self, Verdict};
-use crate::domain::engine::{Engine, ServerFacts};
+use crate::domain::engine::Engine;
 use crate::domain::succession::{self, Former};
 use crate::k8s::conditions::{self, Finding};
 use crate::k8s::status::CallError;
@@ -80,7 +81,7 @@ pub(super) fn of(
     known: &DbServer,
     look: &Look,
     iam: &Result<(), Problem>,
-    login: Option<&Result<ServerFacts, Problem>>,
+    login: Option<&Result<Login, Problem>>,
 ) -> Next {
     let resolved = match look.shortfall() {
         Some(problem) => Verdict::Bad(problem.clone()),
@@ -96,7 +97,7 @@ pub(super) fn of(
         Some(Err(problem)) if problem.reason == Reason::NoAdmin => {
             Verdict::Waiting(Reason::NoAdmin, problem.message.clone())
         }
-        Some(login) => Verdict::of(login, |facts| format!("logged in to {:?}", facts.engine)),
+        Some(login) => Verdict::of(login, |login| format!("logged in to {:?}", login.facts.engine)),
         None => unknown(),
     };
     let has_no_admin = matches!(admin, Verdict::Waiting(Reason::NoAdmin, _));
@@ -111,8 +112,8 @@ pub(super) fn of(
         findings.splice(..1, without.into_iter().take(1));
     }
     let mut fields = known.status.clone().unwrap_or_default();
-    if let Some(Ok(facts)) = login {
-        fields.capabilities = Some(capabilities(facts));
+    if let Some(Ok(login)) = login {
+        fields.capabilities = Some(capabilities(login, fields.capabilities.unwrap_or_default()));
     }
     Next { fields, findings }
 }
@@ -129,14 +130,18 @@ fn whereabouts(known: &DbServer, look: &Look) -> String {
     said.map(|it| it.message.clone()).unwrap_or_default()
 }
 
-fn is_on(known: &DbServer, login: Option<&Result<ServerFacts, Problem>>) -> &'static str {
+fn is_on(known: &DbServer, login: Option<&Result<Login, Problem>>) -> &'static str {
     let is_known = known.spec.source.kind != SourceType::Static || matches!(login, Some(Ok(_)));
     if is_known { "on" } else { "taken for granted: the server is described by hand" }
 }
 
-/// What can be done, as far as a login tells.
-fn capabilities(facts: &ServerFacts) -> Capabilities {
-    Capabilities { attributes: Some(facts.engine == Engine::MySql), ..Capabilities::default() }
+/// What can be done, as far as a login tells; and what the last one told that this one did not ask for.
+fn capabilities(login: &Login, before: Capabilities) -> Capabilities {
+    Capabilities {
+        roles: login.abilities.map(|it| it.grants_roles).or(before.roles),
+        end_sessions: login.abilities.map(|it| it.ends_sessions).or(before.end_sessions),
+        attributes: Some(login.facts.engine == Engine::MySql),
+    }
 }
 
 /// The status of a DbServer that is to go and may not yet.

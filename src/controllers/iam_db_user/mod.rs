@@ -57,7 +57,7 @@ async fn apply(api: &Api<IamDbUser>, object: &IamDbUser, pass: Pass, context: &C
         problem => {
             context.refusals.over(&uid);
             match problem {
-                Some(problem) if problem.retry != Retry::OnChange => Err(problem.clone()),
+                Some(problem) if problem.retry != Retry::OnChange => Err(problem),
                 _ => {
                     let judgements = &context.desks.judgements;
                     Ok(Action::requeue(judgements.wait(&uid, context.resync_after(&uid), Instant::now())))
@@ -81,6 +81,19 @@ async fn refused(object: &IamDbUser, context: &Context) -> Outcome {
             Ok(Action::await_change())
         }
     }
+}
+
+/// Those who may have the account that another one leaves. What they were judged by last was read while it was still that one's.
+pub(super) fn heirs(leaving: &IamDbUser, context: &Context) -> Vec<ObjectRef<IamDbUser>> {
+    if leaving.metadata.deletion_timestamp.is_none() {
+        return Vec::new();
+    }
+    let heirs = context.feeds.users.store().state_filter(|user| resolve::is_of_same_account(user, leaving, context));
+    let wake = |user: Arc<IamDbUser>| {
+        context.desks.judgements.forget(&user.uid().unwrap_or_default());
+        ObjectRef::from_obj(user.as_ref())
+    };
+    heirs.into_iter().map(wake).collect()
 }
 
 /// Whether the account is not the object's to let anybody in to. What fails for the moment says nothing of that.

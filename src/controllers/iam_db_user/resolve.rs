@@ -72,6 +72,15 @@ fn elder(user: &IamDbUser, server: &Server, context: &Context) -> Option<String>
     Some(format!("{}/{}", found.namespace().unwrap_or_default(), found.name_any()))
 }
 
+/// Whether two objects ask for accounts of one name on one server, be it through two DbServers.
+pub(super) fn is_of_same_account(one: &IamDbUser, other: &IamDbUser, context: &Context) -> bool {
+    let server = |user: &IamDbUser| server::find(context, &user.spec.server_ref.name).ok();
+    let id = |user: &IamDbUser| server(user).and_then(|object| Server::of(&object)).map(|server| server.resource_id);
+    one.spec.username == other.spec.username
+        && one.metadata.uid != other.metadata.uid
+        && (one.spec.server_ref.name == other.spec.server_ref.name || id(one).is_some_and(|it| Some(it) == id(other)))
+}
+
 fn is_admitted_to(user: &IamDbUser, server: &Server, context: &Context) -> bool {
     let theirs = server::find(context, &user.spec.server_ref.name).ok().and_then(|object| Server::of(&object));
     theirs.is_some_and(|theirs| theirs.resource_id == server.resource_id) && is_admitted(user, context)

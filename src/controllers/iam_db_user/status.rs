@@ -110,12 +110,12 @@ impl Findings {
         Self { parts, made: Some(made) }
     }
 
-    /// The first problem.
-    pub(super) fn problem(&self) -> Option<&Problem> {
-        self.parts.iter().find_map(|(_, verdict)| match verdict {
+    /// What is wrong.
+    pub(super) fn problem(&self) -> Option<Problem> {
+        Problem::of_several(self.parts.iter().filter_map(|(_, verdict)| match verdict {
             Verdict::Bad(problem) => Some(problem),
             Verdict::Good(_) | Verdict::Notice(..) | Verdict::Waiting(..) => None,
-        })
+        }))
     }
 }
 

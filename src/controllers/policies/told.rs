@@ -16,8 +16,8 @@ pub(in crate::controllers) fn verdict(granted: &Granted) -> Verdict {
     let rendered = granted.rendered.iter().filter_map(|result| result.as_ref().err());
     let attached = granted.attachments.iter().filter_map(|it| it.result.as_ref().err());
     let drift = granted.attachments.iter().flat_map(|it| &it.drift).next();
-    if let Some(problem) = rendered.chain(attached).next() {
-        return Verdict::Bad(problem.clone());
+    if let Some(problem) = Problem::of_several(rendered.chain(attached)) {
+        return Verdict::Bad(problem);
     }
     if let Some(drift) = drift {
         return Verdict::Bad(Problem::standing(Reason::Drifted, drift.clone()));

@@ -5,8 +5,9 @@ use std::fmt;
 
 use super::AccountStep;
 use super::step::shown;
-use crate::domain::engine::ServerFacts;
-use crate::domain::names::{DatabaseName, HostPattern, ObjectName};
+use crate::domain::engine::{Engine, ServerFacts};
+use crate::domain::glob;
+use crate::domain::names::{DatabaseName, HostPattern, MARK_SCHEMA, ObjectName};
 use crate::domain::privilege::{Privilege, Right};
 
 /// What privileges shall be on. All names are literal.
@@ -105,13 +106,57 @@ impl fmt::Display for GrantedOn {
 /// Rights by what they are on.
 pub type Grants = BTreeMap<GrantedOn, BTreeSet<Right>>;
 
-/// The grants of the spec as the server would store them.
+/// The right that marks an account, the emptiest there is: without others it opens nothing in any database.
+const MARK: Right = Right::Listed(Privilege::LockTables);
+
+/// What an account of ours holds on MariaDB beside its own: it stays whatever is altered, and goes when the account is dropped. So it tells one whose
+/// password somebody set from one that somebody made anew.
+fn mark(facts: &ServerFacts) -> Option<GrantedOn> {
+    (facts.engine == Engine::MariaDb).then(|| GrantedOn::Schema(facts.schema_pattern(MARK_SCHEMA)))
+}
+
+/// Whether a grant is that mark and nothing more, on whatever account.
+pub(super) fn is_mark(on: &GrantedOn, rights: &BTreeSet<Right>) -> bool {
+    let is_there = matches!(on, GrantedOn::Schema(pattern) if pattern.replace('\\', "") == MARK_SCHEMA);
+    is_there && rights.iter().all(|right| *right == MARK)
+}
+
+/// Whether an account carries that mark.
+pub(super) fn is_marked(grants: &Grants, facts: &ServerFacts) -> bool {
+    mark(facts).and_then(|mark| grants.get(&mark)).is_some_and(|rights| rights.contains(&MARK))
+}
+
+/// The grants of the spec as the server would store them, and the mark.
 pub(super) fn stored(wanted: &BTreeMap<Target, BTreeSet<Privilege>>, facts: &ServerFacts) -> Grants {
-    let mut grants = Grants::new();
+    let mut grants: Grants = mark(facts).into_iter().map(|mark| (mark, [MARK].into())).collect();
     for (target, privileges) in wanted {
         grants.entry(target.stored(facts)).or_default().extend(privileges.iter().copied().map(Right::from));
     }
     grants
+}
+
+/// The wider grant of an account that a new one on a database would shadow: the server looks no further than to the most specific pattern that matches,
+/// so that whatever else the wider one opens there would be closed.
+pub(super) fn shadowed<'a>(
+    wanted: &BTreeMap<Target, BTreeSet<Privilege>>,
+    held: &'a Grants,
+    facts: &ServerFacts,
+) -> Option<(DatabaseName, &'a str)> {
+    if facts.partial_revokes {
+        return None; // there are no patterns
+    }
+    wanted.iter().find_map(|(target, privileges)| {
+        let Target::Schema(database) = target else { return None };
+        let (literal, own) = (facts.fold(database.as_str()), target.stored(facts));
+        let matching = held.iter().filter_map(|(on, rights)| {
+            let GrantedOn::Schema(pattern) = on else { return None };
+            (!rights.is_empty() && glob::like(pattern, &literal)).then_some((pattern, rights))
+        });
+        let (pattern, rights) = matching.max_by_key(|(pattern, _)| glob::literal_length(pattern))?;
+        let is_kept = |right: &Right| matches!(right, Right::Listed(privilege) if privileges.contains(privilege));
+        let is_shadowed = GrantedOn::Schema(pattern.clone()) != own && !rights.iter().all(is_kept);
+        is_shadowed.then(|| (database.clone(), pattern.as_str()))
+    })
 }
 
 /// Whether a difference is to be granted or revoked.

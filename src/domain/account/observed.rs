@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::Grants;
+use super::{Grants, OwnLogin};
 use crate::domain::engine::Engine;
 use crate::domain::names::{RoleName, Username};
 use crate::domain::ownership::Owner;
@@ -16,13 +16,27 @@ pub struct Question {
     pub roles: BTreeSet<RoleName>,
     /// Whether to look for whoever is the DEFINER of something: that reads every view, so it is asked only before an account comes or goes.
     pub definers: bool,
+    /// Whether to tell whom the session is taken for, and to read that account with all roles.
+    pub own_login: bool,
 }
 
 impl Question {
     /// All there is to know of one user, but for definers.
     #[must_use]
     pub fn of(username: &Username, roles: &BTreeSet<RoleName>) -> Self {
-        Self { usernames: [username.clone()].into(), roles: roles.clone(), definers: false }
+        Self { usernames: [username.clone()].into(), roles: roles.clone(), ..Self::default() }
+    }
+
+    /// The session's own login and nothing else.
+    #[must_use]
+    pub fn own_login() -> Self {
+        Self { own_login: true, ..Self::default() }
+    }
+
+    /// Whether all roles are read.
+    #[must_use]
+    pub fn is_about_roles(&self) -> bool {
+        self.own_login || !self.roles.is_empty()
     }
 
     /// The definers and nothing else.
@@ -45,6 +59,8 @@ pub struct Catalogue {
     pub anonymous: BTreeSet<String>,
     /// Accounts that something runs as; unknown where that was not asked.
     pub definers: Option<BTreeSet<Definer>>,
+    /// Whom the session is taken for; unknown where that was not asked.
+    pub login: Option<OwnLogin>,
 }
 
 static NOBODY: ObservedUser = ObservedUser { accounts: BTreeMap::new(), ledger: BTreeMap::new() };

@@ -3,6 +3,7 @@
 use super::grants::{self, Direction};
 use super::removal::{Leave, rows_without_account};
 use super::standing::{Standing, standing};
+use super::step::shown;
 use super::{AccountStep, Catalogue, DesiredUser, Grants, ObservedAccount, ObservedUser, PLUGIN, Refusal, roles};
 use crate::domain::engine::{Engine, ServerFacts};
 use crate::domain::hosts;
@@ -43,6 +44,7 @@ impl Planner<'_> {
                 Some(account) => steps.extend(self.repair(host, account)?),
             }
         }
+        self.check_shadows()?; // the accounts are ours
         let nothing = Grants::new();
         let account = |host: &HostPattern| self.observed.accounts.get(host.as_str());
         let held = |host: &HostPattern| account(host).map_or(&nothing, |account| &account.grants);
@@ -88,6 +90,26 @@ impl Planner<'_> {
             Some(host) => Err(Refusal::ShadowedByAnonymous { host: host.clone() }),
             None => Ok(()),
         }
+    }
+
+    /// What others granted stays, so nothing may be granted that makes it count no more. Where it is revoked anyway, it may.
+    fn check_shadows(&self) -> Result<(), Refusal> {
+        if self.desired.revoke_surplus {
+            return Ok(());
+        }
+        for host in self.desired.hosts.iter().map(HostPattern::as_str) {
+            let held = self.observed.accounts.get(host).map(|account| &account.grants);
+            let shadowed = held.and_then(|held| grants::shadowed(&self.desired.grants, held, self.facts));
+            if let Some((database, pattern)) = shadowed {
+                return Err(Refusal::ShadowsGrant {
+                    username: self.desired.username.clone(),
+                    host: host.to_owned(),
+                    database: database.to_string(),
+                    pattern: shown(pattern).to_owned(),
+                });
+            }
+        }
+        Ok(())
     }
 
     fn standing(&self, host: &str, account: &ObservedAccount) -> Standing {

@@ -152,8 +152,8 @@ fn arb_account(engine: Engine) -> impl Strategy<Value = (ObservedAccount, Option
     let held = btree_map(select(&["reader", "old"][..]), any::<bool>(), 0..3);
     let login = (select(&[PLUGIN, "caching_sha2_password"][..]), any::<bool>(), any::<bool>());
     let settings = (0..3_u32, any::<bool>(), prop::bool::weighted(0.05));
-    (owner_of, grants, held, login, settings, any::<bool>()).prop_map(
-        move |(uid, grants, held, (plugin, string, tls), (limit, is_locked, is_privileged), agrees)| {
+    (owner_of, grants, held, login, settings, any::<(bool, bool)>()).prop_map(
+        move |(uid, grants, held, (plugin, string, tls), (limit, is_locked, is_privileged), (agrees, is_marked))| {
             let mark = uid.map(owner);
             let roles: BTreeMap<Role, bool> =
                 held.into_iter().map(|(name, admin)| (role(name, engine), admin)).collect();
@@ -173,6 +173,11 @@ fn arb_account(engine: Engine) -> impl Strategy<Value = (ObservedAccount, Option
             };
             let row = mark.filter(|_| engine == Engine::MariaDb);
             let stamp = if agrees { 1_000 } else { 999 };
+            let mut account = account;
+            if engine == Engine::MariaDb && is_marked {
+                let mark = GrantedOn::Schema("iamdb\\_operator\\_mark".into());
+                account.grants.insert(mark, [Right::Listed(Privilege::LockTables)].into());
+            }
             (account, row.map(|owner| LedgerRow { owner, state: LedgerState::Owned, stamp }))
         },
     )
@@ -245,7 +250,8 @@ fn is_untouchable(catalogue: &Catalogue, host: &str, engine: Engine, adopts: boo
     let Some(account) = user.accounts.get(host) else {
         return false;
     };
-    let row = user.ledger.get(host).filter(|row| account.credentials_set_at == Some(row.stamp));
+    let is_marked = account.grants.keys().any(|on| *on == GrantedOn::Schema("iamdb\\_operator\\_mark".into()));
+    let row = user.ledger.get(host).filter(|row| is_marked || account.credentials_set_at == Some(row.stamp));
     let mark = if engine == Engine::MySql { account.mark.as_ref() } else { row.map(|row| &row.owner) };
     account.is_privileged || mark.map_or(!adopts, |mark| mark.uid == "other")
 }

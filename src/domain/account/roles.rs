@@ -2,6 +2,7 @@
 
 use std::collections::BTreeSet;
 
+use super::grants::is_mark;
 use super::standing::{Standing, standing};
 use super::step::shown;
 use super::{AccountStep, Catalogue, DesiredUser, GrantedOn, ObservedAccount, Refusal, Role};
@@ -81,7 +82,7 @@ pub(super) fn excess(account: &ObservedAccount) -> Option<&'static str> {
         if rights.iter().any(Right::is_grant_option) {
             return Some("GRANT OPTION");
         }
-        if may_be_system_schema(on) {
+        if may_be_system_schema(on) && !is_mark(on, rights) {
             return Some("a grant on a system schema");
         }
     }

@@ -1,6 +1,6 @@
 //! Whose an account is.
 
-use super::{LedgerState, ObservedAccount, ObservedUser, PLUGIN, Refusal};
+use super::{LedgerState, ObservedAccount, ObservedUser, PLUGIN, Refusal, grants};
 use crate::domain::engine::{Engine, ServerFacts};
 use crate::domain::names::Username;
 use crate::domain::ownership::{Claim, Claimant, Owner};
@@ -32,6 +32,8 @@ pub(super) fn standing(
             Some((row, LedgerState::Owned)) if account.credentials_set_at == Some(row.stamp) => {
                 (Some(&row.owner), true)
             }
+            // Its password or plugin was set since. Had it been made anew, the mark would have gone with the one before.
+            Some((row, LedgerState::Owned)) if grants::is_marked(&account.grants, facts) => (Some(&row.owner), false),
             // A crash between CREATE USER and the record of it: the account was absent when the intent was written.
             Some((row, LedgerState::Intent))
                 if account.plugin == PLUGIN

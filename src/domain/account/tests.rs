@@ -1,3 +1,4 @@
+mod abilities;
 mod claims;
 mod roles;
 
@@ -103,6 +104,17 @@ fn with(host: &str, account: ObservedAccount) -> ObservedUser {
     ObservedUser { accounts: [(host.to_owned(), account)].into(), ledger: BTreeMap::new() }
 }
 
+/// The grant that marks an account on MariaDB.
+fn marking() -> AccountStep {
+    let (host, on) = (host("%"), GrantedOn::Schema("iamdb\\_operator\\_mark".into()));
+    AccountStep::Grant { host, on, privileges: [Privilege::LockTables].into() }
+}
+
+fn marked(mut account: ObservedAccount) -> ObservedAccount {
+    account.grants.extend(on(GrantedOn::Schema("iamdb\\_operator\\_mark".into()), "LOCK TABLES"));
+    account
+}
+
 fn row(state: LedgerState, stamp: i64) -> BTreeMap<String, LedgerRow> {
     [("%".to_owned(), LedgerRow { owner: owner(), state, stamp })].into()
 }
@@ -145,6 +157,7 @@ fn on_mariadb_the_intent_is_recorded_before_the_account_is_created() {
             AccountStep::RecordIntent { host: host("%"), owner: owner() },
             AccountStep::Create { host: host("%"), owner: owner() },
             AccountStep::RecordOwned { host: host("%"), owner: owner() },
+            marking(),
         ]
     );
 }
@@ -154,7 +167,7 @@ fn a_converged_account_needs_no_step() {
     let grants: &[(&str, &[Privilege])] = &[("orders", &[Privilege::Select, Privilege::Insert])];
     let mysql = with("%", account(Some(owner()), grants));
     assert_eq!(plan(&desired(grants), &mysql, &facts(Engine::MySql), ALIVE), Ok(vec![]));
-    let mariadb = ObservedUser { ledger: row(LedgerState::Owned, 1_000), ..with("%", account(None, grants)) };
+    let mariadb = ObservedUser { ledger: row(LedgerState::Owned, 1_000), ..with("%", marked(account(None, grants))) };
     assert_eq!(plan(&desired(grants), &mariadb, &facts(Engine::MariaDb), ALIVE), Ok(vec![]));
 }
 
@@ -175,10 +188,26 @@ fn on_mariadb_an_account_made_again_by_somebody_else_is_foreign() {
 }
 
 #[test]
+fn on_mariadb_an_account_whose_credentials_were_set_anew_is_ours_while_it_carries_its_mark() {
+    let altered = |account| ObservedUser { ledger: row(LedgerState::Owned, 999), ..with("%", marked(account)) };
+    let record = AccountStep::RecordOwned { host: host("%"), owner: owner() };
+    let steps = plan(&desired(&[]), &altered(account(None, &[])), &facts(Engine::MariaDb), ALIVE).unwrap();
+    assert_eq!(steps, std::slice::from_ref(&record), "the same plugin was set again");
+    let mut with_password = account(None, &[]);
+    with_password.plugin = "mysql_native_password".into();
+    let observed = altered(with_password);
+    let steps = plan(&desired(&[]), &observed, &facts(Engine::MariaDb), ALIVE).unwrap();
+    assert_eq!(steps, [AccountStep::UsePlugin { host: host("%") }, record]);
+    let unknown = ObservedUser { ledger: BTreeMap::new(), ..observed.clone() };
+    assert!(plan(&desired(&[]), &unknown, &facts(Engine::MariaDb), ALIVE).is_err(), "nobody wrote down whose it is");
+    assert!(plan(&desired(&[]), &observed, &facts(Engine::MySql), ALIVE).is_err(), "there the mark is another");
+}
+
+#[test]
 fn on_mariadb_a_crash_after_create_user_is_healed_by_recording_it() {
     let observed = ObservedUser { ledger: row(LedgerState::Intent, 999), ..with("%", account(None, &[])) };
     let steps = plan(&desired(&[]), &observed, &facts(Engine::MariaDb), ALIVE).unwrap();
-    assert_eq!(steps, [AccountStep::RecordOwned { host: host("%"), owner: owner() }]);
+    assert_eq!(steps, [AccountStep::RecordOwned { host: host("%"), owner: owner() }, marking()]);
     let older = ObservedUser { ledger: row(LedgerState::Intent, 1_001), ..observed };
     assert!(
         plan(&desired(&[]), &older, &facts(Engine::MariaDb), ALIVE).is_err(),
@@ -269,7 +298,7 @@ fn an_account_whose_host_left_the_spec_is_dropped_if_it_is_ours_and_else_shadows
 fn a_row_whose_account_and_host_are_gone_is_forgotten() {
     let mut ledger = row(LedgerState::Owned, 1_000);
     ledger.extend(row(LedgerState::Owned, 1_000).into_values().map(|row| ("10.%".to_owned(), row)));
-    let observed = ObservedUser { ledger, ..with("%", account(None, &[])) };
+    let observed = ObservedUser { ledger, ..with("%", marked(account(None, &[]))) };
     let steps = plan(&desired(&[]), &observed, &facts(Engine::MariaDb), ALIVE).unwrap();
     assert_eq!(steps, [AccountStep::Forget { host: host("10.%") }]);
 }
@@ -406,4 +435,30 @@ fn steps_are_told_in_closed_words() {
     assert_eq!(of(GrantedOn::Schema("orders\\_x".into()), "SELECT").to_string(), "at %: revoke SELECT on orders\\_x.*");
     let hostile = of(GrantedOn::Table("<script>".into(), "a b".into()), "SELECT").to_string();
     assert_eq!(hostile, "at %: revoke SELECT on another name.another name");
+}
+
+#[test]
+fn with_additive_grants_nothing_is_granted_that_would_take_a_wider_grant_away() {
+    use Privilege::{Insert, Select};
+    let plan_beside = |pattern: &str, held: &[Privilege], revoke_surplus, facts: &ServerFacts| {
+        let wanted = DesiredUser { revoke_surplus, ..desired(&[("orders_eu", &[Select])]) };
+        let observed = with("%", account(Some(owner()), &[(pattern, held)]));
+        plan(&wanted, &observed, facts, ALIVE)
+    };
+    let mysql = facts(Engine::MySql);
+    for pattern in ["orders%", "orders_eu", "%", "orders\\_e_"] {
+        let refused = plan_beside(pattern, &[Select, Insert], false, &mysql);
+        assert!(matches!(refused, Err(Refusal::ShadowsGrant { .. })), "{pattern}: {refused:?}");
+        assert!(plan_beside(pattern, &[Select], false, &mysql).is_ok(), "{pattern} opens no more");
+        assert!(plan_beside(pattern, &[Select, Insert], true, &mysql).is_ok(), "{pattern} is revoked anyway");
+    }
+    for pattern in ["orders\\_eu", "shop%", "orders\\_%x"] {
+        assert!(plan_beside(pattern, &[Select, Insert], false, &mysql).is_ok(), "{pattern}");
+    }
+    let additive = DesiredUser { revoke_surplus: false, ..desired(&[("orders_eu", &[Select])]) };
+    let foreign = with("%", account(None, &[("orders%", &[Insert])]));
+    let refused = plan(&additive, &foreign, &mysql, ALIVE);
+    assert!(matches!(refused, Err(Refusal::Foreign { .. })), "whose it is comes first: {refused:?}");
+    let literal = ServerFacts { partial_revokes: true, ..mysql };
+    assert!(plan_beside("orders%", &[Select, Insert], false, &literal).is_ok(), "no pattern there");
 }

@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use aws_sdk_iam::Client;
+use aws_sdk_iam::config::retry::RetryConfig;
 use aws_sdk_iam::error::SdkError;
 use aws_sdk_iam::types::Tag;
 use backon::{ExponentialBuilder, Retryable as _};
@@ -34,11 +35,14 @@ const PROPAGATION: ExponentialBuilder = ExponentialBuilder::new()
 pub(super) async fn step(client: &Client, home: &PolicyHome, step: &PolicyStep) -> Result<(), Fault> {
     match step {
         PolicyStep::Create { number, resources, tags } => create(client, home, *number, resources, tags).await,
+        // Once: where the answer was lost, another attempt would leave a version too many. Whoever looks again sees whether it is done.
         PolicyStep::Replace { number, resources } => client
             .create_policy_version()
             .policy_arn(home.id(*number))
             .policy_document(policy::document(resources))
             .set_as_default(true)
+            .customize()
+            .config_override(aws_sdk_iam::config::Builder::new().retry_config(RetryConfig::disabled()))
             .send()
             .await
             .map(drop)

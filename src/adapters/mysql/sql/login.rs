@@ -1,4 +1,4 @@
-//! What is asked in a session that only proves that the login is possible.
+//! What a session asks of its own login.
 
 use super::Statement;
 use crate::domain::engine::Engine;
@@ -16,4 +16,11 @@ pub(in crate::adapters::mysql) fn who_am_i(engine: Engine) -> Statement {
              (SELECT CAST(VARIABLE_VALUE AS CHAR) FROM {status} WHERE VARIABLE_NAME = 'Ssl_cipher') AS cipher"
         ),
     )
+}
+
+/// The account and the active roles of the administrator's session, and whether RDS's procedure that ends sessions can be seen.
+pub(in crate::adapters::mysql) fn own_login() -> Statement {
+    let text = "SELECT CAST(CURRENT_USER() AS CHAR) AS account, CAST(CURRENT_ROLE() AS CHAR) AS active_roles, \
+         (SELECT COUNT(*) FROM information_schema.ROUTINES WHERE ROUTINE_SCHEMA = 'mysql' AND ROUTINE_NAME = 'rds_kill') AS kills";
+    Statement::new("ask who it is", text)
 }

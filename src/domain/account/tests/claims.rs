@@ -32,6 +32,7 @@ fn an_account_of_somebody_else_is_adopted_where_that_is_asked_for_and_only_then(
             AccountStep::RecordAdoption { host: host_of(), owner: owner_of() },
             AccountStep::Adopt { host: host_of(), owner: owner_of() },
             AccountStep::RecordOwned { host: host_of(), owner: owner_of() },
+            marking(),
         ]
     );
     let mut too_much = vec![theirs.clone(); 4];

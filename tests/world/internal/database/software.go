@@ -30,6 +30,12 @@ var billingSeed string
 //go:embed sql/ledger.sql
 var ledgerSeed string
 
+//go:embed sql/catalog.sql
+var catalogSeed string
+
+// light leaves out what nothing here looks at: 100 MB less for a server.
+var light = []string{"--performance-schema=OFF", "--innodb-buffer-pool-size=32M"}
+
 // Software is an installed database server with its client, and what a new one of its kind holds.
 type Software struct {
 	// Name is that of the kind: of an instance, or of the members of a cluster.
@@ -56,19 +62,21 @@ func DebianNeeds() []host.Need {
 	}
 }
 
-// MySQL is the server behind the instance orders, in the folder that FetchMySQL answered.
-func MySQL(base string) Software {
-	return mysql(base, layout.Orders.Part(), ordersSeed, "--innodb-buffer-pool-size=64M")
+// MySQL is the server behind the instance orders, in the folder that FetchMySQL answered, or the one that the environment names.
+func MySQL(ctx context.Context, base string) (Software, error) {
+	s := mysql(base, layout.Orders.Part(), ordersSeed, "--innodb-buffer-pool-size=64M")
+	return s.replacedByMySQL(ctx, os.Getenv(otherMySQL))
 }
 
 // Aurora is the server behind the members of the cluster ledger.
 func Aurora(base string) Software {
-	return mysql(base, "mysql-"+layout.Ledger.Identifier, ledgerSeed,
-		// A field report has it on in Aurora MySQL 3, where it cannot be changed.
-		"--partial-revokes=ON",
-		// There are two of them, and nothing here looks at it: 100 MB less for each.
-		"--performance-schema=OFF", "--innodb-buffer-pool-size=32M",
-	)
+	// A field report has it on in Aurora MySQL 3, where it cannot be changed.
+	return mysql(base, "mysql-"+layout.Ledger.Identifier, ledgerSeed, append([]string{"--partial-revokes=ON"}, light...)...)
+}
+
+// Folding is the server behind the instance catalog. What it does with names is settled when its data directory is made.
+func Folding(base string) Software {
+	return mysql(base, layout.Catalog.Part(), catalogSeed, append([]string{"--lower-case-table-names=1"}, light...)...)
 }
 
 func mysql(base, name, seed string, flags ...string) Software {
@@ -90,7 +98,7 @@ func mysql(base, name, seed string, flags ...string) Software {
 func MariaDB(ctx context.Context) (Software, error) {
 	programs := map[string]string{"mariadbd": "", "mariadb-install-db": "", "mariadb": ""}
 	for name := range programs {
-		path, err := host.Program(name)
+		path, err := programOf(os.Getenv(otherMariaDB), name)
 		if err != nil {
 			return Software{}, err
 		}

@@ -45,6 +45,8 @@ type Proxy struct {
 var (
 	Orders  = Instance{Identifier: "orders", Engine: "mysql", ResourceID: "db-ORDERS0000000000000000001"}
 	Billing = Instance{Identifier: "billing", Engine: "mariadb", ResourceID: "db-BILLING000000000000000001"}
+	// Catalog folds the names of databases and tables: lower_case_table_names is 1.
+	Catalog = Instance{Identifier: "catalog", Engine: "mysql", ResourceID: "db-CATALOG000000000000000001"}
 	Ledger  = Cluster{
 		Identifier: "ledger", Engine: "aurora-mysql", ResourceID: "cluster-LEDGER00000000000000000001",
 		Members: []Instance{
@@ -56,7 +58,7 @@ var (
 )
 
 // Instances lists every server.
-func Instances() []Instance { return append([]Instance{Orders, Billing}, Ledger.Members...) }
+func Instances() []Instance { return append([]Instance{Orders, Billing, Catalog}, Ledger.Members...) }
 
 // Kind is what kind of endpoint a name is.
 type Kind string
@@ -97,7 +99,7 @@ func Endpoints() []Endpoint {
 		return Endpoint{Name: i.Identifier, Kind: OfInstance, Host: i.Endpoint(), Routes: []Route{{i, host}}}
 	}
 	return []Endpoint{
-		instance(Orders, 1), instance(Billing, 2), instance(one, 11), instance(two, 12),
+		instance(Orders, 1), instance(Billing, 2), instance(Catalog, 4), instance(one, 11), instance(two, 12),
 		{Name: "ledger", Kind: OfWriter, Host: hostName("ledger.cluster-"), Routes: []Route{{one, 21}, {two, 22}}},
 		{Name: "ledger-ro", Kind: OfReader, Host: hostName("ledger.cluster-ro-"), Routes: []Route{{two, 32}, {one, 31}}},
 		{Name: "reports", Kind: Custom, Host: hostName("reports.cluster-custom-"), Routes: []Route{{two, 42}, {one, 41}}},

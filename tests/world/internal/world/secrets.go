@@ -38,7 +38,7 @@ func newSecrets() secrets {
 
 // databases lists what has passwords of its own.
 func databases() []string {
-	return []string{layout.Orders.Identifier, layout.Billing.Identifier, layout.Ledger.Identifier}
+	return []string{layout.Orders.Identifier, layout.Billing.Identifier, layout.Catalog.Identifier, layout.Ledger.Identifier}
 }
 
 // passwords are an instance's, or those of the cluster that it is a member of.

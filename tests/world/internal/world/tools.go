@@ -75,7 +75,14 @@ func (p *Project) prepare(ctx context.Context, withOperator bool) (tools, error)
 						return err
 					}
 					return tasks.All(ctx,
-						func(ctx context.Context) error { return install(ctx, database.MySQL(mysql), layout.Orders) },
+						func(ctx context.Context) error {
+							orders, err := database.MySQL(ctx, mysql)
+							if err != nil {
+								return err
+							}
+							return install(ctx, orders, layout.Orders)
+						},
+						func(ctx context.Context) error { return install(ctx, database.Folding(mysql), layout.Catalog) },
 						func(ctx context.Context) error { return install(ctx, database.Aurora(mysql), layout.Ledger.Members...) },
 					)
 				},

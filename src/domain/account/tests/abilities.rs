@@ -1,0 +1,54 @@
+//! What the administrator's login may do.
+
+use super::*;
+
+const LOGIN: &str = "admin";
+
+/// Judges a login that holds this itself, and a role that holds that.
+fn judged(engine: Engine, own: Grants, of_role: Grants, is_active: bool) -> (bool, bool) {
+    let holder = |grants| ObservedAccount { grants, ..account(None, &[]) };
+    let login = OwnLogin {
+        account: role(LOGIN),
+        active_roles: is_active.then(|| role("outer")).into_iter().collect(),
+        has_kill_procedure: true,
+    };
+    let outer = ObservedAccount { roles: [(role("inner"), false)].into(), ..holder(Grants::new()) };
+    let seen = Catalogue {
+        roles: [(role(LOGIN), holder(own)), (role("outer"), outer), (role("inner"), holder(of_role))].into(),
+        login: Some(login),
+        ..Catalogue::default()
+    };
+    let abilities = Abilities::of(&seen, engine).unwrap();
+    (abilities.grants_roles, abilities.ends_sessions)
+}
+
+#[test]
+fn a_login_may_do_what_it_holds_and_what_its_active_roles_hold() {
+    let global = |words| on(GrantedOn::Server, words);
+    let none = Grants::new;
+    for engine in [Engine::MySql, Engine::MariaDb] {
+        let is_mysql = engine == Engine::MySql;
+        assert_eq!(judged(engine, none(), none(), true), (false, false));
+        assert_eq!(judged(engine, global("ROLE_ADMIN"), none(), true), (is_mysql, false));
+        assert_eq!(judged(engine, none(), global("ROLE_ADMIN"), true), (is_mysql, false));
+        assert_eq!(judged(engine, none(), global("ROLE_ADMIN"), false), (false, false), "no role is active");
+        assert_eq!(judged(engine, global("SUPER"), none(), false), (is_mysql, true));
+        assert_eq!(judged(engine, none(), global("CONNECTION_ADMIN"), true), (false, true));
+        assert_eq!(judged(engine, global("EXECUTE"), none(), true), (false, true), "by RDS's procedure");
+        let kill = GrantedOn::procedure("mysql".into(), "rds_kill");
+        assert_eq!(judged(engine, on(kill, "EXECUTE"), none(), true), (false, true));
+        let other = GrantedOn::procedure("shop".into(), "rds_kill");
+        assert_eq!(judged(engine, on(other, "EXECUTE"), none(), true), (false, false));
+    }
+}
+
+#[test]
+fn a_role_that_it_may_pass_on_can_be_granted_and_an_account_that_was_not_read_is_unknown() {
+    let holder = ObservedAccount { roles: [(role("reader"), true)].into(), ..account(None, &[]) };
+    let login = OwnLogin { account: role(LOGIN), active_roles: BTreeSet::new(), has_kill_procedure: false };
+    let mut seen = Catalogue { roles: [(role(LOGIN), holder)].into(), login: Some(login), ..Catalogue::default() };
+    let abilities = Abilities::of(&seen, Engine::MariaDb);
+    assert_eq!(abilities, Some(Abilities { grants_roles: true, ends_sessions: false }));
+    seen.roles.clear();
+    assert_eq!(Abilities::of(&seen, Engine::MariaDb), None);
+}
