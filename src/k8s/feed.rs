@@ -122,17 +122,27 @@ where
         Ok([api]) => return of(api).boxed(),
         Err(apis) => apis,
     };
-    let mut merge = Merge::new(apis.iter().map(|api| api.namespace().unwrap_or_default().to_owned()), store);
+    let namespaces: Vec<String> = apis.iter().map(|api| api.namespace().unwrap_or_default().to_owned()).collect();
+    let mut merge = Merge::new(namespaces.clone(), store);
     let watches = apis.into_iter().enumerate();
     let watches = watches.map(|(watch, api)| of(api).map(move |event| (watch, event)).boxed());
     let merged = select_all(watches).flat_map(move |(watch, event)| {
-        let events = match event {
-            Ok(event) => merge.take(watch, event).into_iter().map(Ok).collect(),
-            Err(error) => vec![Err(error)],
+        let (events, error) = match event {
+            Ok(event) => (merge.take(watch, event), None),
+            Err(error) if is_forbidden(&error) => {
+                tracing::warn!(kind = %K::kind(&()), namespace = namespaces[watch], "may not list: nothing is done there");
+                (merge.forbidden(watch), Some(error))
+            }
+            Err(error) => (Vec::new(), Some(error)),
         };
-        futures::stream::iter(events)
+        futures::stream::iter(events.into_iter().map(Ok).chain(error.map(Err)))
     });
     merged.boxed()
+}
+
+/// Whether the apiserver lets nobody list there: not that it has trouble.
+fn is_forbidden(error: &watcher::Error) -> bool {
+    matches!(error, watcher::Error::InitialListFailed(kube::Error::Api(status)) if status.code == 403)
 }
 
 /// One life of a name: an object that was deleted and made again is another.

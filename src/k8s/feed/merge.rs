@@ -55,6 +55,17 @@ where
         Vec::new()
     }
 
+    /// One of the watches may not list, because its namespace is gone or nobody let it in there: the others do not wait for it. It goes on trying.
+    pub(super) fn forbidden(&mut self, watch: usize) -> Vec<Event<K>> {
+        match self.parts.get_mut(watch) {
+            Some(part) if !self.has_listed && !part.has_listed => {
+                part.has_listed = true;
+                self.list(watch)
+            }
+            Some(_) | None => Vec::new(),
+        }
+    }
+
     fn list(&mut self, watch: usize) -> Vec<Event<K>> {
         let objects: Vec<K> = if self.has_listed {
             let part = &mut self.parts[watch];
@@ -146,6 +157,19 @@ mod tests {
         assert_eq!(stage.list(1, &[object("b", "1")]), 0, "a watch that broke lists anew");
         assert_eq!(stage.list(0, &[object("a", "2"), object("a", "3")]), 5);
         assert_eq!(stage.names(), names(&["a/2", "a/3", "b/1"]));
+    }
+
+    #[test]
+    fn a_watch_that_may_not_list_holds_up_nobody_and_is_heard_when_it_may() {
+        let mut stage = Stage::of_two();
+        stage.list(0, &[object("a", "1")]);
+        for event in stage.merge.forbidden(1) {
+            stage.writer.apply_watcher_event(&event);
+        }
+        assert_eq!(stage.names(), names(&["a/1"]));
+        assert!(stage.merge.forbidden(1).is_empty(), "it is told once");
+        stage.list(1, &[object("b", "1")]);
+        assert_eq!(stage.names(), names(&["a/1", "b/1"]));
     }
 
     #[test]
