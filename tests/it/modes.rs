@@ -103,6 +103,32 @@ async fn without_a_watch_of_secrets_each_is_read_once_and_mended_when_it_is_rene
     narrowed.assert_exact(&[&first, &second]);
 }
 
+#[tokio::test]
+async fn a_namespace_of_the_scope_that_it_may_not_look_into_holds_up_nobody() {
+    let stage = Stage::set().await;
+    let tenant = Tenant::new(Database::Orders, "open").await;
+    let late = Tenant::new(Database::Orders, "late").await;
+    late.apply::<IamDbUser>(late.user("app")).await;
+    let mut namespaces = going_on(&stage.client).await;
+    namespaces.extend([tenant.name.clone(), late.name.clone()]);
+    let mode = Mode { namespaces, watch_secrets: true };
+    let narrowed = Narrowed::to(&stage, &mode).await;
+    narrowed.revoke(&late.name).await;
+    let mut arguments = mode.arguments();
+    arguments[1] += ",no-such-namespace";
+    let arguments: Vec<_> = arguments.iter().map(String::as_str).collect();
+    let replica = stage.replica("forbidden", 8187, true, &arguments).await;
+    tenant.ready_pair("app", "app").await;
+    tenant.log_in("app", "SELECT 1").await.expect("login");
+    assert!(late.users().get("app").await.expect("IamDbUser").status.is_none());
+
+    narrowed.grant(Some(&late.name)).await;
+    late.user_ready("app").await;
+    tenant.close().await;
+    late.close().await;
+    drop(replica);
+}
+
 /// Namespaces of the test that goes on beside all others: somebody must look after them.
 async fn going_on(client: &Client) -> Vec<String> {
     let namespaces = Api::<Namespace>::all(client.clone()).list(&ListParams::default()).await.expect("list");

@@ -6,7 +6,7 @@ use std::process::Stdio;
 use k8s_openapi::api::authorization::v1::{ResourceAttributes, SubjectAccessReview, SubjectAccessReviewSpec};
 use k8s_openapi::api::rbac::v1::{ClusterRole, Role, RoleBinding};
 use kube::Resource;
-use kube::api::{Api, Patch, PatchParams, PostParams};
+use kube::api::{Api, DeleteParams, Patch, PatchParams, PostParams};
 use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
 
@@ -86,7 +86,8 @@ impl<'s> Narrowed<'s> {
         narrowed
     }
 
-    async fn grant(&self, place: Option<&str>) {
+    /// Gives what the mode gives in a namespace, or in all of them.
+    pub async fn grant(&self, place: Option<&str>) {
         let lists = self.mode.lists().into_iter().filter(|(_, it)| *it == place);
         let rules: Vec<Value> = lists.flat_map(|(list, _)| rules(self.world, list)).collect();
         let version = "rbac.authorization.k8s.io/v1";
@@ -105,6 +106,12 @@ impl<'s> Narrowed<'s> {
             "subjects": [{"kind": "ServiceAccount", "name": NAME, "namespace": OPERATOR_NAMESPACE}],
         });
         apply(&Api::<RoleBinding>::namespaced(client, namespace), binding).await;
+    }
+
+    /// Takes it away again in a namespace.
+    pub async fn revoke(&self, namespace: &str) {
+        let bindings = Api::<RoleBinding>::namespaced(self.stage.client.clone(), namespace);
+        bindings.delete(&format!("{NAME}-scope"), &DeleteParams::default()).await.expect("delete the binding");
     }
 
     /// What the replicas asked for is what the mode allows: nothing was refused, nothing came from elsewhere than these roles, nothing is unused.

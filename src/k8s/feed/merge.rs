@@ -17,17 +17,27 @@ where
     K: Lookup<DynamicType = ()> + Clone + Debug + Send + Sync + 'static,
 {
     let (namespaces, watches): (Vec<String>, Vec<Events<K>>) = watches.into_iter().unzip();
-    let mut merge = Merge::new(namespaces, store);
+    let mut merge = Merge::new(namespaces.clone(), store);
     let watches = watches.into_iter().enumerate();
     let watches = watches.map(|(watch, events)| events.map(move |event| (watch, event)).boxed());
     let merged = select_all(watches).flat_map(move |(watch, event)| {
-        let events = match event {
-            Ok(event) => merge.take(watch, event).into_iter().map(Ok).collect(),
-            Err(error) => vec![Err(error)],
+        let (events, error) = match event {
+            Ok(event) => (merge.take(watch, event), None),
+            Err(error) if is_forbidden(&error) => {
+                tracing::warn!(kind = %K::kind(&()), namespace = namespaces[watch], "may not list: nothing is done there");
+                (merge.forbidden(watch), Some(error))
+            }
+            Err(error) => (Vec::new(), Some(error)),
         };
-        stream::iter(events)
+        stream::iter(events.into_iter().map(Ok).chain(error.map(Err)))
     });
     merged.boxed()
+}
+
+/// Whether the apiserver lets nobody list there: not that it has trouble.
+fn is_forbidden(error: &watcher::Error) -> bool {
+    use watcher::Error::{InitialListFailed, WatchStartFailed};
+    matches!(error, InitialListFailed(kube::Error::Api(status)) | WatchStartFailed(kube::Error::Api(status)) if status.code == 403)
 }
 
 /// Puts the events of several watches together, so that they look like those of one: it has listed when all have, and when one of them lists anew
@@ -75,6 +85,17 @@ where
             Event::Delete(object) => drop(part.listed.remove(&ObjectRef::from_obj(&object))),
         }
         Vec::new()
+    }
+
+    /// One of the watches may not list, because its namespace is gone or nobody let it in there: the others do not wait for it. It goes on trying.
+    fn forbidden(&mut self, watch: usize) -> Vec<Event<K>> {
+        match self.parts.get_mut(watch) {
+            Some(part) if !self.has_listed && !part.has_listed => {
+                part.has_listed = true;
+                self.list(watch)
+            }
+            Some(_) | None => Vec::new(),
+        }
     }
 
     fn list(&mut self, watch: usize) -> Vec<Event<K>> {
@@ -169,6 +190,19 @@ mod tests {
         assert_eq!(stage.list(1, &[object("b", "1")]), 0, "a watch that broke lists anew");
         assert_eq!(stage.list(0, &[object("a", "2"), object("a", "3")]), 5);
         assert_eq!(stage.names(), names(&["a/2", "a/3", "b/1"]));
+    }
+
+    #[test]
+    fn a_watch_that_may_not_list_holds_up_nobody_and_is_heard_when_it_may() {
+        let mut stage = Stage::of_two();
+        stage.list(0, &[object("a", "1")]);
+        for event in stage.merge.forbidden(1) {
+            stage.writer.apply_watcher_event(&event);
+        }
+        assert_eq!(stage.names(), names(&["a/1"]));
+        assert!(stage.merge.forbidden(1).is_empty(), "it is told once");
+        stage.list(1, &[object("b", "1")]);
+        assert_eq!(stage.names(), names(&["a/1", "b/1"]));
     }
 
     #[test]
