@@ -8,9 +8,12 @@ use std::collections::HashSet;
 use std::fmt::Debug;
 use std::hash::Hash;
 use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
 
+use backon::{BackoffBuilder, ExponentialBackoff, ExponentialBuilder};
 use futures::{Stream, StreamExt};
 use kube::runtime::reflector::{self, ObjectRef, Store};
+use kube::runtime::utils::Backoff;
 use kube::runtime::{WatchStreamExt, watcher};
 use kube::{Api, Resource};
 use serde::de::DeserializeOwned;
@@ -18,6 +21,11 @@ use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
 
 /// The apiserver ends a watch after this, in seconds, and kube takes one that is silent for longer as dead.
 const WATCH_LIMIT: u32 = 120;
+
+/// Waits between two attempts at a watch that fails, the first and the longest. kube's own would be deaf for up to a minute to an apiserver that is
+/// back again.
+const FIRST_PAUSE: Duration = Duration::from_secs(1);
+const LONGEST_PAUSE: Duration = Duration::from_secs(10);
 
 /// Something happened to an object.
 #[derive(Debug)]
@@ -69,7 +77,7 @@ where
     ) -> (Self, impl Future<Output = ()> + Send) {
         let (store, writer) = reflector::store();
         let subscribers = Subscribers::default();
-        let events = watcher(api, config.timeout(WATCH_LIMIT)).default_backoff().modify(move |object| {
+        let events = watcher(api, config.timeout(WATCH_LIMIT)).backoff(Pauses::new()).modify(move |object| {
             object.meta_mut().managed_fields = None;
             slim(object);
         });
@@ -99,6 +107,37 @@ where
         }
         subscribers.push(sender);
         stream(receiver)
+    }
+}
+
+/// The waits after failures, with jitter. backon adds it on top, up to the wait itself, so both bounds are halved.
+struct Pauses {
+    shape: ExponentialBuilder,
+    running: ExponentialBackoff,
+}
+
+impl Pauses {
+    fn new() -> Self {
+        let shape = ExponentialBuilder::default()
+            .with_min_delay(FIRST_PAUSE / 2)
+            .with_max_delay(LONGEST_PAUSE / 2)
+            .with_jitter()
+            .without_max_times();
+        Self { shape, running: shape.build() }
+    }
+}
+
+impl Iterator for Pauses {
+    type Item = Duration;
+
+    fn next(&mut self) -> Option<Duration> {
+        self.running.next()
+    }
+}
+
+impl Backoff for Pauses {
+    fn reset(&mut self) {
+        self.running = self.shape.build();
     }
 }
 
@@ -174,5 +213,20 @@ impl std::fmt::Display for WatchError<'_> {
             watcher::Error::WatchFailed(_) => f.write_str("watch broke"),
             watcher::Error::NoResourceVersion => f.write_str("no resource version"),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_broken_watch_is_begun_anew_after_ten_seconds_at_most() {
+        let mut pauses = Pauses::new();
+        assert!(pauses.next().is_some_and(|pause| pause <= FIRST_PAUSE && pause >= FIRST_PAUSE / 2));
+        let later: Vec<_> = pauses.by_ref().take(50).collect();
+        assert!(later.iter().all(|pause| *pause <= LONGEST_PAUSE) && later[49] >= LONGEST_PAUSE / 2, "{later:?}");
+        pauses.reset();
+        assert!(pauses.next().is_some_and(|pause| pause <= FIRST_PAUSE));
     }
 }
