@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
-use futures::{StreamExt, future};
+use futures::StreamExt;
 use iamdb::api::{EXPIRES_AT_ANNOTATION, ISSUED_AT_ANNOTATION};
 use jiff::{SignedDuration, Timestamp};
 use k8s_openapi::api::core::v1::Secret;
@@ -170,9 +170,12 @@ impl State {
 
 /// Takes each version of each Secret as it is written. What a version tells is coherent, and its end is never before that of the last one.
 async fn watch(tenant: Arc<Tenant>, state: Arc<Mutex<State>>) {
-    let changes = watcher(tenant.secrets(), watcher::Config::default()).default_backoff().applied_objects();
-    let mut changes = std::pin::pin!(changes.filter_map(|secret| future::ready(secret.ok())));
+    let mut changes = std::pin::pin!(watcher(tenant.secrets(), watcher::Config::default()).applied_objects());
     while let Some(secret) = changes.next().await {
+        let Ok(secret) = secret else {
+            tokio::time::sleep(Duration::from_secs(1)).await; // the apiserver is down
+            continue;
+        };
         let name = secret.name_any().trim_end_matches("-db").to_owned();
         let (version, expires_at) =
             (secret.resource_version().expect("version"), instant(&secret, EXPIRES_AT_ANNOTATION));
