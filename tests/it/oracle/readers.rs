@@ -19,7 +19,7 @@ use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
 use super::{READERS, names};
-use crate::tenant::Tenant;
+use crate::tenant::{Tenant, now};
 
 /// A reader logs in so often.
 const PACE: Duration = Duration::from_secs(5);
@@ -193,7 +193,7 @@ async fn watch(tenant: Arc<Tenant>, state: Arc<Mutex<State>>) {
         mount.stored_as = version;
         mount.file.expires_at = expires_at;
         mount.file.rotations += 1;
-        mount.file.least_life = mount.file.least_life.min(expires_at.duration_since(Timestamp::now()));
+        mount.file.least_life = mount.file.least_life.min(expires_at.duration_since(now()));
         let number = mount.file.rotations;
         write(&mount.folder, number, &data);
         mount.coming.push((Instant::now(), number));
@@ -236,7 +236,7 @@ async fn log_in(tenant: Arc<Tenant>, name: String, version: String, state: Arc<M
         let tenant = tenant.clone();
         move || {
             let expires_at = std::fs::read_to_string(folder.join("token-expires-at")).expect("a file");
-            let left = expires_at.parse::<Timestamp>().expect("an instant").duration_since(Timestamp::now());
+            let left = expires_at.parse::<Timestamp>().expect("an instant").duration_since(now());
             (left, tenant.world.client_sql(tenant.database, &folder.join("my.cnf"), "SELECT 1"))
         }
     });
@@ -249,7 +249,7 @@ async fn log_in(tenant: Arc<Tenant>, name: String, version: String, state: Arc<M
         }
         Err(error) => {
             let first = error.lines().next().unwrap_or_default();
-            state.refused.push(format!("{}/{name} at {} with {left:#} left: {first}", tenant.name, Timestamp::now()));
+            state.refused.push(format!("{}/{name} at {} with {left:#} left: {first}", tenant.name, now()));
         }
     }
     let file = &mut state.mounts.get_mut(&(tenant.name.clone(), name)).expect("mounted").file;
