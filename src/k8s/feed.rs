@@ -5,6 +5,7 @@
 //! store is the truth.
 
 mod merge;
+mod pauses;
 
 use std::collections::HashSet;
 use std::collections::hash_map::DefaultHasher;
@@ -19,6 +20,8 @@ use kube::runtime::{WatchStreamExt, watcher as watch};
 use kube::{Api, Resource};
 use serde::de::DeserializeOwned;
 use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
+
+use pauses::Pauses;
 
 /// The apiserver ends a watch after this, in seconds, and kube takes one that is silent for longer as dead.
 const WATCH_LIMIT: u32 = 120;
@@ -91,7 +94,7 @@ where
                         object.meta_mut().managed_fields = None;
                         keep(object)
                     };
-                    watch(api, config.clone()).default_backoff().map_ok(move |event| kept(event, &keep)).boxed()
+                    watch(api, config.clone()).backoff(Pauses::new()).map_ok(move |event| kept(event, &keep)).boxed()
                 };
                 match <[Api<W>; 1]>::try_from(apis.clone()) {
                     Ok([api]) => of(api),
@@ -204,17 +207,17 @@ where
                 }
                 // A namesake is another object.
                 if let Some(before) = before.filter(|before| before.uid() != object.uid()) {
-                    self.remove(before).into_iter().for_each(&mut tell);
+                    tell(self.remove(before));
                 }
                 self.apply(object).into_iter().for_each(tell);
             }
             (Event::InitDone, Some(listed)) => {
                 let listed = std::mem::take(listed);
                 let gone = self.store.state_filter(|object| !listed.contains(&digest(object)));
-                gone.into_iter().filter_map(|object| self.remove(object)).for_each(tell);
+                gone.into_iter().map(|object| self.remove(object)).for_each(tell);
             }
             (Event::Apply(object), _) => self.apply(object).into_iter().for_each(tell),
-            (Event::Delete(object), _) => self.remove(Arc::new(object)).into_iter().for_each(tell),
+            (Event::Delete(object), _) => tell(self.remove(Arc::new(object))),
         }
     }
 
@@ -224,9 +227,9 @@ where
         self.store.get(&reference).map(Change::Applied)
     }
 
-    fn remove(&mut self, object: Arc<K>) -> Option<Change<K>> {
+    fn remove(&mut self, object: Arc<K>) -> Change<K> {
         self.writer.apply_watcher_event(&Event::Delete(K::clone(&object)));
-        Some(Change::Deleted(object))
+        Change::Deleted(object)
     }
 }
 

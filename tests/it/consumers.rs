@@ -118,15 +118,9 @@ async fn consent_is_not_enough_without_a_rule_for_the_consumers_namespace() {
     owner.close().await;
 }
 
-/// A tenant tries each field that could lead to another's account. What the other has stays without effect for it, and so does what it writes for the
-/// other.
-#[tokio::test]
-async fn no_field_of_a_token_leads_to_the_account_of_somebody_else() {
-    let _turn = World::get().together().await;
-    let (owner, thief) = two("thief").await;
-    owner.apply_server(server(&owner, None)).await;
-    let from = thief.world.log_end("WORLD_AUDIT_LOG");
-    let attempts = [
+/// What a thief tries: a token's name, what its spec says, and why that comes to nothing.
+fn thefts(owner: &Tenant) -> Vec<(&'static str, Value, &'static str)> {
+    vec![
         ("their-user", json!({"userRef": {"name": "app", "namespace": owner.name}}), "NoConsent"),
         (
             "their-account",
@@ -154,7 +148,18 @@ async fn no_field_of_a_token_leads_to_the_account_of_somebody_else() {
                 "labels": {"tenant": owner.name}, "annotations": {"tenant": owner.name}}}),
             "UserRefNotFound",
         ),
-    ];
+    ]
+}
+
+/// A tenant tries each field that could lead to another's account. What the other has stays without effect for it, and so does what it writes for the
+/// other.
+#[tokio::test]
+async fn no_field_of_a_token_leads_to_the_account_of_somebody_else() {
+    let _turn = World::get().together().await;
+    let (owner, thief) = two("thief").await;
+    owner.apply_server(server(&owner, None)).await;
+    let from = thief.world.log_end("WORLD_AUDIT_LOG");
+    let attempts = thefts(&owner);
     let specs = attempts.iter().map(|(name, change, _)| with(&thief.token(name, "nobody"), change)["spec"].clone());
     let untried = untried::<DbAuthToken>(&specs.collect::<Vec<_>>());
     assert!(untried.is_empty(), "could these lead to the account of somebody else? {untried:?}");

@@ -36,22 +36,11 @@ async fn belongings(owner: &Tenant, username: &str) -> (String, String, Vec<Stri
     (owner.account(username), owner.world.root_sql(owner.database, &sql), owner.allowed(&owner.name).await)
 }
 
-#[tokio::test]
-async fn no_field_of_a_user_leads_to_what_is_somebody_elses() {
-    let _turn = World::get().together().await;
-    let owner = Tenant::bare(Database::Orders, "owner").await;
-    let thief = Tenant::bare(Database::Orders, "thief").await;
-    owner.apply_server(server(&owner, &thief)).await;
-    let theirs = owner.username("owner");
-    owner.apply::<IamDbUser>(user(&owner, &owner, "app", &theirs, "orders")).await;
-    owner.apply::<DbAuthToken>(owner.token("app", "app")).await;
-    owner.user_ready("app").await;
-    owner.token_ready("app").await;
-    let before = belongings(&owner, &theirs).await;
-
+/// What a thief tries: a user's name, what its spec says, and the field that no rule admits.
+fn thefts(owner: &Tenant, thief: &Tenant, theirs: &str) -> Vec<(&'static str, Value, &'static str)> {
     let grant = |database: &str, privilege: &str| json!([{"database": database, "objectType": "Schema", "object": "*", "privileges": [privilege]}]);
     let role = owner.role_arn(&owner.name);
-    let attempts = [
+    vec![
         ("name", json!({"username": theirs}), "spec.username"),
         ("case", json!({"username": theirs.to_uppercase()}), "spec.username"),
         ("external", json!({"username": theirs, "management": {"account": "External"}}), "spec.username"),
@@ -81,7 +70,23 @@ async fn no_field_of_a_user_leads_to_what_is_somebody_elses() {
             }),
             "spec.username",
         ),
-    ];
+    ]
+}
+
+#[tokio::test]
+async fn no_field_of_a_user_leads_to_what_is_somebody_elses() {
+    let _turn = World::get().together().await;
+    let owner = Tenant::bare(Database::Orders, "owner").await;
+    let thief = Tenant::bare(Database::Orders, "thief").await;
+    owner.apply_server(server(&owner, &thief)).await;
+    let theirs = owner.username("owner");
+    owner.apply::<IamDbUser>(user(&owner, &owner, "app", &theirs, "orders")).await;
+    owner.apply::<DbAuthToken>(owner.token("app", "app")).await;
+    owner.user_ready("app").await;
+    owner.token_ready("app").await;
+    let before = belongings(&owner, &theirs).await;
+
+    let attempts = thefts(&owner, &thief, &theirs);
     let mut specs = Vec::new();
     for (name, change, _) in &attempts {
         let mut own = user(&thief, &owner, name, &thief.username(&format!("thief_{name}")), "orders_archive");

@@ -147,6 +147,14 @@ impl Replica {
         Some(answer)
     }
 
+    /// How long it has had a core.
+    pub fn cpu(&self) -> Duration {
+        let stat = std::fs::read_to_string(format!("/proc/{}/stat", self.process.id())).expect("it runs");
+        let (_, fields) = stat.rsplit_once(')').expect("a name");
+        let ticks = fields.split_whitespace().skip(11).take(2).map(|ticks| ticks.parse::<u64>().expect("ticks"));
+        Duration::from_millis(ticks.sum::<u64>() * 10)
+    }
+
     /// Whether its process has ended.
     pub fn has_ended(&mut self) -> bool {
         self.process.try_wait().expect("wait").is_some()

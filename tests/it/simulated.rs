@@ -44,7 +44,7 @@ use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
 use crate::effects::{SERVICE_ACCOUNT, is_write};
-use crate::tenant::Tenant;
+use crate::tenant::{Tenant, now};
 use crate::world::{Database, SOON, World, until};
 
 const HOUR: i64 = 3_600;
@@ -391,7 +391,7 @@ struct Simulated {
 
 impl Simulated {
     fn new() -> Self {
-        Self { beginning: Timestamp::now(), ahead: AtomicI64::new(0), sessions: AtomicUsize::new(0) }
+        Self { beginning: now(), ahead: AtomicI64::new(0), sessions: AtomicUsize::new(0) }
     }
 
     fn session(&self, life: Duration) -> Credentials {

@@ -400,6 +400,12 @@ where
     }
 }
 
+/// What time it is.
+#[allow(clippy::disallowed_methods, reason = "tests are outside, where the time comes from")]
+pub fn now() -> jiff::Timestamp {
+    jiff::Timestamp::now()
+}
+
 /// A text that nobody used before.
 pub fn uuid() -> String {
     std::fs::read_to_string("/proc/sys/kernel/random/uuid").expect("uuid").trim().to_owned()

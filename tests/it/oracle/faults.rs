@@ -19,6 +19,9 @@ use crate::world::World;
 /// The acting replica is killed so often.
 const KILLS: Duration = Duration::from_secs(30);
 
+/// One that ended by itself is started anew after this.
+const PAUSE: Duration = Duration::from_secs(5);
+
 /// Seconds that sessions live, one after the other: down to one that is dead when it has arrived. No token is signed with those under 870.
 const LIVES: [u32; 10] = [3_600, 960, 869, 930, 600, 900, 180, 880, 30, 1];
 
@@ -100,22 +103,25 @@ pub async fn rage(stage: &Stage, replicas: Vec<Replica>, tenants: &[Arc<Tenant>]
 
 /// Kills the acting replica again and again until all is calm, and starts each that has ended, as a kubelet does. From then on they are on their own.
 async fn keep(mut replicas: Vec<Replica>, calm: CancellationToken) -> (Vec<Replica>, u32, u32) {
-    let (mut kills, mut ends) = (0, 0);
+    let (mut kills, mut ends, mut down) = (0, 0, vec![None; replicas.len()]);
     let mut killing = tokio::time::interval(KILLS);
     loop {
         if killing.tick().now_or_never().is_some() {
             // In an outage nobody leads: then one of them is killed while it waits.
             let at = replicas.iter().position(Replica::leads).unwrap_or(kills as usize % replicas.len());
-            replicas[at].signal("-KILL");
-            kills += 1;
-            while !replicas[at].has_ended() {
-                tokio::time::sleep(Duration::from_millis(10)).await;
+            if !replicas[at].has_ended() {
+                replicas[at].signal("-KILL");
+                kills += 1;
+                while !replicas[at].has_ended() {
+                    tokio::time::sleep(Duration::from_millis(10)).await;
+                }
+                replicas[at].start_again();
             }
-            replicas[at].start_again();
         }
-        for replica in &mut replicas {
-            if replica.has_ended() {
+        for (replica, since) in replicas.iter_mut().zip(&mut down) {
+            if replica.has_ended() && since.get_or_insert_with(Instant::now).elapsed() >= PAUSE {
                 ends += 1;
+                *since = None;
                 replica.start_again();
             }
         }

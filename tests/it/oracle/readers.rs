@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
-use futures::{StreamExt, future};
+use futures::StreamExt;
 use iamdb::api::{EXPIRES_AT_ANNOTATION, ISSUED_AT_ANNOTATION};
 use jiff::{SignedDuration, Timestamp};
 use k8s_openapi::api::core::v1::Secret;
@@ -19,7 +19,7 @@ use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
 use super::{READERS, names};
-use crate::tenant::Tenant;
+use crate::tenant::{Tenant, now};
 
 /// A reader logs in so often.
 const PACE: Duration = Duration::from_secs(5);
@@ -170,9 +170,12 @@ impl State {
 
 /// Takes each version of each Secret as it is written. What a version tells is coherent, and its end is never before that of the last one.
 async fn watch(tenant: Arc<Tenant>, state: Arc<Mutex<State>>) {
-    let changes = watcher(tenant.secrets(), watcher::Config::default()).default_backoff().applied_objects();
-    let mut changes = std::pin::pin!(changes.filter_map(|secret| future::ready(secret.ok())));
+    let mut changes = std::pin::pin!(watcher(tenant.secrets(), watcher::Config::default()).applied_objects());
     while let Some(secret) = changes.next().await {
+        let Ok(secret) = secret else {
+            tokio::time::sleep(Duration::from_secs(1)).await; // the apiserver is down
+            continue;
+        };
         let name = secret.name_any().trim_end_matches("-db").to_owned();
         let (version, expires_at) =
             (secret.resource_version().expect("version"), instant(&secret, EXPIRES_AT_ANNOTATION));
@@ -190,7 +193,7 @@ async fn watch(tenant: Arc<Tenant>, state: Arc<Mutex<State>>) {
         mount.stored_as = version;
         mount.file.expires_at = expires_at;
         mount.file.rotations += 1;
-        mount.file.least_life = mount.file.least_life.min(expires_at.duration_since(Timestamp::now()));
+        mount.file.least_life = mount.file.least_life.min(expires_at.duration_since(now()));
         let number = mount.file.rotations;
         write(&mount.folder, number, &data);
         mount.coming.push((Instant::now(), number));
@@ -233,7 +236,7 @@ async fn log_in(tenant: Arc<Tenant>, name: String, version: String, state: Arc<M
         let tenant = tenant.clone();
         move || {
             let expires_at = std::fs::read_to_string(folder.join("token-expires-at")).expect("a file");
-            let left = expires_at.parse::<Timestamp>().expect("an instant").duration_since(Timestamp::now());
+            let left = expires_at.parse::<Timestamp>().expect("an instant").duration_since(now());
             (left, tenant.world.client_sql(tenant.database, &folder.join("my.cnf"), "SELECT 1"))
         }
     });
@@ -246,7 +249,7 @@ async fn log_in(tenant: Arc<Tenant>, name: String, version: String, state: Arc<M
         }
         Err(error) => {
             let first = error.lines().next().unwrap_or_default();
-            state.refused.push(format!("{}/{name} at {} with {left:#} left: {first}", tenant.name, Timestamp::now()));
+            state.refused.push(format!("{}/{name} at {} with {left:#} left: {first}", tenant.name, now()));
         }
     }
     let file = &mut state.mounts.get_mut(&(tenant.name.clone(), name)).expect("mounted").file;
