@@ -245,9 +245,17 @@ mod tests {
 
     #[test]
     fn system_schemas_are_refused_in_any_case() {
-        for text in
-            ["mysql", "MySQL", "sys", "information_schema", "performance_schema", "iamdb_operator", "innodb", "tmp"]
-        {
+        for text in [
+            "mysql",
+            "MySQL",
+            "sys",
+            "information_schema",
+            "performance_schema",
+            "IamDB_Operator",
+            MARK_SCHEMA,
+            "innodb",
+            "tmp",
+        ] {
             assert_eq!(DatabaseName::parse(text), Err(NotADatabase::System), "{text}");
         }
         for text in ["", "a.b", "a`b", "*", "%", "a\\_b", "ü"] {

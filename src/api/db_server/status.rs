@@ -100,7 +100,7 @@ pub struct PreviousResourceId {
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, Serialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct Capabilities {
-    /// Whether the administrator may grant roles.
+    /// Whether the administrator may grant roles and make them default roles: all, or those that it may pass on.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub roles: Option<bool>,
     /// Whether the administrator may end other accounts' sessions.

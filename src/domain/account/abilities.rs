@@ -21,7 +21,7 @@ pub struct OwnLogin {
 /// What it may do.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Abilities {
-    /// Whether it may grant roles: any, or those that it was given with the right to pass them on.
+    /// Whether it may grant roles and make them default ones: any, or those that it was given with the right to pass them on.
     pub grants_roles: bool,
     /// Whether it may end other accounts' sessions, by itself or by RDS's procedure.
     pub ends_sessions: bool,
@@ -38,13 +38,17 @@ impl Abilities {
             server.into_iter().any(|right| words.contains(&right.sql()))
         };
         let passes_on = holders.iter().any(|holder| holder.roles.values().any(|may_pass_on| *may_pass_on));
-        let calls = || holders.iter().flat_map(|holder| &holder.grants).any(|(on, rights)| opens_kill(on, rights));
-        Some(Self {
-            // MariaDB knows no other way: there not even SUPER will do.
-            grants_roles: passes_on || (engine == Engine::MySql && globally(&["ROLE_ADMIN", "SUPER"])),
-            ends_sessions: globally(&["CONNECTION_ADMIN", "CONNECTION ADMIN", "SUPER"])
-                || (login.has_kill_procedure && calls()),
-        })
+        let grants = || holders.iter().flat_map(|holder| &holder.grants);
+        let in_mysql = |word| grants().any(|(on, rights)| reaches_mysql(on) && holds(rights, word));
+        let calls = || in_mysql("EXECUTE") || grants().any(|(on, rights)| is_kill(on) && holds(rights, "EXECUTE"));
+        let grants_roles = match engine {
+            Engine::MySql => passes_on || globally(&["ROLE_ADMIN", "SUPER"]),
+            // There is no other way there, not even SUPER, and a default role is written into a table.
+            Engine::MariaDb => passes_on && in_mysql("UPDATE"),
+        };
+        let ends_sessions =
+            globally(&["CONNECTION_ADMIN", "CONNECTION ADMIN", "SUPER"]) || (login.has_kill_procedure && calls());
+        Some(Self { grants_roles, ends_sessions })
     }
 }
 
@@ -62,12 +66,18 @@ fn holders<'a>(login: &'a OwnLogin, catalogue: &'a Catalogue) -> Option<Vec<&'a 
     Some(holders)
 }
 
-fn opens_kill(on: &GrantedOn, rights: &BTreeSet<Right>) -> bool {
-    let reaches = match on {
+fn reaches_mysql(on: &GrantedOn) -> bool {
+    match on {
         GrantedOn::Server => true,
         GrantedOn::Schema(pattern) => glob::like(&pattern.to_ascii_lowercase(), "mysql"),
-        GrantedOn::Procedure(schema, name) => (schema.as_str(), name.as_str()) == ("mysql", "rds_kill"),
-        GrantedOn::Table(..) | GrantedOn::Column(..) | GrantedOn::Function(..) => false,
-    };
-    reaches && rights.iter().any(|right| right.sql() == "EXECUTE")
+        GrantedOn::Table(..) | GrantedOn::Column(..) | GrantedOn::Procedure(..) | GrantedOn::Function(..) => false,
+    }
+}
+
+fn is_kill(on: &GrantedOn) -> bool {
+    matches!(on, GrantedOn::Procedure(schema, name) if (schema.as_str(), name.as_str()) == ("mysql", "rds_kill"))
+}
+
+fn holds(rights: &BTreeSet<Right>, word: &str) -> bool {
+    rights.iter().any(|right| right.sql() == word)
 }

@@ -47,8 +47,14 @@ fn a_role_that_it_may_pass_on_can_be_granted_and_an_account_that_was_not_read_is
     let holder = ObservedAccount { roles: [(role("reader"), true)].into(), ..account(None, &[]) };
     let login = OwnLogin { account: role(LOGIN), active_roles: BTreeSet::new(), has_kill_procedure: false };
     let mut seen = Catalogue { roles: [(role(LOGIN), holder)].into(), login: Some(login), ..Catalogue::default() };
-    let abilities = Abilities::of(&seen, Engine::MariaDb);
-    assert_eq!(abilities, Some(Abilities { grants_roles: true, ends_sessions: false }));
+    let of = |seen: &Catalogue, engine| Abilities::of(seen, engine).map(|it| it.grants_roles);
+    assert_eq!(of(&seen, Engine::MySql), Some(true));
+    assert_eq!(of(&seen, Engine::MariaDb), Some(false), "it could not make it a default role");
+    let mut with_table = seen.clone();
+    for login in with_table.roles.values_mut() {
+        login.grants = on(GrantedOn::Schema("mysql".into()), "UPDATE");
+    }
+    assert_eq!(of(&with_table, Engine::MariaDb), Some(true));
     seen.roles.clear();
     assert_eq!(Abilities::of(&seen, Engine::MariaDb), None);
 }
