@@ -11,15 +11,12 @@ use std::fmt::Debug;
 use std::hash::Hash;
 use std::sync::{Arc, Mutex, PoisonError};
 
-use futures::stream::{BoxStream, select_all};
 use futures::{Stream, StreamExt};
 use kube::runtime::reflector::{self, ObjectRef, Store};
 use kube::runtime::{WatchStreamExt, watcher};
 use kube::{Api, Resource};
 use serde::de::DeserializeOwned;
 use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
-
-use merge::Merge;
 
 /// The apiserver ends a watch after this, in seconds, and kube takes one that is silent for longer as dead.
 const WATCH_LIMIT: u32 = 120;
@@ -74,7 +71,12 @@ where
     ) -> (Self, impl Future<Output = ()> + Send) {
         let (store, writer) = reflector::store();
         let subscribers = Subscribers::default();
-        let events = watch(apis, &config.timeout(WATCH_LIMIT), store.clone()).modify(move |object| {
+        let config = config.timeout(WATCH_LIMIT);
+        let watch = |api: Api<K>| {
+            let namespace = api.namespace().unwrap_or_default().to_owned();
+            (namespace, watcher(api, config.clone()).default_backoff().boxed())
+        };
+        let events = merge::one_of(apis.into_iter().map(watch).collect(), store.clone()).modify(move |object| {
             object.meta_mut().managed_fields = None;
             slim(object);
         });
@@ -105,44 +107,6 @@ where
         subscribers.push(sender);
         stream(receiver)
     }
-}
-
-/// The events of one watch, whatever number of them there is.
-fn watch<K>(
-    apis: Vec<Api<K>>,
-    config: &watcher::Config,
-    store: Store<K>,
-) -> BoxStream<'static, watcher::Result<watcher::Event<K>>>
-where
-    K: Resource<DynamicType = ()> + Clone + Debug + DeserializeOwned + Send + Sync + 'static,
-    ObjectRef<K>: Eq + Hash,
-{
-    let of = |api: Api<K>| watcher(api, config.clone()).default_backoff();
-    let apis = match <[Api<K>; 1]>::try_from(apis) {
-        Ok([api]) => return of(api).boxed(),
-        Err(apis) => apis,
-    };
-    let namespaces: Vec<String> = apis.iter().map(|api| api.namespace().unwrap_or_default().to_owned()).collect();
-    let mut merge = Merge::new(namespaces.clone(), store);
-    let watches = apis.into_iter().enumerate();
-    let watches = watches.map(|(watch, api)| of(api).map(move |event| (watch, event)).boxed());
-    let merged = select_all(watches).flat_map(move |(watch, event)| {
-        let (events, error) = match event {
-            Ok(event) => (merge.take(watch, event), None),
-            Err(error) if is_forbidden(&error) => {
-                tracing::warn!(kind = %K::kind(&()), namespace = namespaces[watch], "may not list: nothing is done there");
-                (merge.forbidden(watch), Some(error))
-            }
-            Err(error) => (Vec::new(), Some(error)),
-        };
-        futures::stream::iter(events.into_iter().map(Ok).chain(error.map(Err)))
-    });
-    merged.boxed()
-}
-
-/// Whether the apiserver lets nobody list there: not that it has trouble.
-fn is_forbidden(error: &watcher::Error) -> bool {
-    matches!(error, watcher::Error::InitialListFailed(kube::Error::Api(status)) if status.code == 403)
 }
 
 /// One life of a name: an object that was deleted and made again is another.

@@ -1,15 +1,52 @@
-//! One watch out of several, each of a namespace of its own. No I/O.
+//! One watch out of several, each of a namespace of its own.
 
 use std::collections::HashMap;
-use std::hash::Hash;
 
-use kube::Resource;
-use kube::runtime::reflector::{ObjectRef, Store};
-use kube::runtime::watcher::Event;
+use futures::StreamExt;
+use futures::stream::{self, BoxStream};
+use kube::runtime::reflector::{Lookup, ObjectRef, Store};
+use kube::runtime::watcher::{self, Event};
+
+/// What a watch tells.
+type Events<K> = BoxStream<'static, watcher::Result<Event<K>>>;
+
+/// The events of these watches as those of one. Each comes with its namespace, which matters where there are several; `store` is where the events go in
+/// the end.
+pub(super) fn one_of<K>(mut watches: Vec<(String, Events<K>)>, store: Store<K>) -> Events<K>
+where
+    K: Lookup<DynamicType = ()> + Clone + Send + Sync + 'static,
+{
+    if watches.len() == 1
+        && let Some((_, only)) = watches.pop()
+    {
+        return only;
+    }
+    let (namespaces, watches): (Vec<_>, Vec<_>) = watches.into_iter().unzip();
+    let mut merge = Merge::new(namespaces.clone(), store);
+    let watches = watches.into_iter().enumerate().map(|(watch, events)| events.map(move |event| (watch, event)).boxed());
+    let merged = stream::select_all(watches).flat_map(move |(watch, event)| {
+        let (events, error) = match event {
+            Ok(event) => (merge.take(watch, event), None),
+            Err(error) if is_forbidden(&error) => {
+                tracing::warn!(kind = %K::kind(&()), namespace = namespaces[watch], "may not list: nothing is done there");
+                (merge.forbidden(watch), Some(error))
+            }
+            Err(error) => (Vec::new(), Some(error)),
+        };
+        stream::iter(events.into_iter().map(Ok).chain(error.map(Err)))
+    });
+    merged.boxed()
+}
+
+/// Whether the apiserver lets nobody look there: not that it has trouble.
+fn is_forbidden(error: &watcher::Error) -> bool {
+    use watcher::Error::{InitialListFailed, WatchStartFailed};
+    matches!(error, InitialListFailed(kube::Error::Api(status)) | WatchStartFailed(kube::Error::Api(status)) if status.code == 403)
+}
 
 /// Puts the events of several watches together, so that they look like those of one: it has listed when all have, and when one of them lists anew
 /// everything is listed anew, what the others brought out of the store.
-pub(super) struct Merge<K: Resource<DynamicType = ()> + 'static> {
+struct Merge<K: Lookup<DynamicType = ()> + 'static> {
     parts: Vec<Part<K>>,
     /// What all of them brought.
     store: Store<K>,
@@ -17,26 +54,21 @@ pub(super) struct Merge<K: Resource<DynamicType = ()> + 'static> {
 }
 
 /// One of the watches.
-struct Part<K: Resource<DynamicType = ()>> {
+struct Part<K: Lookup<DynamicType = ()>> {
     namespace: String,
     has_listed: bool,
     /// What its list brought so far, until all have listed or it has listed anew.
     listed: HashMap<ObjectRef<K>, K>,
 }
 
-impl<K> Merge<K>
-where
-    K: Resource<DynamicType = ()> + Clone + 'static,
-    ObjectRef<K>: Eq + Hash,
-{
-    /// One watch for each namespace. `store` is where the events go in the end.
-    pub(super) fn new(namespaces: impl IntoIterator<Item = String>, store: Store<K>) -> Self {
+impl<K: Lookup<DynamicType = ()> + Clone + 'static> Merge<K> {
+    fn new(namespaces: impl IntoIterator<Item = String>, store: Store<K>) -> Self {
         let part = |namespace| Part { namespace, has_listed: false, listed: HashMap::new() };
         Self { parts: namespaces.into_iter().map(part).collect(), store, has_listed: false }
     }
 
     /// What an event of one watch means for the whole.
-    pub(super) fn take(&mut self, watch: usize, event: Event<K>) -> Vec<Event<K>> {
+    fn take(&mut self, watch: usize, event: Event<K>) -> Vec<Event<K>> {
         let Some(part) = self.parts.get_mut(watch) else { return Vec::new() };
         match event {
             Event::Init => {
@@ -56,7 +88,7 @@ where
     }
 
     /// One of the watches may not list, because its namespace is gone or nobody let it in there: the others do not wait for it. It goes on trying.
-    pub(super) fn forbidden(&mut self, watch: usize) -> Vec<Event<K>> {
+    fn forbidden(&mut self, watch: usize) -> Vec<Event<K>> {
         match self.parts.get_mut(watch) {
             Some(part) if !self.has_listed && !part.has_listed => {
                 part.has_listed = true;
@@ -69,7 +101,7 @@ where
     fn list(&mut self, watch: usize) -> Vec<Event<K>> {
         let objects: Vec<K> = if self.has_listed {
             let part = &mut self.parts[watch];
-            let is_others = |object: &K| object.meta().namespace.as_ref() != Some(&part.namespace);
+            let is_others = |object: &K| object.namespace().as_deref() != Some(part.namespace.as_str());
             let others = self.store.state_filter(is_others);
             let anew = std::mem::take(&mut part.listed).into_values();
             others.iter().map(|object| object.as_ref().clone()).chain(anew).collect()
@@ -84,10 +116,7 @@ where
     }
 }
 
-impl<K: Resource<DynamicType = ()>> Part<K>
-where
-    ObjectRef<K>: Eq + Hash,
-{
+impl<K: Lookup<DynamicType = ()>> Part<K> {
     fn enter(&mut self, object: K) {
         self.listed.insert(ObjectRef::from_obj(&object), object);
     }
@@ -133,7 +162,8 @@ mod tests {
         }
 
         fn names(&self) -> BTreeSet<String> {
-            self.store.state().iter().map(|it| format!("{}/{}", it.namespace().unwrap(), it.name_any())).collect()
+            let state = self.store.state();
+            state.iter().map(|it| format!("{}/{}", it.metadata.namespace.as_ref().unwrap(), it.name_any())).collect()
         }
     }
 
