@@ -88,21 +88,17 @@ where
             move |is_streamed: bool| {
                 let config = config.clone();
                 let config = if is_streamed { config.streaming_lists() } else { config.page_size(PAGE) };
-                let of = |api: Api<W>| {
+                let watch = |api: Api<W>| {
                     let keep = keep.clone();
                     let keep = move |mut object: W| {
                         object.meta_mut().managed_fields = None;
                         keep(object)
                     };
-                    watch(api, config.clone()).backoff(Pauses::new()).map_ok(move |event| kept(event, &keep)).boxed()
+                    let namespace = api.namespace().unwrap_or_default().to_owned();
+                    let events = watch(api, config.clone()).backoff(Pauses::new());
+                    (namespace, events.map_ok(move |event| kept(event, &keep)).boxed())
                 };
-                match <[Api<W>; 1]>::try_from(apis.clone()) {
-                    Ok([api]) => of(api),
-                    Err(apis) => {
-                        let of = |api: Api<W>| (api.namespace().unwrap_or_default().to_owned(), of(api));
-                        merge::merged(apis.into_iter().map(of), store.clone())
-                    }
-                }
+                merge::one_of(apis.iter().cloned().map(watch).collect(), store.clone())
             }
         };
         let filling = Filling { store: store.clone(), writer, subscribers: subscribers.clone(), listed: None };

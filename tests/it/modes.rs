@@ -129,6 +129,41 @@ async fn a_namespace_of_the_scope_that_it_may_not_look_into_holds_up_nobody() {
     drop(replica);
 }
 
+/// The Role goes with the namespace, so the finalizer may stay, but nothing that it stands for.
+#[tokio::test]
+async fn a_namespace_of_the_scope_that_is_deleted_whole_leaves_no_account_and_no_policy() {
+    let stage = Stage::set().await;
+    let tenant = Tenant::new(Database::Orders, "whole").await;
+    let mut namespaces = going_on(&stage.client).await;
+    namespaces.push(tenant.name.clone());
+    let mode = Mode { namespaces, watch_secrets: true };
+    let narrowed = Narrowed::to(&stage, &mode).await;
+    let arguments = mode.arguments();
+    let arguments: Vec<_> = arguments.iter().map(String::as_str).collect();
+    let replica = stage.replica("whole", 8188, true, &arguments).await;
+    tenant.ready_pair("app", "app").await;
+    let namespaces = Api::<Namespace>::all(stage.client.clone());
+    namespaces.delete(&tenant.name, &DeleteParams::default()).await.expect("delete Namespace");
+    until("the account and its policy are gone", SOON, || async {
+        let role = tenant.role_arn(&tenant.name);
+        let is_gone = tenant.account(&tenant.username("app")).is_empty() && tenant.attached(&role).await.is_empty();
+        is_gone.then_some(())
+    })
+    .await;
+    tokio::time::sleep(A_WHILE).await;
+    let left = tenant.users().get_opt("app").await.expect("get IamDbUser");
+    eprintln!("the IamDbUser's finalizer stays: {}", left.is_some());
+    drop(replica);
+    drop(narrowed);
+    drop(stage);
+    // The world's operator has the right.
+    until("the namespace is gone", SOON, || async {
+        namespaces.get_opt(&tenant.name).await.expect("get Namespace").is_none().then_some(())
+    })
+    .await;
+    tenant.close().await;
+}
+
 /// Namespaces of the test that goes on beside all others: somebody must look after them.
 async fn going_on(client: &Client) -> Vec<String> {
     let namespaces = Api::<Namespace>::all(client.clone()).list(&ListParams::default()).await.expect("list");

@@ -1,26 +1,31 @@
-//! One watch out of several, each of a namespace of its own. No I/O of its own.
+//! One watch out of several, each of a namespace of its own.
 
 use std::collections::HashMap;
-use std::fmt::Debug;
 
 use futures::StreamExt;
-use futures::stream::{self, BoxStream, select_all};
+use futures::stream::{self, BoxStream};
 use kube::runtime::reflector::{Lookup, ObjectRef, Store};
 use kube::runtime::watcher::{self, Event};
 
-/// The events of one watch.
+/// What a watch tells.
 type Events<K> = BoxStream<'static, watcher::Result<Event<K>>>;
 
-/// The events of several watches, each of a namespace, as if they were those of one. `store` is where they go in the end.
-pub(super) fn merged<K>(watches: impl IntoIterator<Item = (String, Events<K>)>, store: Store<K>) -> Events<K>
+/// The events of these watches as those of one. Each comes with its namespace, which matters where there are several; `store` is where the events go in
+/// the end.
+pub(super) fn one_of<K>(mut watches: Vec<(String, Events<K>)>, store: Store<K>) -> Events<K>
 where
-    K: Lookup<DynamicType = ()> + Clone + Debug + Send + Sync + 'static,
+    K: Lookup<DynamicType = ()> + Clone + Send + Sync + 'static,
 {
-    let (namespaces, watches): (Vec<String>, Vec<Events<K>>) = watches.into_iter().unzip();
+    if watches.len() == 1
+        && let Some((_, only)) = watches.pop()
+    {
+        return only;
+    }
+    let (namespaces, watches): (Vec<_>, Vec<_>) = watches.into_iter().unzip();
     let mut merge = Merge::new(namespaces.clone(), store);
-    let watches = watches.into_iter().enumerate();
-    let watches = watches.map(|(watch, events)| events.map(move |event| (watch, event)).boxed());
-    let merged = select_all(watches).flat_map(move |(watch, event)| {
+    let watches =
+        watches.into_iter().enumerate().map(|(watch, events)| events.map(move |event| (watch, event)).boxed());
+    let merged = stream::select_all(watches).flat_map(move |(watch, event)| {
         let (events, error) = match event {
             Ok(event) => (merge.take(watch, event), None),
             Err(error) if is_forbidden(&error) => {
@@ -34,7 +39,7 @@ where
     merged.boxed()
 }
 
-/// Whether the apiserver lets nobody list there: not that it has trouble.
+/// Whether the apiserver lets nobody look there: not that it has trouble.
 fn is_forbidden(error: &watcher::Error) -> bool {
     use watcher::Error::{InitialListFailed, WatchStartFailed};
     matches!(error, InitialListFailed(kube::Error::Api(status)) | WatchStartFailed(kube::Error::Api(status)) if status.code == 403)
@@ -50,18 +55,14 @@ struct Merge<K: Lookup<DynamicType = ()> + 'static> {
 }
 
 /// One of the watches.
-struct Part<K: Lookup<DynamicType = ()> + 'static> {
+struct Part<K: Lookup<DynamicType = ()>> {
     namespace: String,
     has_listed: bool,
     /// What its list brought so far, until all have listed or it has listed anew.
     listed: HashMap<ObjectRef<K>, K>,
 }
 
-impl<K> Merge<K>
-where
-    K: Lookup<DynamicType = ()> + Clone + 'static,
-{
-    /// One watch for each namespace. `store` is where the events go in the end.
+impl<K: Lookup<DynamicType = ()> + Clone + 'static> Merge<K> {
     fn new(namespaces: impl IntoIterator<Item = String>, store: Store<K>) -> Self {
         let part = |namespace| Part { namespace, has_listed: false, listed: HashMap::new() };
         Self { parts: namespaces.into_iter().map(part).collect(), store, has_listed: false }
@@ -101,7 +102,7 @@ where
     fn list(&mut self, watch: usize) -> Vec<Event<K>> {
         let objects: Vec<K> = if self.has_listed {
             let part = &mut self.parts[watch];
-            let is_others = |object: &K| object.namespace().as_deref() != Some(&*part.namespace);
+            let is_others = |object: &K| object.namespace().as_deref() != Some(part.namespace.as_str());
             let others = self.store.state_filter(is_others);
             let anew = std::mem::take(&mut part.listed).into_values();
             others.iter().map(|object| object.as_ref().clone()).chain(anew).collect()
@@ -116,7 +117,7 @@ where
     }
 }
 
-impl<K: Lookup<DynamicType = ()> + 'static> Part<K> {
+impl<K: Lookup<DynamicType = ()>> Part<K> {
     fn enter(&mut self, object: K) {
         self.listed.insert(ObjectRef::from_obj(&object), object);
     }
@@ -162,11 +163,8 @@ mod tests {
         }
 
         fn names(&self) -> BTreeSet<String> {
-            self.store
-                .state()
-                .iter()
-                .map(|it| format!("{}/{}", it.metadata.namespace.as_deref().unwrap(), it.name_any()))
-                .collect()
+            let state = self.store.state();
+            state.iter().map(|it| format!("{}/{}", it.metadata.namespace.as_ref().unwrap(), it.name_any())).collect()
         }
     }
 
