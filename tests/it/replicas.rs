@@ -13,9 +13,8 @@ use serde_json::Value;
 
 use crate::effects::is_write;
 use crate::operator::Operator;
-use crate::world::{Alone, World, until};
+use crate::world::{Alone, OPERATOR_NAMESPACE, World, until};
 
-const NAMESPACE: &str = "iamdb-system";
 const LEASE: &str = "iamdb-operator";
 const TOKEN_ID: &str = "authentication.kubernetes.io/credential-id";
 
@@ -40,7 +39,7 @@ impl Stage {
         let pairs = environment.split(|&byte| byte == 0).filter_map(|it| std::str::from_utf8(it).ok()?.split_once('='));
         let environment = pairs.map(|(key, value)| (key.to_owned(), value.to_owned())).collect();
         world.control(&["operator", "--stop"]);
-        let leases = Api::<Lease>::namespaced(client.clone(), NAMESPACE);
+        let leases = Api::<Lease>::namespaced(client.clone(), OPERATOR_NAMESPACE);
         let _ = leases.delete(LEASE, &DeleteParams::default()).await;
         let audit = world.log_end("WORLD_AUDIT_LOG");
         Self { world, environment, client, audit, _operator: operator, _turn: turn }
@@ -64,7 +63,7 @@ impl Stage {
         let mut command = Command::new(self.world.var("WORLD_EXEC"));
         command
             .arg(self.world.root().join("target/world/bin/iamdb"))
-            .args(["run", "--operator-namespace", NAMESPACE, "--listen", &listen, "--identity", name])
+            .args(["run", "--operator-namespace", OPERATOR_NAMESPACE, "--listen", &listen, "--identity", name])
             .args(["--allow-loopback-databases", "--resync", "30s", "--log", "debug"])
             .env_clear()
             .envs(self.environment.iter().cloned())
@@ -83,7 +82,7 @@ impl Stage {
 
     /// A token of the operator's ServiceAccount.
     async fn token(&self) -> String {
-        let accounts = Api::<ServiceAccount>::namespaced(self.client.clone(), NAMESPACE);
+        let accounts = Api::<ServiceAccount>::namespaced(self.client.clone(), OPERATOR_NAMESPACE);
         let spec = TokenRequestSpec { expiration_seconds: Some(24 * 3600), ..TokenRequestSpec::default() };
         let request = TokenRequest { spec, ..TokenRequest::default() };
         let answer = accounts.create_token_request("iamdb-operator", &PostParams::default(), &request).await;
@@ -92,8 +91,10 @@ impl Stage {
 
     /// Who holds the lease.
     pub async fn leader(&self) -> String {
-        let lease =
-            Api::<Lease>::namespaced(self.client.clone(), NAMESPACE).get_opt(LEASE).await.expect("read the lease");
+        let lease = Api::<Lease>::namespaced(self.client.clone(), OPERATOR_NAMESPACE)
+            .get_opt(LEASE)
+            .await
+            .expect("read the lease");
         lease.and_then(|it| it.spec).and_then(|it| it.holder_identity).unwrap_or_default()
     }
 }

@@ -12,6 +12,9 @@ use tokio::sync::{RwLock, RwLockReadGuard, RwLockWriteGuard};
 /// What a change may take until it shows: more than any wait of the operator's, less than a person's patience.
 pub const SOON: Duration = Duration::from_secs(60);
 
+/// Namespace of the operator.
+pub const OPERATOR_NAMESPACE: &str = "iamdb-system";
+
 /// A running test world.
 pub struct World {
     env: HashMap<String, String>,
