@@ -33,13 +33,19 @@ impl Drop for Fault {
     }
 }
 
-/// How long the sessions live that STS hands out, one after the other, until this goes. Whoever limits them runs alone.
+/// How long the sessions of some roles live, one after the other, until this goes. There is one such limit, so whoever sets it runs alone.
 pub struct Lives(&'static World);
 
 impl Lives {
-    pub fn limit(seconds: &[u32]) -> Self {
+    /// For all roles whose names begin so.
+    pub fn limit(role: &str, seconds: &[u32]) -> Self {
         let world = World::get();
-        world.ask("WORLD_AWS_CONTROL", "POST", "/_world/sessions", &json!({"lives": seconds}));
+        world.ask(
+            "WORLD_AWS_CONTROL",
+            "POST",
+            "/_world/sessions",
+            &json!({"lives": seconds, "role": format!("role/{role}")}),
+        );
         Self(world)
     }
 

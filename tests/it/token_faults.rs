@@ -414,13 +414,13 @@ async fn sessions_that_are_too_short_are_told_and_shorter_ones_than_usual_claim_
     let _turn = World::get().alone().await;
     let tenant = Tenant::new(Database::Billing, "short").await;
     tenant.ready_pair("app", "app").await;
-    let short = Lives::limit(&[600, 60, 1]);
+    let short = Lives::limit(&tenant.name, &[600, 60, 1]);
     stranger(&tenant).await;
     let message = tenant.token_reason("late", "False", "SessionTooShort").await;
     assert!(message.contains("an hour"), "{message}");
     assert!(tenant.secrets().get_opt("late-db").await.expect("get").is_none(), "nothing is signed with them");
     drop(short);
-    let shorter = Lives::limit(&[885]);
+    let shorter = Lives::limit(&tenant.name, &[885]);
     tenant.token_ready("late").await;
     let secret = tenant.secret_object("late").await;
     let life = instant(&secret, "iamdb.dev/expires-at").duration_since(instant(&secret, ISSUED_AT_ANNOTATION));

@@ -76,7 +76,7 @@ impl fmt::Display for Toll {
 pub async fn rage(stage: &Stage, replicas: Vec<Replica>, tenants: &[Arc<Tenant>], length: Duration) -> Toll {
     let (calm, started) = (CancellationToken::new(), Instant::now());
     let keeping = tokio::spawn(keep(replicas, calm.clone()));
-    let lives = Lives::limit(&LIVES);
+    let lives = Lives::limit("t-oracle-", &LIVES);
     let (mut outages, mut throttled) = (Vec::new(), 0);
     let round = THROTTLED + GIVEN + OUTAGE.unsigned_abs();
     let rounds = length.as_secs() / round.as_secs();

@@ -189,7 +189,11 @@ def test_sessions_live_as_long_as_a_test_wants(world: World) -> None:
 
     world.control("POST", "sessions", {"lives": [600, 5]})
     assert [590 < left() <= 600, left() <= 5, 590 < left() <= 600] == [True] * 3
-    assert world.control("POST", "sessions", {}) == {"given": [600, 5, 600]}
+    assert world.control("POST", "sessions", {"lives": [5], "role": "another"}) == {"given": [600, 5, 600]}
+    assert left() > 3590
+    assert world.control("POST", "sessions", {"lives": [5], "role": "shop-"}) == {"given": []}
+    assert left() <= 5
+    assert world.control("POST", "sessions", {}) == {"given": [5]}
     assert left() > 3590
 
 

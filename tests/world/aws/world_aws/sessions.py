@@ -44,23 +44,28 @@ class Sessions:
     def __init__(self) -> None:
         self._by_key: dict[str, Session] = {}
         self._lives: list[int] = []
+        self._limited = ""
         self._given: list[int] = []
 
     def limit(self, spec: Mapping[str, Any]) -> dict[str, list[int]]:
-        """Sessions live so many seconds, one after another, whatever is asked for; answers what the last list gave."""
-        unknown = set(spec) - {"lives"}
+        """Sessions of roles whose ARN contains a text live so many seconds, one after another, whatever is asked for.
+
+        Answers what the last list gave.
+        """
+        unknown = set(spec) - {"lives", "role"}
         if unknown:
             raise ValueError(f"unknown: {', '.join(sorted(unknown))}")
         lives = [int(life) for life in spec.get("lives", [])]
         if any(life < 1 for life in lives):
             raise ValueError("a session lives at least a second")
         given, self._lives, self._given = self._given, lives, []
+        self._limited = str(spec.get("role", ""))
         return {"given": given}
 
     def open(self, *, role_arn: str, role_id: str, name: str, seconds: int) -> Session:
         """Make a session of a role."""
         self._forget_old()
-        if self._lives:
+        if self._lives and self._limited in role_arn:
             seconds = self._lives[len(self._given) % len(self._lives)]
             self._given.append(seconds)
         partition, account, role_name = _parts(role_arn)
