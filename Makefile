@@ -45,7 +45,10 @@ help: ## This list.
 	@awk 'BEGIN { FS = ":.*## " } /^##@/ { printf "\n%s\n", substr($$0, 5) } /^[a-z][a-z0-9-]*:.*## / { printf "  make %-16s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 .PHONY: test
-test: lint world-for-ci unit it ## What CI runs: lint, unit, it. Cargo's summary of the integration tests comes last.
+test: lint world-for-ci unit ## What CI runs: lint, unit, e2e, it. As root; half an hour. Cargo's summary of the integration tests comes last.
+	@$(MAKE) e2e
+	@$(WORLD) node down
+	@$(MAKE) it
 
 .PHONY: lint
 lint: ## Formats, lints, generated files and docs, of the product and of the test world.

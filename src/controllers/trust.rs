@@ -1,7 +1,8 @@
 //! Keeps a copy of every bundle of RDS's trust stores that a DbServer needs, in a ConfigMap of the operator's namespace.
 //!
 //! The ConfigMap is the last good copy: it outlives a restart and a trust store that cannot be reached, everybody reads and watches it like a bundle
-//! that an administrator put there, and where egress is closed an administrator does put it there: one without our label is taken as it is.
+//! that an administrator put there, and where egress is closed an administrator may put it there: one without our label is taken as it is. Before the
+//! first answer of a trust store that fails, the copy is the one that is built in.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::time::Duration;
@@ -92,7 +93,8 @@ async fn refresh(place: &TrustStore, context: &Context) -> Duration {
                 }
             };
             context.bundles.failed(place, fault);
-            if kept.is_some() { RETRY_WITH } else { RETRY_WITHOUT }
+            let has_copy = kept.is_some() || keep_built_in(place, context).await;
+            if has_copy { RETRY_WITH } else { RETRY_WITHOUT }
         }
     }
 }
@@ -110,6 +112,23 @@ async fn renew(place: &TrustStore, kept: Option<&ConfigMap>, context: &Context) 
     write(&copy(place, &bundle, etag, kept), kept.is_some(), context).await?;
     tracing::info!(bundle = %place, certificates = bundle.certificates().len(), expires_at = %bundle.expires_at(), "CA bundle fetched");
     Ok(())
+}
+
+/// Keeps the copy that is built in, and tells whether there is one now.
+async fn keep_built_in(place: &TrustStore, context: &Context) -> bool {
+    let Some(bundle) = Bundle::built_in(place, context.clock.now()) else {
+        return false;
+    };
+    match write(&copy(place, &bundle, None, None), false, context).await {
+        Ok(()) => {
+            tracing::info!(bundle = %place, "the built-in CA bundle serves until the trust store answers");
+            true
+        }
+        Err(error) => {
+            tracing::warn!(bundle = %place, %error, "the built-in CA bundle was not kept");
+            false
+        }
+    }
 }
 
 fn copy(place: &TrustStore, bundle: &Bundle, etag: Option<String>, kept: Option<&ConfigMap>) -> ConfigMap {

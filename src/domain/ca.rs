@@ -1,5 +1,6 @@
 //! CA bundles: what a database's certificate is verified against.
 
+mod built_in;
 mod trust_store;
 
 use std::sync::{Arc, LazyLock};
@@ -89,6 +90,12 @@ impl Bundle {
             LazyLock::new(|| Bundle::parse(AMAZON_TRUST, Timestamp::MIN));
         let roots = ROOTS.clone()?;
         if roots.expires_at <= now { Err(NotABundle::Expired) } else { Ok(roots) }
+    }
+
+    /// The bundle of a trust store as it was when this program was made, if it is known and still good.
+    #[must_use]
+    pub fn built_in(place: &TrustStore, now: Timestamp) -> Option<Self> {
+        Self::parse(built_in::text(place)?, now).ok()
     }
 
     /// Whether the last of its certificates expires within 90 days.

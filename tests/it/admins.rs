@@ -6,9 +6,7 @@ use kube::api::{Api, DeleteParams, Patch, PatchParams};
 use serde_json::{Value, json};
 
 use crate::tenant::{ACCOUNT, Tenant};
-use crate::world::{Database, World};
-
-const OPERATOR_NAMESPACE: &str = "iamdb-system";
+use crate::world::{Database, OPERATOR_NAMESPACE, World};
 
 /// ARN and content of the secret in which RDS keeps the master user's login.
 pub async fn master_secret(tenant: &Tenant) -> (String, Value) {

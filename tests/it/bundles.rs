@@ -3,13 +3,14 @@
 use iamdb::api::{DbAuthToken, IamDbUser};
 use k8s_openapi::api::core::v1::ConfigMap;
 use kube::ResourceExt;
-use kube::api::Api;
+use kube::api::{Api, DeleteParams};
+use rustls_pki_types::{CertificateDer, pem::PemObject};
 use serde_json::{Value, json};
 
 use crate::aws::Fault;
 use crate::operator::Operator;
-use crate::tenant::Tenant;
-use crate::world::{Database, SOON, World, until};
+use crate::tenant::{ACCOUNT, Tenant};
+use crate::world::{Database, OPERATOR_NAMESPACE, SOON, World, until};
 
 /// A tenant whose server takes its CA from the trust store, ready.
 async fn trusting(test: &str, ca: Value) -> Tenant {
@@ -25,7 +26,7 @@ async fn trusting(test: &str, ca: Value) -> Tenant {
 }
 
 async fn kept(tenant: &Tenant, name: &str) -> ConfigMap {
-    let config_maps = Api::<ConfigMap>::namespaced(tenant.client.clone(), "iamdb-system");
+    let config_maps = Api::<ConfigMap>::namespaced(tenant.client.clone(), OPERATOR_NAMESPACE);
     config_maps.get(name).await.expect("the ConfigMap with the bundle")
 }
 
@@ -86,4 +87,46 @@ async fn a_trust_store_that_fails_or_tells_nonsense_takes_no_bundle_away() {
     tenant.token_ready("app").await;
     tenant.log_in("app", "SELECT 1").await.expect("login");
     tenant.close().await;
+}
+
+#[tokio::test]
+async fn the_built_in_bundle_serves_while_no_trust_store_answers() {
+    let world = World::get();
+    let _turn = world.alone().await;
+    let config_maps = Api::<ConfigMap>::namespaced(world.kube().await, OPERATOR_NAMESPACE);
+    let keeper = "iamdb-ca-eu-west-1";
+    assert!(config_maps.get_opt(keeper).await.expect("get ConfigMap").is_none(), "no other test is in that Region");
+    let fault = Fault::arm(
+        &json!({"service": "truststore", "action": "GetBundle", "code": "SlowDown", "status": 503, "times": 1000}),
+    );
+
+    // Nobody is there to log in to: what matters is what the Secret holds.
+    let tenant = Tenant::bare(Database::Orders, "builtin").await;
+    let mut server = tenant.server();
+    server["spec"]["region"] = json!("eu-west-1");
+    server["spec"]["source"] = json!({"type": "Static", "static": {
+        "accountId": ACCOUNT, "resourceId": "db-BUILTIN", "engine": "mysql",
+        "writer": {"host": "far.c0ffee.eu-west-1.rds.amazonaws.com", "port": 3306}}});
+    for field in ["ca", "admin"] {
+        server["spec"].as_object_mut().expect("spec").remove(field);
+    }
+    tenant.apply_server(server).await;
+    let mut user = tenant.user("app");
+    user["spec"]["management"] = json!({"account": "External", "policy": "External"});
+    user["spec"].as_object_mut().expect("spec").remove("grants");
+    tenant.apply::<IamDbUser>(user).await;
+    tenant.apply::<DbAuthToken>(tenant.token("app", "app")).await;
+    tenant.token_ready("app").await;
+    assert!(fault.fired() > 0);
+    drop(fault);
+
+    let pem = String::from_utf8(tenant.secret("app").await["ca.crt"].clone()).expect("PEM");
+    let ders: Vec<_> = CertificateDer::pem_slice_iter(pem.as_bytes()).collect::<Result<_, _>>().expect("certificates");
+    assert_eq!(ders.len(), 3);
+    for der in ders {
+        let text = String::from_utf8_lossy(&der).into_owned();
+        assert!(text.contains("Amazon RDS eu-west-1 Root CA"), "{text}");
+    }
+    tenant.close().await;
+    config_maps.delete(keeper, &DeleteParams::default()).await.expect("delete ConfigMap");
 }

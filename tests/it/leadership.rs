@@ -11,9 +11,9 @@ use kube::api::Api;
 use serde_json::json;
 
 use crate::forward::Rule;
-use crate::replica::{LEASE, NAMESPACE, Replica, Stage};
+use crate::replica::{LEASE, Replica, Stage};
 use crate::tenant::Tenant;
-use crate::world::{Database, SOON, until};
+use crate::world::{Database, OPERATOR_NAMESPACE, SOON, until};
 
 /// What the duration of a lease, and the first effect after it, may take.
 const AFTER_A_DEATH: Duration = Duration::from_secs(17);
@@ -52,7 +52,7 @@ async fn a_leader_that_ends_in_order_gives_the_lead_back() {
     assert_eq!(stage.leader().await, "");
     // With the operator's account the Lease goes, too: whoever uninstalls it leaves none.
     let owners = stage.lease().await.and_then(|lease| lease.metadata.owner_references).unwrap_or_default();
-    let accounts = Api::<ServiceAccount>::namespaced(stage.client.clone(), NAMESPACE);
+    let accounts = Api::<ServiceAccount>::namespaced(stage.client.clone(), OPERATOR_NAMESPACE);
     let account = accounts.get(LEASE).await.expect("the operator's ServiceAccount");
     let owners: Vec<_> = owners.into_iter().map(|it| (it.kind, it.name, Some(it.uid))).collect();
     assert_eq!(owners, [("ServiceAccount".to_owned(), account.name_any(), account.metadata.uid)]);

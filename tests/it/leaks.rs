@@ -14,7 +14,7 @@ use serde_json::{Value, json};
 use crate::forward::Rule;
 use crate::operator::Operator;
 use crate::tenant::{Tenant, uuid};
-use crate::world::{Database, SOON, World, until};
+use crate::world::{Database, OPERATOR_NAMESPACE, SOON, World, until};
 
 /// What must be written nowhere, by what it is.
 #[derive(Default)]
@@ -159,7 +159,7 @@ async fn fail(tenant: &Tenant, canaries: &mut Canaries) {
 /// A server whose certificate comes from somebody else.
 async fn wrong_ca(tenant: &Tenant) {
     let name = format!("{}-ca", tenant.name);
-    let config_maps = Api::<ConfigMap>::namespaced(tenant.client.clone(), "iamdb-system");
+    let config_maps = Api::<ConfigMap>::namespaced(tenant.client.clone(), OPERATOR_NAMESPACE);
     let other = std::fs::read_to_string(tenant.world.var("WORLD_OTHER_CA")).expect("the other CA");
     let config_map = json!({"metadata": {"name": name}, "data": {"ca.crt": other}});
     let config_map = serde_json::from_value(config_map).expect("ConfigMap");

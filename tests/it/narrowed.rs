@@ -11,8 +11,8 @@ use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
 
 use crate::effects::SERVICE_ACCOUNT;
-use crate::replica::{NAMESPACE, Replica, Stage};
-use crate::world::{SOON, World, until};
+use crate::replica::{Replica, Stage};
+use crate::world::{OPERATOR_NAMESPACE, SOON, World, until};
 use crate::z_rights::{Right, asked, is_refused, told_to_go};
 
 /// Name of the roles, as the chart has it.
@@ -26,18 +26,19 @@ pub struct Mode {
 }
 
 impl Mode {
-    /// How the operator is told.
-    pub fn arguments(&self) -> Vec<String> {
+    /// How the operator is told, of another namespace beside, which has no Role.
+    fn arguments(&self, further: Option<&str>) -> Vec<String> {
         let mut arguments = vec![format!("--watch-secrets={}", self.watch_secrets)];
         if !self.namespaces.is_empty() {
-            arguments.push(format!("--namespaces={}", self.namespaces.join(",")));
+            let names: Vec<_> = self.namespaces.iter().map(String::as_str).chain(further).collect();
+            arguments.push(format!("--namespaces={}", names.join(",")));
         }
         arguments
     }
 
     /// The chart's lists of rules, and the namespace that each is for; none stands for all of them.
     fn lists(&self) -> Vec<(&'static str, Option<&str>)> {
-        let mut lists = vec![("cluster", None), ("own", Some(NAMESPACE))];
+        let mut lists = vec![("cluster", None), ("own", Some(OPERATOR_NAMESPACE))];
         let scope: Vec<_> = self.namespaces.iter().map(|name| Some(name.as_str())).collect();
         for place in if scope.is_empty() { vec![None] } else { scope } {
             lists.extend(["namespaces", "events", "tokens"].map(|list| (list, place)));
@@ -62,7 +63,7 @@ impl<'s> Narrowed<'s> {
         let world = stage.world;
         let narrowed = Self { world, stage, mode };
         let mut places: BTreeSet<Option<&str>> = mode.lists().iter().map(|(_, place)| *place).collect();
-        places.remove(&Some(NAMESPACE)); // that Role is the same in every mode
+        places.remove(&Some(OPERATOR_NAMESPACE)); // that Role is the same in every mode
         for place in places {
             narrowed.grant(place).await;
         }
@@ -86,6 +87,15 @@ impl<'s> Narrowed<'s> {
         narrowed
     }
 
+    /// Starts an operator in this mode, and waits until it is ready. What it asks for is judged here, and not with the rights of the default.
+    pub async fn replica(&self, name: &str, port: u16, further: Option<&str>) -> Replica {
+        let arguments = self.mode.arguments(further);
+        let arguments: Vec<_> = arguments.iter().map(String::as_str).collect();
+        let replica = self.stage.replica(name, port, true, &arguments).await;
+        self.world.judge_apart(&replica.token_id);
+        replica
+    }
+
     /// Gives what the mode gives in a namespace, or in all of them.
     pub async fn grant(&self, place: Option<&str>) {
         let lists = self.mode.lists().into_iter().filter(|(_, it)| *it == place);
@@ -103,7 +113,7 @@ impl<'s> Narrowed<'s> {
         let binding = json!({
             "apiVersion": version, "kind": "RoleBinding", "metadata": metadata,
             "roleRef": {"apiGroup": "rbac.authorization.k8s.io", "kind": "Role", "name": format!("{NAME}-scope")},
-            "subjects": [{"kind": "ServiceAccount", "name": NAME, "namespace": NAMESPACE}],
+            "subjects": [{"kind": "ServiceAccount", "name": NAME, "namespace": OPERATOR_NAMESPACE}],
         });
         apply(&Api::<RoleBinding>::namespaced(client, namespace), binding).await;
     }

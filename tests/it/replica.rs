@@ -14,11 +14,9 @@ use serde_json::Value;
 
 use crate::effects::is_write;
 use crate::operator::Operator;
-use crate::world::{Alone, World, until};
+use crate::world::{Alone, OPERATOR_NAMESPACE, TOKEN_ID, World, until};
 
-pub const NAMESPACE: &str = "iamdb-system";
 pub const LEASE: &str = "iamdb-operator";
-const TOKEN_ID: &str = "authentication.kubernetes.io/credential-id";
 
 /// The world without its operator, and what it takes to start others in its stead.
 pub struct Stage {
@@ -41,7 +39,7 @@ impl Stage {
         let pairs = environment.split(|&byte| byte == 0).filter_map(|it| std::str::from_utf8(it).ok()?.split_once('='));
         let environment = pairs.map(|(key, value)| (key.to_owned(), value.to_owned())).collect();
         world.control(&["operator", "--stop"]);
-        let leases = Api::<Lease>::namespaced(client.clone(), NAMESPACE);
+        let leases = Api::<Lease>::namespaced(client.clone(), OPERATOR_NAMESPACE);
         let _ = leases.delete(LEASE, &DeleteParams::default()).await;
         let audit = world.log_end("WORLD_AUDIT_LOG");
         Self { world, client, audit, environment, _operator: operator, _turn: turn }
@@ -66,7 +64,7 @@ impl Stage {
         let started = Instant::now();
         let process = Command::new(self.world.var("WORLD_EXEC"))
             .arg(self.world.root().join("target/world/bin/iamdb"))
-            .args(["run", "--operator-namespace", NAMESPACE, "--listen", &listen, "--identity", name])
+            .args(["run", "--operator-namespace", OPERATOR_NAMESPACE, "--listen", &listen, "--identity", name])
             .args(["--allow-loopback-databases", "--resync", "30s", "--log", "debug"])
             .args(["--trust-store-url", self.world.var("WORLD_TRUST_STORE_HTTPS")])
             .args(arguments)
@@ -95,7 +93,7 @@ impl Stage {
 
     /// A token of the operator's ServiceAccount.
     async fn token(&self) -> String {
-        let accounts = Api::<ServiceAccount>::namespaced(self.client.clone(), NAMESPACE);
+        let accounts = Api::<ServiceAccount>::namespaced(self.client.clone(), OPERATOR_NAMESPACE);
         let spec = TokenRequestSpec { expiration_seconds: Some(3600), ..TokenRequestSpec::default() };
         let request = TokenRequest { spec, ..TokenRequest::default() };
         let answer = accounts.create_token_request("iamdb-operator", &PostParams::default(), &request).await;
@@ -104,7 +102,7 @@ impl Stage {
 
     /// The record of the election.
     pub async fn lease(&self) -> Option<Lease> {
-        Api::namespaced(self.client.clone(), NAMESPACE).get_opt(LEASE).await.expect("read the lease")
+        Api::namespaced(self.client.clone(), OPERATOR_NAMESPACE).get_opt(LEASE).await.expect("read the lease")
     }
 
     /// Who holds the lease.
@@ -118,7 +116,7 @@ pub struct Replica {
     process: Child,
     pub name: String,
     /// How the audit log tells its requests.
-    token_id: String,
+    pub token_id: String,
     listen: String,
     /// How long it took from its start until it was ready.
     pub ready_after: Duration,

@@ -9,7 +9,7 @@ use serde_json::{Value, json};
 
 use crate::aws::Fault;
 use crate::tenant::Tenant;
-use crate::world::{Database, SOON, World, until};
+use crate::world::{Database, OPERATOR_NAMESPACE, SOON, World, until};
 
 on_both!(
     a_server_tells_what_rds_tells,
@@ -158,7 +158,7 @@ struct OwnBundle {
 
 impl OwnBundle {
     fn of(tenant: &Tenant) -> Self {
-        Self { api: Api::namespaced(tenant.client.clone(), "iamdb-system"), name: tenant.name.clone() }
+        Self { api: Api::namespaced(tenant.client.clone(), OPERATOR_NAMESPACE), name: tenant.name.clone() }
     }
 
     async fn set(&self, data: Value) {

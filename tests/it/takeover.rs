@@ -16,7 +16,7 @@ use serde_json::{Value, json};
 
 use crate::effects::SERVICE_ACCOUNT;
 use crate::tenant::Tenant;
-use crate::world::{Database, SOON, World, until};
+use crate::world::{Database, OPERATOR_NAMESPACE, SOON, World, until};
 
 /// The message of a refusal by one of the policies.
 fn refused<T: Debug>(answer: Result<T, kube::Error>, by: &str) -> String {
@@ -179,7 +179,7 @@ async fn the_operators_account_gets_tokens_for_sts_alone_and_of_tenants_alone() 
         let message = refused(request(&client, &tenant.name, audiences).await, "own-tokens");
         assert!(message.contains("for sts.amazonaws.com only"), "{audiences:?}: {message}");
     }
-    for namespace in ["kube-system", "iamdb-system"] {
+    for namespace in ["kube-system", OPERATOR_NAMESPACE] {
         let message = refused(request(&client, namespace, sts).await, "own-tokens");
         assert!(message.contains("nor of its own namespace"), "{namespace}: {message}");
     }

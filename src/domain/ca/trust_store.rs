@@ -47,6 +47,17 @@ impl TrustStore {
         format!("/{region}/{region}-bundle.pem")
     }
 
+    /// What it is called: the Region, or what all Regions of a partition share.
+    #[must_use]
+    pub fn name(&self) -> &str {
+        match (self.is_global, partition(&self.region)) {
+            (false, _) => &self.region,
+            (true, Partition::Aws) => "global",
+            (true, Partition::China) => "cn-global",
+            (true, Partition::GovCloud) => "us-gov-global",
+        }
+    }
+
     /// Name of the object that keeps the last good copy.
     #[must_use]
     pub fn keeper(&self) -> String {
@@ -56,12 +67,7 @@ impl TrustStore {
 
 impl fmt::Display for TrustStore {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match (self.is_global, partition(&self.region)) {
-            (false, _) => f.write_str(&self.region),
-            (true, Partition::Aws) => f.write_str("global"),
-            (true, Partition::China) => f.write_str("cn-global"),
-            (true, Partition::GovCloud) => f.write_str("us-gov-global"),
-        }
+        f.write_str(self.name())
     }
 }
 

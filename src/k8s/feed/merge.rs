@@ -23,7 +23,8 @@ where
     }
     let (namespaces, watches): (Vec<_>, Vec<_>) = watches.into_iter().unzip();
     let mut merge = Merge::new(namespaces.clone(), store);
-    let watches = watches.into_iter().enumerate().map(|(watch, events)| events.map(move |event| (watch, event)).boxed());
+    let watches =
+        watches.into_iter().enumerate().map(|(watch, events)| events.map(move |event| (watch, event)).boxed());
     let merged = stream::select_all(watches).flat_map(move |(watch, event)| {
         let (events, error) = match event {
             Ok(event) => (merge.take(watch, event), None),
