@@ -33,7 +33,7 @@ async fn within_a_scope_it_does_everything_and_outside_of_it_nothing() {
     namespaces.extend([owner.name.clone(), consumer.name.clone()]);
     let mode = Mode { namespaces, watch_secrets: true };
     let narrowed = Narrowed::to(&stage, &mode).await;
-    let (first, second) = pair(&stage, &mode, "scope").await;
+    let (first, second) = pair(&stage, &narrowed, "scope").await;
 
     exercise(&owner, &consumer, &mode).await;
     refer_across(&owner, &consumer, &outsider).await;
@@ -66,7 +66,7 @@ async fn without_a_watch_of_secrets_each_is_read_once_and_mended_when_it_is_rene
     let (owner, consumer) = two().await;
     let mode = Mode { namespaces: Vec::new(), watch_secrets: false };
     let narrowed = Narrowed::to(&stage, &mode).await;
-    let (first, second) = pair(&stage, &mode, "unseen").await;
+    let (first, second) = pair(&stage, &narrowed, "unseen").await;
     exercise(&owner, &consumer, &mode).await;
 
     owner.apply::<DbAuthToken>(owner.token("twin", "app")).await;
@@ -114,10 +114,7 @@ async fn a_namespace_of_the_scope_that_it_may_not_look_into_holds_up_nobody() {
     let mode = Mode { namespaces, watch_secrets: true };
     let narrowed = Narrowed::to(&stage, &mode).await;
     narrowed.revoke(&late.name).await;
-    let mut arguments = mode.arguments();
-    arguments[1] += ",no-such-namespace";
-    let arguments: Vec<_> = arguments.iter().map(String::as_str).collect();
-    let replica = stage.replica("forbidden", 8187, true, &arguments).await;
+    let replica = narrowed.replica("forbidden", 8187, Some("no-such-namespace")).await;
     tenant.ready_pair("app", "app").await;
     tenant.log_in("app", "SELECT 1").await.expect("login");
     assert!(late.users().get("app").await.expect("IamDbUser").status.is_none());
@@ -138,9 +135,7 @@ async fn a_namespace_of_the_scope_that_is_deleted_whole_leaves_no_account_and_no
     namespaces.push(tenant.name.clone());
     let mode = Mode { namespaces, watch_secrets: true };
     let narrowed = Narrowed::to(&stage, &mode).await;
-    let arguments = mode.arguments();
-    let arguments: Vec<_> = arguments.iter().map(String::as_str).collect();
-    let replica = stage.replica("whole", 8188, true, &arguments).await;
+    let replica = narrowed.replica("whole", 8188, None).await;
     tenant.ready_pair("app", "app").await;
     let namespaces = Api::<Namespace>::all(stage.client.clone());
     namespaces.delete(&tenant.name, &DeleteParams::default()).await.expect("delete Namespace");
@@ -177,12 +172,10 @@ async fn versions(tenant: &Tenant) -> Vec<(String, Option<String>)> {
 }
 
 /// One that leads and one that waits.
-async fn pair(stage: &Stage, mode: &Mode, test: &str) -> (Replica, Replica) {
-    let arguments = mode.arguments();
-    let arguments: Vec<_> = arguments.iter().map(String::as_str).collect();
-    let first = stage.replica(&format!("{test}-first"), 8183, true, &arguments).await;
+async fn pair(stage: &Stage, narrowed: &Narrowed<'_>, test: &str) -> (Replica, Replica) {
+    let first = narrowed.replica(&format!("{test}-first"), 8183, None).await;
     leads(stage, &first).await;
-    let second = stage.replica(&format!("{test}-second"), 8184, true, &arguments).await;
+    let second = narrowed.replica(&format!("{test}-second"), 8184, None).await;
     (first, second)
 }
 

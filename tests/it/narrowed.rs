@@ -26,11 +26,12 @@ pub struct Mode {
 }
 
 impl Mode {
-    /// How the operator is told.
-    pub fn arguments(&self) -> Vec<String> {
+    /// How the operator is told, of another namespace beside, which has no Role.
+    fn arguments(&self, further: Option<&str>) -> Vec<String> {
         let mut arguments = vec![format!("--watch-secrets={}", self.watch_secrets)];
         if !self.namespaces.is_empty() {
-            arguments.push(format!("--namespaces={}", self.namespaces.join(",")));
+            let names: Vec<_> = self.namespaces.iter().map(String::as_str).chain(further).collect();
+            arguments.push(format!("--namespaces={}", names.join(",")));
         }
         arguments
     }
@@ -84,6 +85,15 @@ impl<'s> Narrowed<'s> {
         })
         .await;
         narrowed
+    }
+
+    /// Starts an operator in this mode, and waits until it is ready. What it asks for is judged here, and not with the rights of the default.
+    pub async fn replica(&self, name: &str, port: u16, further: Option<&str>) -> Replica {
+        let arguments = self.mode.arguments(further);
+        let arguments: Vec<_> = arguments.iter().map(String::as_str).collect();
+        let replica = self.stage.replica(name, port, true, &arguments).await;
+        self.world.judge_apart(&replica.token_id);
+        replica
     }
 
     /// Gives what the mode gives in a namespace, or in all of them.

@@ -14,10 +14,9 @@ use serde_json::Value;
 
 use crate::effects::is_write;
 use crate::operator::Operator;
-use crate::world::{Alone, OPERATOR_NAMESPACE, World, until};
+use crate::world::{Alone, OPERATOR_NAMESPACE, TOKEN_ID, World, until};
 
 pub const LEASE: &str = "iamdb-operator";
-const TOKEN_ID: &str = "authentication.kubernetes.io/credential-id";
 
 /// The world without its operator, and what it takes to start others in its stead.
 pub struct Stage {
@@ -119,7 +118,7 @@ pub struct Replica {
     process: Child,
     pub name: String,
     /// How the audit log tells its requests.
-    token_id: String,
+    pub token_id: String,
     listen: String,
     /// How long it took from its start until it was ready.
     pub ready_after: Duration,

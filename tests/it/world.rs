@@ -1,6 +1,6 @@
 //! The test world as the tests see it: where things are, and hands to look at them with.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
 use std::sync::{Mutex, OnceLock, PoisonError};
@@ -15,6 +15,9 @@ pub const SOON: Duration = Duration::from_secs(60);
 /// Namespace of the operator.
 pub const OPERATOR_NAMESPACE: &str = "iamdb-system";
 
+/// Where the audit log tells the id of the token that a request came with.
+pub const TOKEN_ID: &str = "authentication.kubernetes.io/credential-id";
+
 /// A running test world.
 pub struct World {
     env: HashMap<String, String>,
@@ -22,6 +25,8 @@ pub struct World {
     turn: RwLock<()>,
     /// When tests were alone; the last one is without end while it runs.
     alone: Mutex<Vec<(Instant, Option<Instant>)>>,
+    /// Ids of tokens whose requests are judged by the test that made them.
+    apart: Mutex<HashSet<String>>,
     /// Where the logs of the apiserver and of AWS ended when the tests began.
     beginning: HashMap<&'static str, u64>,
 }
@@ -111,7 +116,7 @@ impl World {
             let env: HashMap<_, _> = env.map(|(key, value)| (key.to_owned(), value.to_owned())).collect();
             let end = |name: &'static str| (name, std::fs::metadata(&env[name]).map_or(0, |file| file.len()));
             let beginning = ["WORLD_AUDIT_LOG", "WORLD_AWS_LOG"].map(end).into();
-            Self { env, root, turn: RwLock::new(()), alone: Mutex::default(), beginning }
+            Self { env, root, turn: RwLock::new(()), alone: Mutex::default(), apart: Mutex::default(), beginning }
         })
     }
 
@@ -126,6 +131,17 @@ impl World {
         let turn = self.turn.write().await;
         self.alone.lock().unwrap_or_else(PoisonError::into_inner).push((Instant::now(), None));
         Alone { world: self, _turn: turn }
+    }
+
+    /// What is asked for with this token is judged by the test that made it: it has other rights.
+    pub fn judge_apart(&self, token_id: &str) {
+        self.apart.lock().unwrap_or_else(PoisonError::into_inner).insert(token_id.to_owned());
+    }
+
+    /// Whether a line of the audit log is judged elsewhere.
+    pub fn is_judged_apart(&self, line: &Value) -> bool {
+        let id = &line["user"]["extra"][TOKEN_ID][0];
+        id.as_str().is_some_and(|id| self.apart.lock().unwrap_or_else(PoisonError::into_inner).contains(id))
     }
 
     /// Whether some test was alone between two instants, or shortly before.
