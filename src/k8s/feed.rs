@@ -189,17 +189,17 @@ where
                 }
                 // A namesake is another object.
                 if let Some(before) = before.filter(|before| before.uid() != object.uid()) {
-                    self.remove(before).into_iter().for_each(&mut tell);
+                    tell(self.remove(before));
                 }
                 self.apply(object).into_iter().for_each(tell);
             }
             (Event::InitDone, Some(listed)) => {
                 let listed = std::mem::take(listed);
                 let gone = self.store.state_filter(|object| !listed.contains(&digest(object)));
-                gone.into_iter().filter_map(|object| self.remove(object)).for_each(tell);
+                gone.into_iter().map(|object| self.remove(object)).for_each(tell);
             }
             (Event::Apply(object), _) => self.apply(object).into_iter().for_each(tell),
-            (Event::Delete(object), _) => self.remove(Arc::new(object)).into_iter().for_each(tell),
+            (Event::Delete(object), _) => tell(self.remove(Arc::new(object))),
         }
     }
 
@@ -209,9 +209,9 @@ where
         self.store.get(&reference).map(Change::Applied)
     }
 
-    fn remove(&mut self, object: Arc<K>) -> Option<Change<K>> {
+    fn remove(&mut self, object: Arc<K>) -> Change<K> {
         self.writer.apply_watcher_event(&Event::Delete(K::clone(&object)));
-        Some(Change::Deleted(object))
+        Change::Deleted(object)
     }
 }
 
