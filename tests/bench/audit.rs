@@ -52,14 +52,17 @@ impl Request {
         self.user.username == crate::operator::SERVICE_ACCOUNT
     }
 
-    /// Whether it changes something. A token for a ServiceAccount changes nothing.
+    /// Whether it changes something. A token for a ServiceAccount changes nothing, and a lease is renewed whatever else is done.
     pub fn is_write(&self) -> bool {
-        ["create", "update", "patch", "delete"].contains(&self.verb.as_str()) && self.object_ref.subresource != "token"
+        let Object { resource, subresource, .. } = &self.object_ref;
+        ["create", "update", "patch", "delete"].contains(&self.verb.as_str())
+            && subresource != "token"
+            && resource != "leases"
     }
 
     /// Whether it reads something now: a watch costs nothing more than what is told through it.
     pub fn is_read(&self) -> bool {
-        ["get", "list"].contains(&self.verb.as_str())
+        ["get", "list"].contains(&self.verb.as_str()) && self.object_ref.resource != "leases"
     }
 
     /// Whether it left a Secret written.

@@ -25,6 +25,9 @@ pub struct FleetFigures {
     pub raw_create: Loop,
     /// The bare loop replacing Secrets.
     pub raw_replace: Vec<Loop>,
+    /// The bare loop changing Secrets in every way, in the order of the rounds.
+    #[serde(default)]
+    pub raw_ways: Vec<(crate::raw::Way, Loop)>,
     pub cold: Burst,
     pub due: Vec<Burst>,
     pub warm: Warm,

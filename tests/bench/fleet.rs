@@ -57,6 +57,14 @@ impl<'p> Fleet<'p> {
         fleet
     }
 
+    /// Waits until the operator has looked at every user: a token waits for its user.
+    pub async fn until_users_are_known(&self) {
+        let users = Api::<IamDbUser>::all(self.plane.client.clone());
+        while users.list(&ListParams::default()).await.expect("users").iter().any(|user| user.status.is_none()) {
+            tokio::time::sleep(Duration::from_millis(500)).await;
+        }
+    }
+
     /// Makes the tokens.
     pub async fn make_tokens(&self) {
         each(0..self.tokens, async |at| self.make_token(at).await).await;

@@ -4,6 +4,7 @@ use std::fmt::Write as _;
 use std::path::PathBuf;
 
 use crate::figures::{Burst, Figures, FleetFigures, Loop, best, median};
+use crate::raw::Way;
 
 /// Foreign load, in cores, above which no rate is worth telling.
 const BUSY: f64 = 0.2;
@@ -132,6 +133,7 @@ fn section(text: &mut String, figures: &Figures, fleet: &FleetFigures) {
     let client = |by: fn(&Loop) -> f64| median(&at_32, |it| by(it));
     row("bare loop: CPU of 1,000 replaced", cpu(client(|it| it.client_ms), client(|it| it.apiserver_ms)), "");
     row("rotation, everything due", timed(share(rate, limit.map_or(0.0, |it| it.rate))), "0.80 of the limit");
+    ways(fleet, &mut row);
     let due = |by: fn(&Burst) -> f64| median(&fleet.due, by);
     row("writes and reads of a rotation", both(due(|it| it.writes), due(|it| it.reads)), "1.02 and 0.02");
     row("CPU of 1,000 rotations", cpu(due(|it| it.operator_ms), due(|it| it.apiserver_ms)), "operator 0.45 s");
@@ -162,11 +164,31 @@ fn section(text: &mut String, figures: &Figures, fleet: &FleetFigures) {
     let it = &fleet.latency;
     let waits = format!("p50 {:.1}, p90 {:.1}, p99 {:.1} ms of {}", it.p50, it.p90, it.p99, it.count);
     row("object made until its Secret is there", timed(waits), "p50 10, p99 20 ms");
+    memory(figures, fleet, &mut row);
+}
+
+fn memory(figures: &Figures, fleet: &FleetFigures, row: &mut impl FnMut(&str, String, &str)) {
     let growth = (fleet.memory.own - figures.memory_at_0.own) * 1_000.0 / fleet.tokens as f64;
     let memory = format!("{:.1}, {:.1} MiB; {growth:.1} MiB", fleet.memory.resident, fleet.memory.own);
     row("memory at rest, all and its own; for 1,000 tokens", memory, "45 at 10,000; 3 MiB");
     let peak = fleet.due.iter().map(|it| it.memory_peak).fold(0.0, f64::max);
-    row("memory, peak: everything due; at the start", format!("{peak:.1}; {:.1} MiB", warm.memory_peak), "1.3 times");
+    row(
+        "memory, peak: everything due; at the start",
+        format!("{peak:.1}; {:.1} MiB", fleet.warm.memory_peak),
+        "1.3 times",
+    );
+}
+
+/// What a rotation would cost the apiserver in the other ways to write it.
+fn ways(fleet: &FleetFigures, row: &mut impl FnMut(&str, String, &str)) {
+    for (way, name) in [(Way::MergePatch, "a merge patch"), (Way::JsonPatch, "a JSON patch"), (Way::Apply, "an apply")]
+    {
+        let of = |way: Way| fleet.raw_ways.iter().filter(move |it| it.0 == way).map(|it| it.1.apiserver_ms);
+        let (it, put) = (of(way).sum::<f64>(), of(Way::Put).sum::<f64>());
+        if put > 0.0 {
+            row(&format!("{name} instead of a PUT: the apiserver's CPU"), format!("{:.2} times", it / put), "");
+        }
+    }
 }
 
 fn both(writes: f64, reads: f64) -> String {

@@ -10,7 +10,7 @@ use crate::figures::{Burst, Figures, FleetFigures, Latency, Loop, Memory, Schedu
 use crate::fleet::{Fleet, TOKENS};
 use crate::operator::Operator;
 use crate::plane::{Meter, Plane};
-use crate::raw::Raw;
+use crate::raw::{Raw, Way};
 
 /// The bare loop writes at most so many Secrets a round.
 const RAW: usize = 4_000;
@@ -49,6 +49,7 @@ async fn fleet(plane: &Plane, tokens: usize, with_schedule: bool) -> FleetFigure
         }
         due.push(everything_due(plane, &fleet, tokens, &operator, round % 2 == 0).await);
     }
+    let raw_ways = ways(&mut raw).await;
     raw.remove().await;
     let (again, warm) = warm_restart(plane, tokens, operator).await;
     operator = again;
@@ -62,6 +63,7 @@ async fn fleet(plane: &Plane, tokens: usize, with_schedule: bool) -> FleetFigure
         secret_bytes: serde_json::to_vec(&secret).map_or(0, |text| text.len()),
         raw_create,
         raw_replace,
+        raw_ways,
         cold,
         due,
         warm,
@@ -74,8 +76,26 @@ async fn fleet(plane: &Plane, tokens: usize, with_schedule: bool) -> FleetFigure
     figures
 }
 
+/// The bare loop in every way, each as often, and no way always first.
+async fn ways(raw: &mut Raw<'_>) -> Vec<(Way, Loop)> {
+    let mut order = [Way::Put, Way::MergePatch, Way::JsonPatch, Way::Apply];
+    let mut measured = Vec::new();
+    for _ in 0..ROUNDS {
+        for way in order {
+            let it = raw.write(32, way).await;
+            println!(
+                "    bare {way:?}: {:.0}/s, CPU ms {:.3} client {:.3} apiserver",
+                it.rate, it.client_ms, it.apiserver_ms
+            );
+            measured.push((way, it));
+        }
+        order.rotate_left(1);
+    }
+    measured
+}
+
 /// Memory of an operator that has nothing to do.
-async fn empty(plane: &Plane) -> Memory {
+pub async fn empty(plane: &Plane) -> Memory {
     let operator = plane.operator();
     let mut meter = plane.meter(Some(&operator));
     meter.until_quiet(REST, Duration::from_secs(60)).await;
@@ -90,6 +110,7 @@ pub async fn cold_start(plane: &Plane, tokens: usize) -> (Fleet<'_>, Operator, B
     let operator = plane.operator();
     let mut meter = plane.meter(Some(&operator));
     let fleet = Fleet::prepare(plane, tokens).await;
+    fleet.until_users_are_known().await;
     meter.until_quiet(REST, Duration::from_secs(600)).await;
     operator.kill();
     fleet.make_tokens().await;
@@ -138,7 +159,7 @@ async fn burst(meter: &mut Meter<'_>, tokens: usize, operator: &Operator) -> Bur
 }
 
 /// The operator dies and comes back while nothing is due.
-async fn warm_restart(plane: &Plane, tokens: usize, operator: Operator) -> (Operator, Warm) {
+pub async fn warm_restart(plane: &Plane, tokens: usize, operator: Operator) -> (Operator, Warm) {
     operator.kill();
     let mut meter = plane.meter(None);
     let operator = plane.operator();
