@@ -25,14 +25,22 @@ use crate::k8s::feed::{Change, Feed};
 use crate::k8s::fence::Fence;
 use crate::rotation::ObjectName;
 
-/// Objects of a kind that are reconciled at the same time.
-const CONCURRENCY: u16 = 16;
+/// How a kind is worked at.
+#[derive(Clone, Copy)]
+struct Pace {
+    /// Objects that are reconciled at the same time; 0 is no limit.
+    concurrency: u16,
+    /// Changes that come together within this are looked at once.
+    debounce: Duration,
+}
+
+const SERVERS: Pace = Pace { concurrency: 16, debounce: Duration::from_millis(50) };
 
 /// No limit: IamDbUsers wait at a turnstile of their own, so that those of a server that does not answer hold up nobody else.
-const UNLIMITED: u16 = 0;
+const USERS: Pace = Pace { concurrency: 0, debounce: Duration::from_millis(50) };
 
-/// Changes that come together are looked at once.
-const DEBOUNCE: Duration = Duration::from_millis(50);
+/// A look at a token is cheap, and somebody waits for its Secret.
+const TOKENS: Pace = Pace { concurrency: 16, debounce: Duration::from_millis(2) };
 
 /// The longest wait after a failure: what was broken is found mended within a minute.
 const LONGEST_WAIT: Duration = Duration::from_secs(30);
@@ -51,9 +59,9 @@ pub async fn run_all(
     let feeds = &context.feeds;
     let (servers, users, tokens) = (server_wakes(&context), user_wakes(&context), token_wakes(&context, news));
     future::join5(
-        run::<DbServer, _>(&feeds.servers, servers, db_server::reconcile, CONCURRENCY, &context, &fence, &stop),
-        run::<IamDbUser, _>(&feeds.users, users, iam_db_user::reconcile, UNLIMITED, &context, &fence, &stop),
-        run::<DbAuthToken, _>(&feeds.tokens, tokens, db_auth_token::reconcile, CONCURRENCY, &context, &fence, &stop),
+        run::<DbServer, _>(&feeds.servers, servers, db_server::reconcile, SERVERS, &context, &fence, &stop),
+        run::<IamDbUser, _>(&feeds.users, users, iam_db_user::reconcile, USERS, &context, &fence, &stop),
+        run::<DbAuthToken, _>(&feeds.tokens, tokens, db_auth_token::reconcile, TOKENS, &context, &fence, &stop),
         db_auth_token::withdraw_deleted(&context, &stop),
         fence.clone().hold(trust::keep(&context, &stop)),
     )
@@ -64,7 +72,7 @@ async fn run<K, F>(
     feed: &Feed<K>,
     wakes: impl Stream<Item = ObjectRef<K>> + Send + 'static,
     reconcile: fn(Arc<K>, Arc<Context>) -> F,
-    concurrency: u16,
+    pace: Pace,
     context: &Arc<Context>,
     fence: &Fence,
     stop: &CancellationToken,
@@ -115,7 +123,7 @@ async fn run<K, F>(
     };
     Controller::for_shared_stream(changed, feed.store().clone())
         .reconcile_on(wakes)
-        .with_config(Config::default().concurrency(concurrency).debounce(DEBOUNCE))
+        .with_config(Config::default().concurrency(pace.concurrency).debounce(pace.debounce))
         .graceful_shutdown_on(stop.clone().cancelled_owned())
         .run(reconcile_one, error_policy, context.clone())
         .for_each(|_| future::ready(()))
