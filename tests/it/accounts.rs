@@ -96,7 +96,8 @@ async fn drift_in_the_database_is_repaired(database: Database) {
     tenant.ready_pair("app", "app").await;
     let (username, schema) = (tenant.username("app"), database.identifier());
     let grants = || {
-        let sql = format!("SELECT Db, Select_priv, Delete_priv FROM mysql.db WHERE BINARY User = '{username}'");
+        let sql =
+            format!("SELECT Db, Select_priv, Delete_priv FROM mysql.db WHERE BINARY User = '{username}' ORDER BY Db");
         tenant.world.root_sql(database, &sql)
     };
     let before = grants();
