@@ -1,5 +1,7 @@
 //! The engine's book: who is due, what a turn writes, what came of it. Pure: the time is an argument.
 
+mod slot;
+
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::Arc;
 use std::time::Duration;
@@ -11,41 +13,8 @@ use super::order::{Identity, ObjectName, Order, Problem, Progress, TokenKey};
 use crate::domain::schedule;
 use crate::domain::token::Token;
 
-/// First wait after a failure; doubles up to [`RETRY_CAP`].
-const RETRY_FIRST: Duration = Duration::from_secs(5);
-const RETRY_CAP: Duration = Duration::from_secs(30);
-
-/// The longest wait that the apiserver can ask for: tokens die meanwhile.
-const LONGEST_PATIENCE: Duration = Duration::from_secs(60);
-
-/// What a Secret holds, as its own annotations tell it.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) struct Published {
-    /// When its token stops being usable.
-    pub(super) expires_at: Timestamp,
-    /// Digest of what went into it.
-    pub(super) inputs: Arc<str>,
-}
-
-/// One order and where it stands.
-#[derive(Debug)]
-struct Slot {
-    order: Arc<Order>,
-    /// The Secret as last written or seen: what the next write is conditional on.
-    known: Option<Known>,
-    published: Option<Published>,
-    problem: Option<Problem>,
-    failures: u32,
-    retry_at: Option<Timestamp>,
-    /// Not renewed by schedule before this.
-    rests_until: Timestamp,
-    /// Whether the last write had to leave `my.cnf` out.
-    omits_my_cnf: Option<bool>,
-    /// Somebody else wrote the Secret: look at it before anything else.
-    is_suspect: bool,
-    /// The Secret was seen to go while a turn was under way, and nobody knows whether that was before or after its write.
-    went_meanwhile: bool,
-}
+pub(super) use slot::Published;
+use slot::{LONGEST_PATIENCE, Slot};
 
 /// The orders of one token.
 #[derive(Debug)]
@@ -119,22 +88,7 @@ impl Book {
                     self.leave(uid, &before);
                 }
             }
-            None => {
-                let (known, published) = observed.unzip();
-                let slot = Slot {
-                    order: Arc::new(order),
-                    known,
-                    published,
-                    problem: None,
-                    failures: 0,
-                    retry_at: None,
-                    rests_until: Timestamp::MIN,
-                    omits_my_cnf: None,
-                    is_suspect: false,
-                    went_meanwhile: false,
-                };
-                self.slots.insert(uid.into(), Box::new(slot));
-            }
+            None => drop(self.slots.insert(uid.into(), Box::new(Slot::new(order, observed)))),
         }
         let uid = self.slots.get_key_value(uid).map(|(uid, _)| uid.clone());
         self.groups.entry(key.clone()).or_insert_with(|| Group::new(&key)).members.extend(uid);
@@ -273,23 +227,9 @@ impl Book {
             }
             let before = slot.progress();
             match (outcome, token) {
-                (Outcome::Written(known), Some(token)) => {
-                    slot.known = Some(known);
-                    slot.published =
-                        Some(Published { expires_at: token.usable_until, inputs: member.order.inputs.clone() });
-                    (slot.problem, slot.retry_at, slot.failures) = (None, None, 0);
-                    slot.rests_until = schedule::plus(now, schedule::LEAST_PAUSE);
-                    slot.omits_my_cnf = Some(member.order.binding.omits_my_cnf(token));
-                    slot.is_suspect = std::mem::take(&mut slot.went_meanwhile);
-                }
+                (Outcome::Written(known), Some(token)) => slot.written(known, &member.order, token, now),
                 (Outcome::Written(_), None) => {}
-                (Outcome::Failed(problem, patience), _) => {
-                    let asked = patience.unwrap_or_default().min(LONGEST_PATIENCE);
-                    let wait = retry_delay(&member.uid, slot.failures).max(asked);
-                    slot.retry_at = Some(schedule::plus(now, wait));
-                    slot.failures = slot.failures.saturating_add(1);
-                    slot.problem = Some(problem);
-                }
+                (Outcome::Failed(problem, patience), _) => slot.failed(&member.uid, problem, patience, now),
             }
             let after = slot.progress();
             // Where the progress is as it was, so is what the object tells; when the token ends is nobody's news.
@@ -316,7 +256,7 @@ impl Book {
         group.in_flight = false;
         for uid in &group.members {
             if let Some(slot) = self.slots.get_mut(uid) {
-                slot.retry_at = Some(schedule::plus(now, retry_delay(uid, slot.failures)));
+                slot.abandoned(uid, now);
             }
         }
         self.schedule(key);
@@ -363,55 +303,11 @@ impl Book {
     }
 }
 
-impl Slot {
-    fn progress(&self) -> Progress {
-        Progress {
-            expires_at: self.published.as_ref().map(|published| published.expires_at),
-            is_current: self.published.as_ref().is_some_and(|published| published.inputs == self.order.inputs),
-            problem: self.problem.clone(),
-            login: None, // kept elsewhere
-            omits_my_cnf: self.omits_my_cnf,
-        }
-    }
-
-    /// `jitter` is that of its key, here and below.
-    fn due(&self, jitter: Duration) -> Timestamp {
-        match (self.retry_at, &self.published) {
-            (Some(retry_at), _) => retry_at,
-            (None, Some(published)) if published.inputs == self.order.inputs && !self.is_suspect => {
-                self.scheduled(published, jitter)
-            }
-            (None, _) => Timestamp::MIN,
-        }
-    }
-
-    fn scheduled(&self, published: &Published, jitter: Duration) -> Timestamp {
-        schedule::due(published.expires_at, self.order.renew_before, jitter).max(self.rests_until)
-    }
-
-    fn is_due_by_schedule(&self, jitter: Duration, now: Timestamp) -> bool {
-        let is_time = |published| self.scheduled(published, jitter) <= now;
-        self.retry_at.is_none_or(|retry_at| retry_at <= now) && self.published.as_ref().is_some_and(is_time)
-    }
-
-    /// Changed inputs want a new signing: somebody asked for one. A newcomer or a repair takes what there is.
-    fn takes_current_token(&self) -> bool {
-        self.published.as_ref().is_none_or(|published| published.inputs == self.order.inputs)
-    }
-}
-
 /// The part of a token's spread that belongs to its key.
 fn jitter(key: &TokenKey) -> Duration {
     let connect = &key.connect;
     let role = key.identity.role().map(ToString::to_string).unwrap_or_default();
     schedule::jitter(&format!("{role} {} {}", connect.username, connect.endpoint))
-}
-
-/// Doubles from [`RETRY_FIRST`] to [`RETRY_CAP`], less up to a quarter that belongs to the object, so that failures do not march in step.
-fn retry_delay(uid: &str, failures: u32) -> Duration {
-    let full = RETRY_FIRST.saturating_mul(1 << failures.min(8)).min(RETRY_CAP);
-    let share = schedule::jitter(&format!("{uid} {failures}")).as_secs_f64() / schedule::JITTER.as_secs_f64();
-    full.mul_f64(share.mul_add(-0.25, 1.0))
 }
 
 #[cfg(test)]

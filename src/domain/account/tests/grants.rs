@@ -1,0 +1,141 @@
+//! Grants: what is given, what is taken, and how it is spelled.
+
+use super::*;
+
+#[test]
+fn grants_come_before_revokes_and_only_the_difference_moves() {
+    let held: &[(&str, &[Privilege])] =
+        &[("orders", &[Privilege::Select, Privilege::Drop]), ("old", &[Privilege::Select])];
+    let wanted: &[(&str, &[Privilege])] =
+        &[("orders", &[Privilege::Select, Privilege::Insert]), ("new", &[Privilege::Select])];
+    let steps = plan(&desired(wanted), &with("%", account(Some(owner()), held)), &facts(Engine::MySql), ALIVE).unwrap();
+    assert_eq!(
+        steps,
+        [
+            AccountStep::Grant {
+                host: host("%"),
+                on: GrantedOn::Schema("new".into()),
+                privileges: [Privilege::Select].into()
+            },
+            AccountStep::Grant {
+                host: host("%"),
+                on: GrantedOn::Schema("orders".into()),
+                privileges: [Privilege::Insert].into()
+            },
+            AccountStep::Revoke {
+                host: host("%"),
+                on: GrantedOn::Schema("old".into()),
+                rights: [Privilege::Select.into()].into()
+            },
+            AccountStep::Revoke {
+                host: host("%"),
+                on: GrantedOn::Schema("orders".into()),
+                rights: [Privilege::Drop.into()].into()
+            },
+        ]
+    );
+}
+
+#[test]
+fn a_grant_that_is_a_pattern_is_revoked_by_its_stored_spelling() {
+    let held: &[(&str, &[Privilege])] = &[("orders_prod", &[Privilege::Select])];
+    let wanted: &[(&str, &[Privilege])] = &[("orders_prod", &[Privilege::Select])];
+    let steps = plan(&desired(wanted), &with("%", account(Some(owner()), held)), &facts(Engine::MySql), ALIVE).unwrap();
+    assert_eq!(
+        steps,
+        [
+            AccountStep::Grant {
+                host: host("%"),
+                on: GrantedOn::Schema("orders\\_prod".into()),
+                privileges: [Privilege::Select].into()
+            },
+            AccountStep::Revoke {
+                host: host("%"),
+                on: GrantedOn::Schema("orders_prod".into()),
+                rights: [Privilege::Select.into()].into()
+            },
+        ]
+    );
+}
+
+#[test]
+fn additive_grants_take_nothing_away() {
+    let held: &[(&str, &[Privilege])] = &[("old", &[Privilege::Select])];
+    let additive = DesiredUser { revoke_surplus: false, ..desired(&[("new", &[Privilege::Select])]) };
+    let steps = plan(&additive, &with("%", account(Some(owner()), held)), &facts(Engine::MySql), ALIVE).unwrap();
+    assert_eq!(
+        steps,
+        [AccountStep::Grant {
+            host: host("%"),
+            on: GrantedOn::Schema("new".into()),
+            privileges: [Privilege::Select].into()
+        }]
+    );
+}
+
+#[test]
+fn grants_on_tables_and_routines_are_literal_where_those_on_schemas_are_patterns() {
+    let database = || DatabaseName::parse("orders_prod").unwrap();
+    let object = |name| ObjectName::parse(name).unwrap();
+    let wanted: BTreeMap<Target, BTreeSet<Privilege>> = [
+        (Target::Schema(database()), [Privilege::Select].into()),
+        (Target::Table(database(), object("a_b")), [Privilege::Insert].into()),
+        (Target::Procedure(database(), object("p_q")), [Privilege::Execute].into()),
+        (Target::Function(database(), object("f_g")), [Privilege::Execute].into()),
+    ]
+    .into();
+    let user = DesiredUser { grants: wanted, ..desired(&[]) };
+    let steps = plan(&user, &with("%", account(Some(owner()), &[])), &facts(Engine::MySql), ALIVE).unwrap();
+    assert_eq!(steps.len(), 4);
+    let granted: Vec<_> = steps
+        .into_iter()
+        .filter_map(|step| if let AccountStep::Grant { on, .. } = step { Some(on) } else { None })
+        .collect();
+    let literal = || "orders_prod".to_owned();
+    assert_eq!(
+        granted,
+        [
+            GrantedOn::Schema("orders\\_prod".into()),
+            GrantedOn::Table(literal(), "a_b".into()),
+            GrantedOn::Procedure(literal(), "p_q".into()),
+            GrantedOn::Function(literal(), "f_g".into()),
+        ]
+    );
+}
+
+#[test]
+fn each_kind_of_target_takes_its_own_privileges() {
+    let (database, object) = (DatabaseName::parse("orders").unwrap(), ObjectName::parse("x").unwrap());
+    let table = Target::Table(database.clone(), object.clone());
+    assert!(table.takes(Privilege::Select) && table.takes(Privilege::Trigger));
+    assert!(!table.takes(Privilege::Execute) && !table.takes(Privilege::Event));
+    let routine = Target::Procedure(database, object);
+    assert!(routine.takes(Privilege::Execute) && routine.takes(Privilege::AlterRoutine));
+    assert!(!routine.takes(Privilege::Select));
+}
+
+#[test]
+fn with_additive_grants_nothing_is_granted_that_would_take_a_wider_grant_away() {
+    use Privilege::{Insert, Select};
+    let plan_beside = |pattern: &str, held: &[Privilege], revoke_surplus, facts: &ServerFacts| {
+        let wanted = DesiredUser { revoke_surplus, ..desired(&[("orders_eu", &[Select])]) };
+        let observed = with("%", account(Some(owner()), &[(pattern, held)]));
+        plan(&wanted, &observed, facts, ALIVE)
+    };
+    let mysql = facts(Engine::MySql);
+    for pattern in ["orders%", "orders_eu", "%", "orders\\_e_"] {
+        let refused = plan_beside(pattern, &[Select, Insert], false, &mysql);
+        assert!(matches!(refused, Err(Refusal::ShadowsGrant { .. })), "{pattern}: {refused:?}");
+        assert!(plan_beside(pattern, &[Select], false, &mysql).is_ok(), "{pattern} opens no more");
+        assert!(plan_beside(pattern, &[Select, Insert], true, &mysql).is_ok(), "{pattern} is revoked anyway");
+    }
+    for pattern in ["orders\\_eu", "shop%", "orders\\_%x"] {
+        assert!(plan_beside(pattern, &[Select, Insert], false, &mysql).is_ok(), "{pattern}");
+    }
+    let additive = DesiredUser { revoke_surplus: false, ..desired(&[("orders_eu", &[Select])]) };
+    let foreign = with("%", account(None, &[("orders%", &[Insert])]));
+    let refused = plan(&additive, &foreign, &mysql, ALIVE);
+    assert!(matches!(refused, Err(Refusal::Foreign { .. })), "whose it is comes first: {refused:?}");
+    let literal = ServerFacts { partial_revokes: true, ..mysql };
+    assert!(plan_beside("orders%", &[Select, Insert], false, &literal).is_ok(), "no pattern there");
+}

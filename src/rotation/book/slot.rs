@@ -1,0 +1,131 @@
+//! One order: what its Secret holds, when it is due, and what came of its writes.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use jiff::Timestamp;
+
+use crate::domain::schedule;
+use crate::domain::token::Token;
+use crate::rotation::known::Known;
+use crate::rotation::order::{Order, Problem, Progress};
+
+/// First wait after a failure; doubles up to [`RETRY_CAP`].
+const RETRY_FIRST: Duration = Duration::from_secs(5);
+const RETRY_CAP: Duration = Duration::from_secs(30);
+
+/// The longest wait that the apiserver can ask for: tokens die meanwhile.
+pub(super) const LONGEST_PATIENCE: Duration = Duration::from_secs(60);
+
+/// What a Secret holds, as its own annotations tell it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(in crate::rotation) struct Published {
+    /// When its token stops being usable.
+    pub(in crate::rotation) expires_at: Timestamp,
+    /// Digest of what went into it.
+    pub(in crate::rotation) inputs: Arc<str>,
+}
+
+/// One order and where it stands.
+#[derive(Debug)]
+pub(super) struct Slot {
+    pub(super) order: Arc<Order>,
+    /// The Secret as last written or seen: what the next write is conditional on.
+    pub(super) known: Option<Known>,
+    pub(super) published: Option<Published>,
+    problem: Option<Problem>,
+    pub(super) failures: u32,
+    pub(super) retry_at: Option<Timestamp>,
+    /// Not renewed by schedule before this.
+    rests_until: Timestamp,
+    /// Whether the last write had to leave `my.cnf` out.
+    omits_my_cnf: Option<bool>,
+    /// Somebody else wrote the Secret: look at it before anything else.
+    pub(super) is_suspect: bool,
+    /// The Secret was seen to go while a turn was under way, and nobody knows whether that was before or after its write.
+    pub(super) went_meanwhile: bool,
+}
+
+impl Slot {
+    /// An order that is new. `observed` is its Secret, if it is there and ours.
+    pub(super) fn new(order: Order, observed: Option<(Known, Published)>) -> Self {
+        let (known, published) = observed.unzip();
+        Self {
+            order: Arc::new(order),
+            known,
+            published,
+            problem: None,
+            failures: 0,
+            retry_at: None,
+            rests_until: Timestamp::MIN,
+            omits_my_cnf: None,
+            is_suspect: false,
+            went_meanwhile: false,
+        }
+    }
+
+    /// The Secret holds a token now, with what `order` asked for, which may be another order by now.
+    pub(super) fn written(&mut self, known: Known, order: &Order, token: &Token, now: Timestamp) {
+        self.known = Some(known);
+        self.published = Some(Published { expires_at: token.usable_until, inputs: order.inputs.clone() });
+        (self.problem, self.retry_at, self.failures) = (None, None, 0);
+        self.rests_until = schedule::plus(now, schedule::LEAST_PAUSE);
+        self.omits_my_cnf = Some(order.binding.omits_my_cnf(token));
+        self.is_suspect = std::mem::take(&mut self.went_meanwhile);
+    }
+
+    /// It was not written; the apiserver may have asked for patience.
+    pub(super) fn failed(&mut self, uid: &str, problem: Problem, patience: Option<Duration>, now: Timestamp) {
+        let asked = patience.unwrap_or_default().min(LONGEST_PATIENCE);
+        self.retry_at = Some(schedule::plus(now, retry_delay(uid, self.failures).max(asked)));
+        self.failures = self.failures.saturating_add(1);
+        self.problem = Some(problem);
+    }
+
+    /// Nothing is known of its turn: it is tried again after a while.
+    pub(super) fn abandoned(&mut self, uid: &str, now: Timestamp) {
+        self.retry_at = Some(schedule::plus(now, retry_delay(uid, self.failures)));
+    }
+
+    pub(super) fn progress(&self) -> Progress {
+        Progress {
+            expires_at: self.published.as_ref().map(|published| published.expires_at),
+            is_current: self.published.as_ref().is_some_and(|published| published.inputs == self.order.inputs),
+            problem: self.problem.clone(),
+            login: None, // kept elsewhere
+            omits_my_cnf: self.omits_my_cnf,
+        }
+    }
+
+    /// `jitter` is that of its key, here and below.
+    pub(super) fn due(&self, jitter: Duration) -> Timestamp {
+        match (self.retry_at, &self.published) {
+            (Some(retry_at), _) => retry_at,
+            (None, Some(published)) if published.inputs == self.order.inputs && !self.is_suspect => {
+                self.scheduled(published, jitter)
+            }
+            (None, _) => Timestamp::MIN,
+        }
+    }
+
+    fn scheduled(&self, published: &Published, jitter: Duration) -> Timestamp {
+        schedule::due(published.expires_at, self.order.renew_before, jitter).max(self.rests_until)
+    }
+
+    pub(super) fn is_due_by_schedule(&self, jitter: Duration, now: Timestamp) -> bool {
+        let is_time = |published| self.scheduled(published, jitter) <= now;
+        self.retry_at.is_none_or(|retry_at| retry_at <= now) && self.published.as_ref().is_some_and(is_time)
+    }
+
+    /// Changed inputs want a new signing: somebody asked for one. A newcomer or a repair takes what there is.
+    pub(super) fn takes_current_token(&self) -> bool {
+        self.published.as_ref().is_none_or(|published| published.inputs == self.order.inputs)
+    }
+}
+
+/// Doubles from [`RETRY_FIRST`] to [`RETRY_CAP`], less up to a quarter that belongs to the object, so that failures do not march in step.
+fn retry_delay(uid: &str, failures: u32) -> Duration {
+    let full = RETRY_FIRST.saturating_mul(1 << failures.min(8)).min(RETRY_CAP);
+    let share = schedule::jitter(&format!("{uid} {failures}")).as_secs_f64() / schedule::JITTER.as_secs_f64();
+    full.mul_f64(share.mul_add(-0.25, 1.0))
+}
