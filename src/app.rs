@@ -145,12 +145,14 @@ async fn operate(
         Some(election) => Some(candidate(&apiserver.date, &config.namespace, election.clone()).await?),
         None => None,
     };
-    let cluster_id = tokio::select! {
-        cluster_id = cluster_id(&apiserver.client, config.cluster_id.clone()) => cluster_id?,
+    let cluster_id = cluster_id(&apiserver.client, config.cluster_id.clone());
+    let (cluster_id, account) = tokio::select! {
+        told = future::join(cluster_id, own_account(&apiserver.client, &config.namespace)) => told,
         () = stop.cancelled() => return Ok(()),
     };
+    let cluster_id = cluster_id?;
     if let Some(candidate) = &mut candidate {
-        match own_account(&apiserver.client, &config.namespace).await {
+        match account {
             Ok(owner) => owner.into_iter().for_each(|owner| candidate.owned_by(owner)),
             Err(error) => tracing::warn!(%error, "the lease will outlive the operator"),
         }

@@ -33,7 +33,9 @@ struct Memory {
     asked_rds: Option<Timestamp>,
     quotas: Option<Timestamp>,
     /// Of which state of the object, and when.
-    abilities: Option<(u64, Timestamp)>,
+    abilities: Option<Timestamp>,
+    /// The state of the object that they were read for.
+    abilities_of: u64,
 }
 
 impl Default for Looks {
@@ -86,12 +88,10 @@ impl Looks {
     /// Whether what the administrator may do is to be read anew, which counts as having been read: after a change of the object, or a `pause`.
     pub(super) fn are_abilities_due(&self, uid: &str, state: u64, pause: Duration, now: Timestamp) -> bool {
         self.with(uid, |memory| {
-            let read = memory.abilities.filter(|(of, _)| *of == state).map(|(_, at)| at);
-            let is_due = read.is_none_or(|at| schedule::plus(at, pause) <= now);
-            if is_due {
-                memory.abilities = Some((state, now));
+            if std::mem::replace(&mut memory.abilities_of, state) != state {
+                memory.abilities = None;
             }
-            is_due
+            is_due(&mut memory.abilities, pause, now)
         })
     }
 

@@ -1,9 +1,7 @@
 //! Runs the controllers: what wakes each, how many at once, and what failure waits for.
 
-use std::collections::hash_map::DefaultHasher;
 use std::collections::{HashMap, HashSet};
 use std::fmt::Debug;
-use std::hash::{Hash, Hasher};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -21,7 +19,7 @@ use super::problem::{Problem, Retry};
 use super::{db_auth_token, db_server, iam_db_user, server, trust};
 use crate::api::{DbAuthToken, DbServer, GROUP, IamDbUser};
 use crate::k8s::backoff::Backoffs;
-use crate::k8s::feed::{Change, Feed};
+use crate::k8s::feed::{Change, Feed, digest, name_digest};
 use crate::k8s::fence::Fence;
 use crate::rotation::ObjectName;
 
@@ -168,18 +166,8 @@ fn content(config_map: &ConfigMap) -> u64 {
     digest(&config_map.data)
 }
 
-pub(super) fn digest(value: &impl Hash) -> u64 {
-    let mut hasher = DefaultHasher::new();
-    value.hash(&mut hasher);
-    hasher.finish()
-}
-
 /// Fingerprints by a digest of the object's name. Two names of one digest would be looked at more often than they need be, and no less.
 type Seen = HashMap<u64, u64>;
-
-fn name_digest<K: Resource>(object: &K) -> u64 {
-    digest(&(&object.meta().namespace, &object.meta().name))
-}
 
 /// Changes of a feed, without those that leave the fingerprint as it was `seen`.
 fn changes<K>(

@@ -35,6 +35,9 @@ const RETRY_WITH: Duration = Duration::from_secs(600);
 /// Annotation with the entity tag of the copy.
 const ETAG_ANNOTATION: &str = "iamdb.dev/etag";
 
+/// Annotation of a copy that was built in.
+const BUILT_IN_ANNOTATION: &str = "iamdb.dev/built-in";
+
 /// Key of the ConfigMap.
 pub(super) const KEY: &str = "ca.crt";
 
@@ -93,7 +96,7 @@ async fn refresh(place: &TrustStore, context: &Context) -> Duration {
                 }
             };
             context.bundles.failed(place, fault);
-            let has_copy = kept.is_some() || keep_built_in(place, context).await;
+            let has_copy = keep_built_in(place, kept.as_deref(), context).await;
             if has_copy { RETRY_WITH } else { RETRY_WITHOUT }
         }
     }
@@ -109,30 +112,41 @@ async fn renew(place: &TrustStore, kept: Option<&ConfigMap>, context: &Context) 
     };
     let unusable = |_| Fault::new(FaultKind::Unreadable, "read a CA bundle").with_code("unusable");
     let bundle = Bundle::parse(&text, now).map_err(unusable)?;
+    let etag = etag.map(|etag| (ETAG_ANNOTATION, etag));
     write(&copy(place, &bundle, etag, kept), kept.is_some(), context).await?;
     tracing::info!(bundle = %place, certificates = bundle.certificates().len(), expires_at = %bundle.expires_at(), "CA bundle fetched");
     Ok(())
 }
 
-/// Keeps the copy that is built in, and tells whether there is one now.
-async fn keep_built_in(place: &TrustStore, context: &Context) -> bool {
-    let Some(bundle) = Bundle::built_in(place, context.clock.now()) else {
-        return false;
-    };
-    match write(&copy(place, &bundle, None, None), false, context).await {
+/// Keeps the copy that is built in where none was ever fetched, or what is kept is of no use any more; tells whether a good one is kept now.
+async fn keep_built_in(place: &TrustStore, kept: Option<&ConfigMap>, context: &Context) -> bool {
+    let now = context.clock.now();
+    let held = kept.and_then(|kept| context.bundles.read(kept, KEY, now)?.ok());
+    let is_built_in = kept.is_some_and(|kept| kept.annotations().contains_key(BUILT_IN_ANNOTATION));
+    let Some(bundle) = Bundle::built_in(place, now) else { return held.is_some() };
+    if held.as_ref().is_some_and(|held| !is_built_in || *held == bundle) {
+        return true;
+    }
+    let annotation = (BUILT_IN_ANNOTATION, "true".to_owned());
+    match write(&copy(place, &bundle, Some(annotation), kept), kept.is_some(), context).await {
         Ok(()) => {
             tracing::info!(bundle = %place, "the built-in CA bundle serves until the trust store answers");
             true
         }
         Err(error) => {
             tracing::warn!(bundle = %place, %error, "the built-in CA bundle was not kept");
-            false
+            held.is_some()
         }
     }
 }
 
-fn copy(place: &TrustStore, bundle: &Bundle, etag: Option<String>, kept: Option<&ConfigMap>) -> ConfigMap {
-    let annotations = etag.map(|etag| (ETAG_ANNOTATION.to_owned(), etag)).into_iter().collect();
+fn copy(
+    place: &TrustStore,
+    bundle: &Bundle,
+    annotation: Option<(&str, String)>,
+    kept: Option<&ConfigMap>,
+) -> ConfigMap {
+    let annotations = annotation.map(|(key, value)| (key.to_owned(), value)).into_iter().collect();
     ConfigMap {
         metadata: ObjectMeta {
             name: Some(place.keeper()),

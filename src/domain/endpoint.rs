@@ -3,6 +3,8 @@
 use std::fmt;
 use std::net::IpAddr;
 
+use super::names::is_dns_label;
+
 /// A database endpoint that RDS named.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct Endpoint {
@@ -23,13 +25,7 @@ impl Endpoint {
     /// When the name is not of that form or the port is 0.
     pub fn new(host: &str, port: u16) -> Result<Self, NotAnEndpoint> {
         let name = host.strip_suffix(".cn").unwrap_or(host);
-        let label_is_one = |label: &str| {
-            (1..=63).contains(&label.len())
-                && !label.starts_with('-')
-                && !label.ends_with('-')
-                && label.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'-')
-        };
-        let under_rds = name.strip_suffix(".rds.amazonaws.com").is_some_and(|rest| rest.split('.').all(label_is_one));
+        let under_rds = name.strip_suffix(".rds.amazonaws.com").is_some_and(|rest| rest.split('.').all(is_dns_label));
         if under_rds && host.len() <= 253 && port != 0 {
             Ok(Self { host: host.to_owned(), port })
         } else {

@@ -2,6 +2,14 @@
 
 use std::fmt;
 
+/// Whether a text is one label of a DNS name, as namespaces are called too: 1 to 63 small letters, digits and `-` within.
+pub(super) fn is_dns_label(text: &str) -> bool {
+    (1..=63).contains(&text.len())
+        && !text.starts_with('-')
+        && !text.ends_with('-')
+        && text.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'-')
+}
+
 /// Name of an IAM account in the database. Case is kept and matters.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct Username(String);

@@ -2,8 +2,7 @@
 
 use std::collections::BTreeSet;
 
-/// Longest name of a namespace.
-const LONGEST: usize = 63;
+use super::names::is_dns_label;
 
 /// Where the operator acts. Nothing of another namespace is watched, read or written.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -38,12 +37,7 @@ impl Reach {
 /// # Errors
 /// When no namespace can have that name.
 pub fn namespace(text: &str) -> Result<String, NotANamespace> {
-    let inner = |b: u8| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'-';
-    let is_name = (1..=LONGEST).contains(&text.len())
-        && text.bytes().all(inner)
-        && !text.starts_with('-')
-        && !text.ends_with('-');
-    if is_name { Ok(text.to_owned()) } else { Err(NotANamespace) }
+    if is_dns_label(text) { Ok(text.to_owned()) } else { Err(NotANamespace) }
 }
 
 /// A text that no namespace can have as its name.

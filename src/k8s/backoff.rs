@@ -14,17 +14,17 @@ pub struct Backoffs<K> {
     running: Mutex<HashMap<K, ExponentialBackoff>>,
 }
 
+/// Waits of at least half of `first`, doubling up to `cap`. backon adds its jitter on top of the delay, up to the delay itself, so both are halved
+/// here to hold for what is really waited.
+pub(super) fn shape(first: Duration, cap: Duration) -> ExponentialBuilder {
+    ExponentialBuilder::default().with_min_delay(first / 2).with_max_delay(cap / 2).with_jitter().without_max_times()
+}
+
 impl<K: Eq + Hash> Backoffs<K> {
-    /// Waits of at least `first`, doubling up to `cap`. backon adds its jitter on top of the delay, up to the delay itself, so the cap is
-    /// halved here to hold for what is really waited.
+    /// Waits as [`shape`] has them, for each key.
     #[must_use]
     pub fn new(first: Duration, cap: Duration) -> Self {
-        let shape = ExponentialBuilder::default()
-            .with_min_delay(first / 2)
-            .with_max_delay(cap / 2)
-            .with_jitter()
-            .without_max_times();
-        Self { shape, cap, running: Mutex::default() }
+        Self { shape: shape(first, cap), cap, running: Mutex::default() }
     }
 
     /// The wait after one more failure of `key`.

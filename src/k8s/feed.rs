@@ -5,29 +5,34 @@
 //! store is the truth.
 
 mod merge;
-mod pauses;
 
-use std::collections::HashSet;
 use std::collections::hash_map::DefaultHasher;
+use std::collections::{BTreeSet, HashSet};
 use std::fmt::Debug;
 use std::hash::{Hash, Hasher};
 use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
 
 use futures::{Stream, StreamExt, TryStreamExt};
 use kube::runtime::reflector::{self, Lookup, ObjectRef, Store};
-use kube::runtime::watcher::{self, Event};
+use kube::runtime::watcher::{self, Event, ExponentialBackoff};
 use kube::runtime::{WatchStreamExt, watcher as watch};
 use kube::{Api, Resource};
 use serde::de::DeserializeOwned;
 use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
 
-use pauses::Pauses;
+use super::backoff;
 
 /// The apiserver ends a watch after this, in seconds, and kube takes one that is silent for longer as dead.
 const WATCH_LIMIT: u32 = 120;
 
-/// Objects of a page, where what is there comes in pages.
-const PAGE: u32 = 100;
+/// Objects of a page of a list. The memory of one page is all that a list takes beside the store.
+const PAGE: u32 = 250;
+
+/// Waits between two attempts at a watch that fails, the first and the longest. kube's own would be deaf for up to a minute to an apiserver that is
+/// back again.
+const FIRST_PAUSE: Duration = Duration::from_secs(1);
+const LONGEST_PAUSE: Duration = Duration::from_secs(10);
 
 /// Something happened to an object.
 #[derive(Debug)]
@@ -63,6 +68,25 @@ type Subscribers<K> = Arc<Mutex<Vec<UnboundedSender<Change<K>>>>>;
 pub struct Feed<K: Lookup<DynamicType = ()> + 'static> {
     store: Store<K>,
     subscribers: Subscribers<K>,
+    unseen: Unseen,
+}
+
+/// Namespaces that may not be looked into: what is not known there may be there all the same.
+#[derive(Clone, Debug, Default)]
+struct Unseen(Arc<Mutex<BTreeSet<String>>>);
+
+impl Unseen {
+    fn enter(&self, namespace: &str) {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).insert(namespace.to_owned());
+    }
+
+    fn leave(&self, namespace: &str) {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).remove(namespace);
+    }
+
+    fn holds(&self, namespace: &str) -> bool {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).contains(namespace)
+    }
 }
 
 impl<K> Feed<K>
@@ -81,34 +105,35 @@ where
         W: Resource + Clone + Debug + DeserializeOwned + Send + 'static,
     {
         let (store, writer) = reflector::store();
-        let subscribers = Subscribers::default();
-        let config = config.timeout(WATCH_LIMIT);
-        let events = {
-            let store = store.clone();
-            move |is_streamed: bool| {
-                let config = config.clone();
-                let config = if is_streamed { config.streaming_lists() } else { config.page_size(PAGE) };
-                let watch = |api: Api<W>| {
-                    let keep = keep.clone();
-                    let keep = move |mut object: W| {
-                        object.meta_mut().managed_fields = None;
-                        keep(object)
-                    };
-                    let namespace = api.namespace().unwrap_or_default().to_owned();
-                    let events = watch(api, config.clone()).backoff(Pauses::new());
-                    (namespace, events.map_ok(move |event| kept(event, &keep)).boxed())
-                };
-                merge::one_of(apis.iter().cloned().map(watch).collect(), store.clone())
-            }
+        let (subscribers, unseen) = (Subscribers::default(), Unseen::default());
+        // Lists are consistent reads: what an apiserver's cache does not know yet must not be taken for gone.
+        let config = config.timeout(WATCH_LIMIT).page_size(PAGE);
+        let watch = |api: Api<W>| {
+            let keep = keep.clone();
+            let keep = move |mut object: W| {
+                object.meta_mut().managed_fields = None;
+                keep(object)
+            };
+            let namespace = api.namespace().unwrap_or_default().to_owned();
+            let pauses = ExponentialBackoff::from(backoff::shape(FIRST_PAUSE, LONGEST_PAUSE));
+            let events = watch(api, config.clone()).backoff(pauses);
+            (namespace, events.map_ok(move |event| kept(event, &keep)).boxed())
         };
+        let events = merge::one_of(apis.into_iter().map(watch).collect(), store.clone(), unseen.clone());
         let filling = Filling { store: store.clone(), writer, subscribers: subscribers.clone(), listed: None };
-        (Self { store, subscribers }, fill(events, filling))
+        (Self { store, subscribers, unseen }, fill(events, filling))
     }
 
     /// What is there now.
     #[must_use]
     pub const fn store(&self) -> &Store<K> {
         &self.store
+    }
+
+    /// Whether a namespace may not be looked into, so that absence there means nothing.
+    #[must_use]
+    pub fn is_unseen(&self, namespace: &str) -> bool {
+        self.unseen.holds(namespace)
     }
 
     /// Waits until the first list is complete.
@@ -135,25 +160,16 @@ pub(crate) fn stream<T: Send>(receiver: UnboundedReceiver<T>) -> impl Stream<Ite
     futures::stream::unfold(receiver, |mut receiver| async move { receiver.recv().await.map(|item| (item, receiver)) })
 }
 
-/// Fills a feed. What is there is asked for as a stream, which takes the memory of one object; an apiserver that streams none is asked for pages.
-async fn fill<K, E>(events: impl Fn(bool) -> E + Send, mut filling: Filling<K>)
+async fn fill<K>(mut events: impl Stream<Item = watcher::Result<Event<K>>> + Send + Unpin, mut filling: Filling<K>)
 where
     K: Lookup<DynamicType = ()> + Clone + Debug + Send + Sync + 'static,
-    E: Stream<Item = watcher::Result<Event<K>>> + Send + Unpin,
 {
-    let mut stream = events(true);
-    while let Some(event) = stream.next().await {
+    while let Some(event) = events.next().await {
         match event {
             Ok(event) => filling.take(event),
-            Err(error) if streams_none(&error) => stream = events(false),
             Err(error) => tracing::warn!(kind = %K::kind(&()), error = %WatchError(&error), "watch failed, retrying"),
         }
     }
-}
-
-/// Whether the apiserver has nothing against the watch but that it is to begin with what is there.
-fn streams_none(error: &watcher::Error) -> bool {
-    matches!(error, watcher::Error::WatchStartFailed(kube::Error::Api(status)) if matches!(status.code, 400 | 422))
 }
 
 fn kept<W, K>(event: Event<W>, keep: impl Fn(W) -> K) -> Event<K> {
@@ -196,20 +212,12 @@ where
             }
             (Event::Init, Some(listed)) => listed.clear(),
             (Event::InitApply(object), Some(listed)) => {
-                listed.insert(digest(&object));
-                let before = self.store.get(&ObjectRef::from_obj(&object));
-                if before.as_ref().is_some_and(|before| is_unchanged::<K>(before, &object)) {
-                    return;
-                }
-                // A namesake is another object.
-                if let Some(before) = before.filter(|before| before.uid() != object.uid()) {
-                    tell(self.remove(before));
-                }
+                listed.insert(name_digest(&object));
                 self.apply(object).into_iter().for_each(tell);
             }
             (Event::InitDone, Some(listed)) => {
                 let listed = std::mem::take(listed);
-                let gone = self.store.state_filter(|object| !listed.contains(&digest(object)));
+                let gone = self.store.state_filter(|object| !listed.contains(&name_digest(object)));
                 gone.into_iter().map(|object| self.remove(object)).for_each(tell);
             }
             (Event::Apply(object), _) => self.apply(object).into_iter().for_each(tell),
@@ -217,10 +225,16 @@ where
         }
     }
 
-    fn apply(&mut self, object: K) -> Option<Change<K>> {
+    /// Nothing comes of an object that is as it was. A namesake of the one before is another object.
+    fn apply(&mut self, object: K) -> Vec<Change<K>> {
         let reference = ObjectRef::from_obj(&object);
+        let before = self.store.get(&reference);
+        if before.as_ref().is_some_and(|before| is_unchanged::<K>(before, &object)) {
+            return Vec::new();
+        }
+        let gone = before.filter(|before| before.uid() != object.uid()).map(|before| self.remove(before));
         self.writer.apply_watcher_event(&Event::Apply(object));
-        self.store.get(&reference).map(Change::Applied)
+        gone.into_iter().chain(self.store.get(&reference).map(Change::Applied)).collect()
     }
 
     fn remove(&mut self, object: Arc<K>) -> Change<K> {
@@ -233,9 +247,15 @@ fn is_unchanged<K: Lookup<DynamicType = ()>>(before: &K, now: &K) -> bool {
     now.resource_version().is_some() && (before.uid(), before.resource_version()) == (now.uid(), now.resource_version())
 }
 
-fn digest<K: Lookup<DynamicType = ()>>(object: &K) -> u64 {
+/// A number for an object's name. Two names of one number are a matter of chance.
+pub(crate) fn name_digest<K: Lookup<DynamicType = ()>>(object: &K) -> u64 {
+    digest(&(object.namespace(), object.name()))
+}
+
+/// A number for a value, good within this process.
+pub(crate) fn digest(value: &impl Hash) -> u64 {
     let mut hasher = DefaultHasher::new();
-    (object.namespace(), object.name()).hash(&mut hasher);
+    value.hash(&mut hasher);
     hasher.finish()
 }
 
@@ -256,9 +276,8 @@ impl std::fmt::Display for WatchError<'_> {
 
 #[cfg(test)]
 mod tests {
-    use futures::{FutureExt, stream};
+    use futures::FutureExt;
     use k8s_openapi::api::core::v1::ConfigMap;
-    use kube::core::Status;
 
     use super::*;
 
@@ -272,7 +291,7 @@ mod tests {
     fn filling() -> (Filling<ConfigMap>, Feed<ConfigMap>) {
         let (store, writer) = reflector::store();
         let subscribers = Subscribers::default();
-        let feed = Feed { store: store.clone(), subscribers: subscribers.clone() };
+        let feed = Feed { store: store.clone(), subscribers: subscribers.clone(), unseen: Unseen::default() };
         (Filling { store, writer, subscribers, listed: None }, feed)
     }
 
@@ -325,19 +344,5 @@ mod tests {
         list(&mut filling, [object("a", "1", "1"), object("b", "2", "1")]);
         assert_eq!(told(&mut changes), Vec::<String>::new());
         assert_eq!(feed.store().len(), 2);
-    }
-
-    #[tokio::test]
-    async fn an_apiserver_that_streams_no_lists_is_asked_for_pages() {
-        let (filling, feed) = filling();
-        let events = |is_streamed: bool| {
-            let refused = Status { code: 422, ..Status::default() };
-            let refused = watcher::Error::WatchStartFailed(kube::Error::Api(refused.boxed()));
-            let paged = [Ok(Event::Init), Ok(Event::InitApply(object("a", "1", "1"))), Ok(Event::InitDone)];
-            if is_streamed { stream::iter(vec![Err(refused)]) } else { stream::iter(Vec::from(paged)) }
-        };
-        fill(events, filling).await;
-        feed.caught_up().await;
-        assert_eq!(feed.store().len(), 1);
     }
 }

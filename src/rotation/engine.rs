@@ -131,7 +131,7 @@ impl Engine {
         was_held
     }
 
-    /// What a Secret is like now, without its data; none when there is none, or none of the operator's own.
+    /// What a Secret is like now, without its data; none when there is none. Without a watch it may be anybody's: whose it is must be asked.
     ///
     /// # Errors
     /// When it has to be asked for, and nobody answers.
@@ -212,7 +212,9 @@ impl Engine {
         };
         let outcomes: Vec<(Member, Outcome)> = match &token {
             Ok(token) => {
-                stream::iter(members).map(|member| self.write(member, token)).buffer_unordered(WRITERS).collect().await
+                // An order may have been withdrawn while there was no token yet.
+                let wanted = members.into_iter().filter(|member| self.with(|book| book.holds(&member.uid)));
+                stream::iter(wanted).map(|member| self.write(member, token)).buffer_unordered(WRITERS).collect().await
             }
             Err(problem) => {
                 members.into_iter().map(|member| (member, Outcome::Failed(problem.clone(), None))).collect()
@@ -222,15 +224,14 @@ impl Engine {
         if let Ok(token) = &token {
             self.verify(&outcomes, token, &fence);
         }
-        let seen: Vec<_> =
-            outcomes.iter().map(|(member, _)| (member.uid.clone(), member.order.secret.clone())).collect();
+        let seen: Vec<_> = outcomes.iter().map(|(member, _)| (member.uid.clone(), member.order.clone())).collect();
         let now = self.clock.now();
         under_way.ended();
         let news = self.with(|book| {
             let news = book.finish(&key, token.as_ref().ok(), outcomes, now);
             // What the watch told during the turn was not listened to; the store still knows it.
-            for (uid, secret) in seen {
-                if let Some(secret) = self.sight.glance(&secret) {
+            for (uid, order) in seen {
+                if let Some(secret) = self.sight.glance(&order.secret) {
                     book.notice(&uid, Some(secret.known()));
                 }
             }

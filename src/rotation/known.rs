@@ -16,7 +16,7 @@ use super::write::Marks;
 
 /// Which object a Secret is, in which state, and what others put on it.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Known {
+pub(super) struct Known {
     uid: Option<Arc<str>>,
     version: Option<Arc<str>>,
     others: Option<Arc<Others>>,

@@ -28,7 +28,7 @@ mod write;
 
 pub use credentials::CredentialCache;
 pub use engine::{Engine, Parts};
-pub use known::{Known, TokenSecret};
+pub use known::TokenSecret;
 pub use logins::Logins;
 pub use order::{Identity, LoginFinding, ObjectName, Order, Owner, Problem, Progress, SecretRef, TokenKey, Verify};
 pub use sight::Sight;

@@ -69,7 +69,8 @@ def given(rendered: list[dict]) -> dict[str, set[str]]:
     for it in rendered:
         if it["kind"] not in ("RoleBinding", "ClusterRoleBinding"):
             continue
-        assert [subject["kind"] for subject in it["subjects"]] == ["ServiceAccount"], it
+        bound = [(subject["kind"], subject["namespace"], subject["name"]) for subject in it["subjects"]]
+        assert bound == [("ServiceAccount", OWN, "iamdb-operator")], it
         namespace = it["metadata"].get("namespace") if it["kind"] == "RoleBinding" else None
         role = (it["roleRef"]["kind"], namespace if it["roleRef"]["kind"] == "Role" else None, it["roleRef"]["name"])
         rights[namespace or EVERYWHERE].update(grants(roles[role]))

@@ -29,7 +29,7 @@ if [ ! -e "$folder/complete" ]; then
 		rm -rf "$folder/venv" "$folder/maven"
 		(cd "$folder/java" && sha256sum --quiet --check "$here/java/drivers.sha256")
 		javac -d "$folder/java" "$here/java/Login.java"
-		go build -C "$here/go" -o "$folder/go-login" .
+		go build -C "$here/go" -buildvcs=false -o "$folder/go-login" .
 	} 1>&2
 	touch "$folder/complete"
 fi

@@ -32,6 +32,16 @@ pub fn resource_id(database: Database) -> &'static str {
     }
 }
 
+/// Puts an administrator's login into a Secret beside the operator, of the tenant's name and with the label that lets it be read.
+pub async fn admin_secret(tenant: &Tenant, login: &Value) -> Api<Secret> {
+    let secrets = Api::<Secret>::namespaced(tenant.client.clone(), OPERATOR_NAMESPACE);
+    let secret = json!({"apiVersion": "v1", "kind": "Secret",
+        "metadata": {"name": tenant.name, "labels": {"iamdb.dev/admin-credentials": "true"}},
+        "stringData": {"username": login["username"], "password": login["password"]}});
+    crate::tenant::apply(&secrets, secret).await.expect("create Secret");
+    secrets
+}
+
 #[tokio::test]
 async fn a_server_described_by_hand_serves_with_a_login_from_secrets_manager() {
     let _turn = World::get().together().await;
@@ -150,12 +160,7 @@ async fn what_the_administrator_may_do_is_told(database: Database) {
     };
     root("CREATE USER LOGIN IDENTIFIED BY 'a password'; CREATE ROLE ROLE_NAME");
     root("GRANT CREATE USER, PROCESS ON *.* TO LOGIN; GRANT SELECT ON mysql.* TO LOGIN");
-    let secrets = Api::<Secret>::namespaced(tenant.client.clone(), OPERATOR_NAMESPACE);
-    let secret = json!({"apiVersion": "v1", "kind": "Secret",
-        "metadata": {"name": tenant.name, "labels": {"iamdb.dev/admin-credentials": "true"}},
-        "stringData": {"username": login, "password": "a password"}});
-    let parameters = PatchParams::apply("test").force();
-    secrets.patch(&tenant.name, &parameters, &Patch::Apply(&secret)).await.expect("create Secret");
+    let secrets = admin_secret(&tenant, &json!({"username": login, "password": "a password"})).await;
     let mut server = tenant.server();
     server["spec"]["admin"] = json!({"type": "SecretRef", "secretRef": {"name": tenant.name}});
     tenant.apply_server(server).await;

@@ -13,15 +13,7 @@ use crate::world::Database;
 /// Longer than everything is looked at again, and shorter than any token lives.
 const A_RESYNC: Duration = Duration::from_secs(40);
 
-#[tokio::test]
-async fn two_clusters_on_one_database_do_not_fight_on_mysql() {
-    two_clusters_on_one_database_do_not_fight(Database::Orders).await;
-}
-
-#[tokio::test]
-async fn two_clusters_on_one_database_do_not_fight_on_mariadb() {
-    two_clusters_on_one_database_do_not_fight(Database::Billing).await;
-}
+on_both!(two_clusters_on_one_database_do_not_fight,);
 
 /// Two operators, each in a namespace of its own: to the database and to AWS they are two clusters.
 async fn two_clusters_on_one_database_do_not_fight(database: Database) {

@@ -23,7 +23,7 @@ async fn two(test: &str) -> (Tenant, Tenant) {
     (owner, consumer)
 }
 
-fn server(owner: &Tenant, consumer: Option<&Tenant>) -> Value {
+pub fn server(owner: &Tenant, consumer: Option<&Tenant>) -> Value {
     let mut server = owner.server();
     if let Some(consumer) = consumer {
         let rule =
@@ -33,7 +33,7 @@ fn server(owner: &Tenant, consumer: Option<&Tenant>) -> Value {
     server
 }
 
-fn user(owner: &Tenant, consumer: &Tenant, consumers: &Value) -> Value {
+pub fn user(owner: &Tenant, consumer: &Tenant, consumers: &Value) -> Value {
     let mut user = owner.user("app");
     user["spec"]["principals"]["arns"] = json!([consumer.role_arn(&consumer.name)]);
     if !consumers.is_null() {
@@ -42,7 +42,7 @@ fn user(owner: &Tenant, consumer: &Tenant, consumers: &Value) -> Value {
     user
 }
 
-fn token(owner: &Tenant, consumer: &Tenant) -> Value {
+pub fn token(owner: &Tenant, consumer: &Tenant) -> Value {
     let mut token = consumer.token("app", "app");
     token["spec"]["userRef"]["namespace"] = json!(owner.name);
     token
@@ -57,7 +57,7 @@ fn with(token: &Value, change: &Value) -> Value {
     token
 }
 
-async fn secret_goes(consumer: &Tenant) {
+pub async fn secret_goes(consumer: &Tenant) {
     until("the Secret is gone", SOON, || async {
         consumer.secrets().get_opt("app-db").await.expect("get").is_none().then_some(())
     })

@@ -284,7 +284,7 @@ async fn is_gone(tenant: &Tenant) -> bool {
 }
 
 /// Reason of the condition Ready, if that is of the object as it is now; `gone` when there is no object.
-async fn ready<K>(api: &Api<K>, name: &str) -> String
+pub async fn ready<K>(api: &Api<K>, name: &str) -> String
 where
     K: Resource<DynamicType = ()> + Clone + DeserializeOwned + Serialize + std::fmt::Debug,
 {

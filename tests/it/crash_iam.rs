@@ -6,8 +6,10 @@ use std::collections::BTreeSet;
 use iamdb::api::IamDbUser;
 use serde_json::{Value, json};
 
+use crate::crash::{policies_of, ready};
 use crate::forward::{Rule, next_request, requests};
 use crate::operator::Operator;
+use crate::policy_forms;
 use crate::tenant::Tenant;
 use crate::world::{Database, SOON, World, until};
 
@@ -116,14 +118,8 @@ fn server(tenant: &Tenant, attach: &str) -> Value {
 
 /// The users are in order, what they may connect to stands in one place once, no version is there twice, and no policy is left over.
 async fn is_as_it_shall_be(tenant: &Tenant, has_second: bool, is_inline: bool) -> bool {
-    let users = tenant.users().list(&kube::api::ListParams::default()).await.expect("list").items;
-    let is_ready = |user: &IamDbUser| {
-        let conditions = user.status.iter().flat_map(|status| &status.conditions);
-        conditions
-            .into_iter()
-            .any(|it| it.type_ == "Ready" && it.status == "True" && it.observed_generation == user.metadata.generation)
-    };
-    if users.len() != 1 + usize::from(has_second) || !users.iter().all(is_ready) {
+    let second = if has_second { "Ready" } else { "gone" };
+    if ready(&tenant.users(), "app").await != "Ready" || ready(&tenant.users(), "second").await != second {
         return false;
     }
     let mut wanted = vec![tenant.resource(&tenant.username("app")).await];
@@ -131,21 +127,13 @@ async fn is_as_it_shall_be(tenant: &Tenant, has_second: bool, is_inline: bool) -
         wanted.push(tenant.resource(&tenant.username("second")).await);
     }
     let role = tenant.role_arn(&tenant.name);
-    let names = tenant.iam.list_role_policies().role_name(&tenant.name).send().await.expect("list").policy_names;
-    let mut inline = Vec::new();
-    for name in &names {
-        let call = tenant.iam.get_role_policy().role_name(&tenant.name).policy_name(name);
-        let Ok(found) = call.send().await else { return false };
-        let text =
-            percent_encoding::percent_decode_str(&found.policy_document).decode_utf8().expect("text").into_owned();
-        let document: Value = serde_json::from_str(&text).expect("JSON");
-        inline.extend(document["Statement"][0]["Resource"].as_array().cloned().unwrap_or_default());
-    }
-    let policies = crate::crash::policies_of(tenant, &tenant.name).await;
+    let inline = policy_forms::inline(tenant).await;
+    let policies = policies_of(tenant, &tenant.name).await;
     if is_inline {
-        return inline == wanted && names.len() == 1 && policies.is_empty();
+        let resources: Vec<_> = inline.values().flat_map(policy_forms::resources).collect();
+        return resources == wanted && inline.len() == 1 && policies.is_empty();
     }
-    if !names.is_empty() || policies != tenant.attached(&role).await || policies.len() != 1 {
+    if !inline.is_empty() || policies != tenant.attached(&role).await || policies.len() != 1 {
         return false;
     }
     tenant.allowed(&tenant.name).await == wanted && !has_a_version_twice_in_a_row(tenant, &policies[0]).await

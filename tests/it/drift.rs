@@ -218,9 +218,7 @@ impl Rich {
 
     /// What the operator changed of this account since then.
     fn changes(&self, since: Since) -> Vec<String> {
-        let username = self.tenant.username("app");
-        let statements = since.statements(self.tenant.world, self.tenant.database);
-        statements.into_iter().filter(|it| it.contains(&username) && !it.starts_with("SELECT ")).collect()
+        since.changes(self.tenant.world, self.tenant.database, &self.tenant.username("app"))
     }
 
     async fn close(self) {

@@ -36,6 +36,16 @@ impl Since {
         lines.into_iter().filter(|line| line["user"]["username"] == SERVICE_ACCOUNT).collect()
     }
 
+    /// What it asked about a namespace.
+    pub fn requests_in(&self, world: &World, namespace: &str) -> Vec<Value> {
+        self.requests(world).into_iter().filter(|it| it["objectRef"]["namespace"] == namespace).collect()
+    }
+
+    /// What it changed of an account.
+    pub fn changes(&self, world: &World, database: Database, username: &str) -> Vec<String> {
+        self.statements(world, database).into_iter().filter(|it| it.contains(username) && !is_harmless(it)).collect()
+    }
+
     /// All that the operator changed outside, a line each, but for the test of the rotation. A token for a ServiceAccount changes nothing.
     pub fn writes(&self, world: &World) -> Vec<String> {
         let mut writes: Vec<String> = self

@@ -13,6 +13,15 @@ pub struct Rule {
     id: String,
 }
 
+/// A refusal as the apiserver words it.
+pub fn refusal(code: u16, reason: &str, patience: u32) -> Value {
+    let status = json!({
+        "kind": "Status", "apiVersion": "v1", "status": "Failure", "reason": reason, "code": code,
+        "details": {"retryAfterSeconds": patience},
+    });
+    json!({"status": code, "body": status.to_string()})
+}
+
 /// What a rule has met.
 #[derive(Clone, Debug, Default)]
 pub struct Met {

@@ -18,6 +18,9 @@ use crate::world::{Database, OPERATOR_NAMESPACE, SOON, until};
 /// What the duration of a lease, and the first effect after it, may take.
 const AFTER_A_DEATH: Duration = Duration::from_secs(17);
 
+/// What a rotation may take that is asked for.
+const A_ROTATION: Duration = Duration::from_secs(30);
+
 /// What it may take after an orderly end.
 const AFTER_A_RELEASE: Duration = Duration::from_secs(2);
 
@@ -26,10 +29,10 @@ async fn a_leader_that_is_killed_is_replaced_within_its_lease() {
     let stage = Stage::set().await;
     let (first, second) = stage.two_replicas("killed").await;
     let tenant = stage.tenant().await;
-    rotate(&tenant).await;
+    tenant.rotated("app", A_ROTATION).await;
     first.signal("-KILL");
     let death = Instant::now();
-    rotate(&tenant).await;
+    tenant.rotated("app", A_ROTATION).await;
     assert!(death.elapsed() < AFTER_A_DEATH, "the next token came after {:?}", death.elapsed());
     assert_eq!(stage.leader().await, second.name);
     eprintln!("killed: replaced after {:?}", death.elapsed());
@@ -170,17 +173,4 @@ impl Stage {
         eprintln!("{} and {} effects, {:?} between them", of_first.len(), of_second.len(), next.duration_since(*last));
         assert!(last < next, "the first acted until {last}, the second from {next} on");
     }
-}
-
-async fn issued_at(tenant: &Tenant) -> String {
-    let secret = tenant.secret_object("app").await;
-    secret.metadata.annotations.expect("annotations")["iamdb.dev/issued-at"].clone()
-}
-
-/// Asks for a rotation and waits for the new token. Tokens of one second are one token, so the second of the last one has to be over.
-async fn rotate(tenant: &Tenant) {
-    tokio::time::sleep(Duration::from_millis(1100)).await;
-    let before = issued_at(tenant).await;
-    tenant.rotate("app").await;
-    until("a new token", Duration::from_secs(30), || async { (issued_at(tenant).await != before).then_some(()) }).await;
 }

@@ -12,7 +12,8 @@ use kube::{Client, ResourceExt};
 use serde_json::{Value, json};
 
 use crate::a_rotation;
-use crate::admins::master_secret;
+use crate::admins::{admin_secret, master_secret};
+use crate::consumers;
 use crate::effects::SERVICE_ACCOUNT;
 use crate::narrowed::{Mode, Narrowed};
 use crate::replica::{Replica, Stage};
@@ -72,22 +73,19 @@ async fn without_a_watch_of_secrets_each_is_read_once_and_mended_when_it_is_rene
     owner.apply::<DbAuthToken>(owner.token("twin", "app")).await;
     owner.token_ready("twin").await;
     let before = versions(&owner).await;
+    let all = first.tokens().expect("metrics");
     let from = stage.world.log_end("WORLD_AUDIT_LOG");
     first.signal("-TERM");
     leads(&stage, &second).await;
     owner.ready_pair("later", "later").await; // it has looked at everything
-    until("every token is known again", SOON, || async {
-        let metrics = second.ask("/metrics")?;
-        let count: usize = metrics.lines().find_map(|line| line.strip_prefix("iamdb_tokens "))?.parse().ok()?;
-        (count > before.len()).then_some(())
-    })
-    .await;
+    let is_complete = || async { second.tokens().filter(|&count| count > all).map(drop) };
+    until("every token is known again, and the later one", SOON, is_complete).await;
+    tokio::time::sleep(A_WHILE).await;
     let after = versions(&owner).await;
     assert!(
         before.iter().all(|it| after.contains(it)),
         "a new leader writes no Secret that is alive: {before:?} {after:?}"
     );
-    tokio::time::sleep(A_WHILE).await;
     for (name, _) in after {
         let read = |it: &Value| {
             let object = &it["objectRef"];
@@ -104,25 +102,39 @@ async fn without_a_watch_of_secrets_each_is_read_once_and_mended_when_it_is_rene
 }
 
 #[tokio::test]
-async fn a_namespace_of_the_scope_that_it_may_not_look_into_holds_up_nobody() {
+async fn a_namespace_of_the_scope_that_it_may_not_look_into_holds_up_nobody_and_is_not_taken_for_empty() {
     let stage = Stage::set().await;
     let tenant = Tenant::new(Database::Orders, "open").await;
-    let late = Tenant::new(Database::Orders, "late").await;
-    late.apply::<IamDbUser>(late.user("app")).await;
+    let shut = Tenant::bare(Database::Orders, "shut").await;
     let mut namespaces = going_on(&stage.client).await;
-    namespaces.extend([tenant.name.clone(), late.name.clone()]);
+    namespaces.extend([tenant.name.clone(), shut.name.clone()]);
     let mode = Mode { namespaces, watch_secrets: true };
     let narrowed = Narrowed::to(&stage, &mode).await;
-    narrowed.revoke(&late.name).await;
-    let replica = narrowed.replica("forbidden", 8187, Some("no-such-namespace")).await;
-    tenant.ready_pair("app", "app").await;
-    tenant.log_in("app", "SELECT 1").await.expect("login");
-    assert!(late.users().get("app").await.expect("IamDbUser").status.is_none());
+    let mut seeing = narrowed.replica("seeing", 8187, None).await;
+    shut.apply_server(consumers::server(&shut, Some(&tenant))).await;
+    shut.apply::<IamDbUser>(consumers::user(&shut, &tenant, &json!({"names": [tenant.name]}))).await;
+    tenant.apply::<DbAuthToken>(consumers::token(&shut, &tenant)).await;
+    tenant.token_ready("app").await;
+    seeing.signal("-TERM");
+    assert!(seeing.ended().await);
 
-    narrowed.grant(Some(&late.name)).await;
-    late.user_ready("app").await;
+    narrowed.revoke(&shut.name).await;
+    let of_there = tenant.secret_object("app").await;
+    let replica = narrowed.replica("forbidden", 8187, Some("no-such-namespace")).await;
+    tenant.ready_pair("own", "own").await;
+    tenant.log_in("own", "SELECT 1").await.expect("login");
+    shut.apply::<IamDbUser>(shut.user("late")).await;
+    tokio::time::sleep(A_WHILE).await;
+    assert!(shut.users().get("late").await.expect("IamDbUser").status.is_none());
+    // Nobody knows whether there is consent any more: what was given stays.
+    assert_eq!(tenant.secret_object("app").await.uid(), of_there.uid());
+    tenant.token_reason("app", "False", "Resolving").await;
+
+    narrowed.grant(Some(&shut.name)).await;
+    shut.user_ready("late").await;
+    tenant.token_ready("app").await;
     tenant.close().await;
-    late.close().await;
+    shut.close().await;
     drop(replica);
 }
 
@@ -188,12 +200,7 @@ async fn two() -> (Tenant, Tenant) {
     let owner = Tenant::bare(Database::Orders, "mode").await;
     let consumer = Tenant::bare(Database::Orders, "mode").await;
     let (_, login) = master_secret(&owner).await;
-    let secret = json!({"apiVersion": "v1", "kind": "Secret",
-        "metadata": {"name": owner.name, "labels": {"iamdb.dev/admin-credentials": "true"}},
-        "stringData": {"username": login["username"], "password": login["password"]}});
-    let parameters = PatchParams::apply("test").force();
-    let secrets = Api::<Secret>::namespaced(owner.client.clone(), OPERATOR_NAMESPACE);
-    secrets.patch(&owner.name, &parameters, &Patch::Apply(&secret)).await.expect("create Secret");
+    admin_secret(&owner, &login).await;
     (owner, consumer)
 }
 
@@ -212,48 +219,31 @@ async fn exercise(owner: &Tenant, consumer: &Tenant, mode: &Mode) {
     owner.user_ready("app").await;
     owner.log_in("app", "SELECT 1").await.expect("login");
     consumer.log_in("app", "SELECT 1").await.expect("login of a consumer");
-    rotate(owner).await;
+    owner.rotated("app", SOON).await;
     repaired(owner, mode).await;
     denied_twice(owner).await;
-    owner.apply::<IamDbUser>(user(owner, consumer, false)).await;
-    until("the consumer's Secret is gone", SOON, || async {
-        consumer.secrets().get_opt("app-db").await.expect("get").is_none().then_some(())
-    })
-    .await;
+    owner.apply::<IamDbUser>(consumers::user(owner, consumer, &Value::Null)).await;
+    consumers::secret_goes(consumer).await;
 }
 
 fn server(owner: &Tenant, consumer: &Tenant, policy: &Value) -> Value {
-    let mut server = owner.server();
+    let mut server = consumers::server(owner, Some(consumer));
     let spec = &mut server["spec"];
     spec["admin"] = json!({"type": "SecretRef", "secretRef": {"name": owner.name}});
     spec["ca"] = json!({"type": "Region"});
     if !policy.is_null() {
         spec["policy"] = policy.clone();
     }
-    let rule =
-        json!({"name": "consumer", "namespaces": {"names": [consumer.name]}, "usernames": [owner.username("app")]});
-    spec["tenancy"].as_array_mut().expect("rules").push(rule);
     server
-}
-
-fn user(owner: &Tenant, consumer: &Tenant, consents: bool) -> Value {
-    let mut user = owner.user("app");
-    user["spec"]["principals"]["arns"] = json!([consumer.role_arn(&consumer.name)]);
-    if consents {
-        user["spec"]["tokenConsumers"] = json!({"namespaces": {"names": [consumer.name]}});
-    }
-    user
 }
 
 /// Policies in ConfigMaps, of the user and of the server: made, put right, and taken away by the next spec.
 async fn rendered(owner: &Tenant, consumer: &Tenant) {
     let full = json!({"scope": "Server", "principals": [owner.role_arn(&owner.name)]});
     owner.apply_server(server(owner, consumer, &json!({"mode": "Render", "fullAccess": full}))).await;
-    owner.apply::<IamDbUser>(user(owner, consumer, true)).await;
+    owner.apply::<IamDbUser>(consumers::user(owner, consumer, &json!({"names": [consumer.name]}))).await;
     owner.apply::<DbAuthToken>(owner.token("app", "app")).await;
-    let mut theirs = consumer.token("app", "app");
-    theirs["spec"]["userRef"]["namespace"] = json!(owner.name);
-    consumer.apply::<DbAuthToken>(theirs).await;
+    consumer.apply::<DbAuthToken>(consumers::token(owner, consumer)).await;
     owner.server_reason("True", "Ready").await;
     owner.user_ready("app").await;
     owner.token_ready("app").await;
@@ -280,15 +270,6 @@ async fn rendered(owner: &Tenant, consumer: &Tenant) {
     }
 }
 
-/// Asks for a rotation, and waits for the new token.
-async fn rotate(tenant: &Tenant) {
-    tokio::time::sleep(Duration::from_millis(1100)).await; // tokens of one second are one token
-    let password = || async { tenant.secrets().get_opt("app-db").await.expect("get")?.data?.remove("password") };
-    let before = password().await;
-    tenant.rotate("app").await;
-    until("a new token", SOON, || async { password().await.filter(|it| Some(it) != before.as_ref()).map(drop) }).await;
-}
-
 /// A Secret that somebody edits, and one that somebody deletes: mended at once by who watches, else with the next token.
 async fn repaired(owner: &Tenant, mode: &Mode) {
     let is_live = || async {
@@ -308,7 +289,7 @@ async fn mended<F: Future<Output = Option<()>>>(owner: &Tenant, mode: &Mode, is_
     if !mode.watch_secrets {
         tokio::time::sleep(A_WHILE).await;
         assert!(is_live().await.is_none(), "nobody told the operator");
-        rotate(owner).await;
+        owner.rotated("app", SOON).await;
     }
     until("the Secret is mended", SOON, is_live).await;
 }

@@ -5,15 +5,14 @@ use std::process::Stdio;
 
 use k8s_openapi::api::authorization::v1::{ResourceAttributes, SubjectAccessReview, SubjectAccessReviewSpec};
 use k8s_openapi::api::rbac::v1::{ClusterRole, Role, RoleBinding};
-use kube::Resource;
-use kube::api::{Api, DeleteParams, Patch, PatchParams, PostParams};
-use serde::de::DeserializeOwned;
+use kube::api::{Api, DeleteParams, PostParams};
 use serde_json::{Value, json};
 
 use crate::effects::SERVICE_ACCOUNT;
 use crate::replica::{Replica, Stage};
+use crate::tenant::apply;
 use crate::world::{OPERATOR_NAMESPACE, SOON, World, until};
-use crate::z_rights::{Right, asked, is_refused, needed, told_to_go};
+use crate::z_rights::{Right, asked, is_refused, told_to_go};
 
 /// Name of the roles, as the chart has it.
 const NAME: &str = "iamdb-operator";
@@ -105,17 +104,18 @@ impl<'s> Narrowed<'s> {
         let Some(namespace) = place else {
             let role =
                 json!({"apiVersion": version, "kind": "ClusterRole", "metadata": {"name": NAME}, "rules": rules});
-            return apply(&Api::<ClusterRole>::all(client), role).await;
+            apply(&Api::<ClusterRole>::all(client), role).await.expect("apply");
+            return;
         };
         let metadata = json!({"name": format!("{NAME}-scope"), "namespace": namespace});
         let role = json!({"apiVersion": version, "kind": "Role", "metadata": metadata, "rules": rules});
-        apply(&Api::<Role>::namespaced(client.clone(), namespace), role).await;
+        apply(&Api::<Role>::namespaced(client.clone(), namespace), role).await.expect("apply");
         let binding = json!({
             "apiVersion": version, "kind": "RoleBinding", "metadata": metadata,
             "roleRef": {"apiGroup": "rbac.authorization.k8s.io", "kind": "Role", "name": format!("{NAME}-scope")},
             "subjects": [{"kind": "ServiceAccount", "name": NAME, "namespace": OPERATOR_NAMESPACE}],
         });
-        apply(&Api::<RoleBinding>::namespaced(client, namespace), binding).await;
+        apply(&Api::<RoleBinding>::namespaced(client, namespace), binding).await.expect("apply");
     }
 
     /// Takes it away again in a namespace.
@@ -144,7 +144,7 @@ impl<'s> Narrowed<'s> {
         let beyond: BTreeSet<_> =
             requests.iter().filter(|it| !is_granted(it)).map(|it| (asked(it), place(it))).collect();
         assert!(beyond.is_empty(), "allowed by something else than the mode's roles: {beyond:#?}");
-        let used: BTreeSet<Right> = requests.iter().flat_map(needed).collect();
+        let used: BTreeSet<Right> = requests.iter().map(asked).collect();
         let rights: BTreeSet<Right> = granted.into_iter().map(|(right, _)| right).collect();
         let unused: Vec<_> = rights.difference(&used).collect();
         assert!(unused.is_empty(), "nothing needs {unused:#?}");
@@ -176,12 +176,4 @@ fn place(line: &Value) -> Option<String> {
 fn rules(world: &World, list: &str) -> Vec<Value> {
     let path = world.root().join(format!("charts/iamdb-operator/files/rights/{list}.yaml"));
     serde_saphyr::from_str(&std::fs::read_to_string(path).expect("rules")).expect("rules")
-}
-
-async fn apply<K>(api: &Api<K>, object: Value)
-where
-    K: Resource<DynamicType = ()> + Clone + DeserializeOwned + std::fmt::Debug,
-{
-    let name = object["metadata"]["name"].as_str().expect("a name").to_owned();
-    api.patch(&name, &PatchParams::apply("test").force(), &Patch::Apply(&object)).await.expect("apply");
 }

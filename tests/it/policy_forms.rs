@@ -17,19 +17,21 @@ fn server_with(tenant: &Tenant, policy: &Value) -> Value {
 }
 
 /// Inline policies of the tenant's role, by name.
-async fn inline(tenant: &Tenant) -> BTreeMap<String, Value> {
+pub async fn inline(tenant: &Tenant) -> BTreeMap<String, Value> {
     let names = tenant.iam.list_role_policies().role_name(&tenant.name).send().await.expect("list").policy_names;
     let mut found = BTreeMap::new();
     for name in names {
         let call = tenant.iam.get_role_policy().role_name(&tenant.name).policy_name(&name);
-        let text = call.send().await.expect("get").policy_document;
+        let Ok(policy) = call.send().await else { continue }; // it went meanwhile
+        let text = policy.policy_document;
         let text = percent_encoding::percent_decode_str(&text).decode_utf8().expect("text").into_owned();
         found.insert(name, serde_json::from_str(&text).expect("JSON"));
     }
     found
 }
 
-fn resources(document: &Value) -> Vec<String> {
+/// What a document opens.
+pub fn resources(document: &Value) -> Vec<String> {
     let resources = document["Statement"][0]["Resource"].as_array().expect("resources");
     resources.iter().map(|it| it.as_str().expect("text").to_owned()).collect()
 }

@@ -135,6 +135,11 @@ impl Replica {
         self.ask("/metrics").is_some_and(|answer| answer.contains("iamdb_leading 1"))
     }
 
+    /// How many tokens it has scheduled, of everybody.
+    pub fn tokens(&self) -> Option<usize> {
+        self.ask("/metrics")?.lines().find_map(|line| line.strip_prefix("iamdb_tokens ")?.parse().ok())
+    }
+
     /// What it answers to a request for its metrics or a probe; nothing when it does not.
     pub fn ask(&self, path: &str) -> Option<String> {
         use std::io::{Read, Write};

@@ -48,26 +48,18 @@ async fn live_tokens_are_scheduled_within_seconds_of_a_restart_and_none_is_writt
     make(&tenant, tokens).await;
     tokio::time::sleep(Duration::from_secs(3)).await; // Events
 
+    let all = replica.tokens().expect("metrics"); // of other tests, too
     let since = Since::now(world);
     replica.signal("-KILL");
     assert!(!replica.ended().await, "it was killed");
     let started = Instant::now();
     replica.start_again();
-    // Other tests may have some, too.
-    let scheduled = || {
-        let metrics = replica.ask("/metrics")?;
-        metrics.lines().find_map(|line| line.strip_prefix("iamdb_tokens ")?.parse::<usize>().ok())
-    };
-    until("all are scheduled", PATIENCE, || async { scheduled().filter(|&count| count >= tokens) }).await;
+    let scheduled = || async { replica.tokens().filter(|&count| count >= all) };
+    until("all are scheduled", PATIENCE, scheduled).await;
     let (took, cpu) = (started.elapsed(), replica.cpu());
     eprintln!("{tokens} live tokens scheduled within {took:?} of the start, {cpu:?} of them on a core");
     tokio::time::sleep(WATCHED).await;
-    let writes: Vec<_> = since
-        .requests(world)
-        .into_iter()
-        .filter(|it| is_write(it) && it["objectRef"]["resource"] != "leases")
-        .filter(|it| it["objectRef"]["namespace"] == *tenant.name)
-        .collect();
+    let writes: Vec<_> = since.requests_in(world, &tenant.name).into_iter().filter(is_write).collect();
     let all = (DeleteParams::default(), ListParams::default());
     let api = tenant.tokens();
     api.delete_collection(&all.0, &all.1).await.expect("delete DbAuthTokens");

@@ -51,7 +51,7 @@ async fn server_has(tenant: &Tenant, id: &str) {
 }
 
 /// The mark of an account, whether it is carried there or stands in the ledger.
-fn mark(tenant: &Tenant, username: &str) -> Value {
+pub fn mark(tenant: &Tenant, username: &str) -> Value {
     let sql = match tenant.database {
         Database::Billing => format!("SELECT owner FROM iamdb_operator.accounts WHERE user = '{username}'"),
         Database::Orders | Database::Ledger | Database::Catalog => format!(
@@ -61,7 +61,8 @@ fn mark(tenant: &Tenant, username: &str) -> Value {
     serde_json::from_str(&tenant.world.root_sql(tenant.database, &sql)).expect("a mark")
 }
 
-fn set_mark(tenant: &Tenant, username: &str, mark: &Value) {
+/// Gives an account another mark.
+pub fn set_mark(tenant: &Tenant, username: &str, mark: &Value) {
     let sql = match tenant.database {
         Database::Billing => format!("UPDATE iamdb_operator.accounts SET owner = '{mark}' WHERE user = '{username}'"),
         Database::Orders | Database::Ledger | Database::Catalog => {

@@ -255,6 +255,14 @@ impl Tenant {
         .await;
     }
 
+    /// What a look at a user changes of its account.
+    pub async fn changed_by_a_look(&self, user: &str) -> Vec<String> {
+        let since = Since::now(self.world);
+        self.looked_at(user).await;
+        tokio::time::sleep(Duration::from_millis(700)).await; // a change comes after the look
+        since.changes(self.world, self.database, &self.username(user))
+    }
+
     /// Asks for a look at the DbServer.
     pub async fn look_at_server(&self) {
         annotate(&self.servers(), &self.name, "iamdb.dev/look-at").await;
@@ -263,6 +271,17 @@ impl Tenant {
     /// Asks for a new token.
     pub async fn rotate(&self, token: &str) {
         annotate(&self.tokens(), token, "iamdb.dev/rotate-requested-at").await;
+    }
+
+    /// Asks for a new token and waits for it.
+    pub async fn rotated(&self, token: &str, patience: Duration) {
+        let secret = format!("{token}-db");
+        tokio::time::sleep(Duration::from_millis(1_100)).await; // tokens of one second are one token
+        let password = || async { self.secrets().get_opt(&secret).await.expect("get")?.data?.remove("password") };
+        let before = password().await;
+        self.rotate(token).await;
+        let is_new = || async { password().await.filter(|it| Some(it) != before.as_ref()).map(drop) };
+        until("a new token", patience, is_new).await;
     }
 
     /// Changes an object by hand.
@@ -362,7 +381,8 @@ where
     api.patch(name, &PatchParams::default(), &Patch::Merge(&patch)).await.expect("annotate");
 }
 
-async fn apply<K>(api: &Api<K>, object: Value) -> Result<K, kube::Error>
+/// Applies an object as kubectl would.
+pub async fn apply<K>(api: &Api<K>, object: Value) -> Result<K, kube::Error>
 where
     K: Resource<DynamicType = ()> + Clone + DeserializeOwned + std::fmt::Debug,
 {
@@ -409,4 +429,9 @@ pub fn now() -> jiff::Timestamp {
 /// A text that nobody used before.
 pub fn uuid() -> String {
     std::fs::read_to_string("/proc/sys/kernel/random/uuid").expect("uuid").trim().to_owned()
+}
+
+/// An instant that an annotation of a Secret names.
+pub fn instant(secret: &Secret, annotation: &str) -> jiff::Timestamp {
+    secret.annotations()[annotation].parse().expect("an instant")
 }

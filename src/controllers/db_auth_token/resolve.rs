@@ -54,6 +54,10 @@ fn user(object: &DbAuthToken, namespace: &str, context: &Context) -> Result<Arc<
         return Err(Problem::out_of_scope("spec.userRef", home));
     }
     let user = context.feeds.users.store().get(&ObjectRef::new(name).within(home));
+    if user.is_none() && context.feeds.users.is_unseen(home) {
+        let message = format!("the operator may not look into namespace {home}, where IamDbUser {name} is to be");
+        return Err(Problem::of_spec(Reason::Resolving, message));
+    }
     let user = if home == namespace {
         user.ok_or_else(|| {
             let message = format!("there is no IamDbUser {name} in namespace {namespace}");

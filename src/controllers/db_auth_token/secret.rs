@@ -15,7 +15,7 @@ use crate::domain::schedule;
 use crate::k8s::status::call;
 use crate::rotation::SecretRef;
 
-/// How soon a Secret that is not there is looked for again: longer than any write takes, and well within a minute.
+/// How soon a Secret that is not there is looked for again: longer than a write takes that began before its order was withdrawn, and within a minute.
 const LOOK_AGAIN: Duration = Duration::from_secs(30);
 
 /// Deletes the Secret: at once when its user is gone or does not consent any more, else when its last token has run out, since what was allowed when it was signed was allowed.

@@ -21,10 +21,11 @@ pub(super) use admin::open;
 use super::context::Context;
 use super::policies::{grant_full_access, withdraw_full_access};
 use super::problem::{Problem, Retry};
-use super::run::{Outcome, digest};
+use super::run::Outcome;
 use super::server::Server;
 use crate::api::{DbServer, FINALIZER, Reason};
 use crate::domain::schedule;
+use crate::k8s::feed::digest;
 use look::Look;
 
 pub(super) async fn reconcile(object: Arc<DbServer>, context: Arc<Context>) -> Outcome {

@@ -7,17 +7,18 @@ use kube::ResourceExt;
 use super::desired;
 use super::desk::{Chair, Desk, Survey};
 use super::judgements::Need;
-use super::resolve::{self, Inputs};
+use super::resolve::{self, Inputs, known_server};
 use crate::api::{ConditionType, IamDbUser, Mode, Reason, Scope};
 use crate::controllers::context::Context;
 use crate::controllers::problem::{Problem, Retry};
 use crate::controllers::report;
-use crate::controllers::run::{digest, own_state};
-use crate::controllers::server::{self, Server};
+use crate::controllers::run::own_state;
+use crate::controllers::server::Server;
 use crate::domain::account::{AccountStep, Catalogue, DesiredUser, Question, Refusal, plan, plan_withdrawal};
 use crate::domain::engine::ServerFacts;
 use crate::domain::names::Username;
 use crate::k8s::conditions;
+use crate::k8s::feed::digest;
 use crate::ports::{Fault, FaultKind};
 
 /// What became of the account, and of its grants. Grants are open while there is no account.
@@ -91,9 +92,7 @@ pub(super) fn external(object: &IamDbUser, server: &Server, context: &Context) -
 
 /// Whether a policy of this scope on `server` would also open the account of `other`.
 fn reaches(scope: Scope, server: &Server, other: &IamDbUser, context: &Context) -> bool {
-    let found = server::find(context, &other.spec.server_ref.name).ok();
-    let theirs = found.and_then(|found| Server::of(&found));
-    theirs.is_some_and(|theirs| {
+    known_server(other, context).is_some_and(|(_, theirs)| {
         theirs.resource_id == server.resource_id
             || (scope == Scope::AccountRegion
                 && (&theirs.account_id, &theirs.region) == (&server.account_id, &server.region))

@@ -10,13 +10,14 @@ use kube::runtime::controller::Action;
 
 use super::account::sessions_left;
 use super::desk::Chair;
+use super::resolve::known_server;
 use super::{desired, status};
 use crate::api::{DbServer, DeletionPolicy, IamDbUser, Mode, Reason, UnreachableAction};
 use crate::controllers::context::Context;
 use crate::controllers::problem::Problem;
 use crate::controllers::report;
 use crate::controllers::run::Outcome;
-use crate::controllers::server::{self, Server};
+use crate::controllers::server::Server;
 use crate::domain::account::{AccountStep, Question, Removal, Undoing, plan_removal};
 use crate::domain::names::{HostPattern, Username};
 use crate::domain::schedule;
@@ -66,12 +67,6 @@ pub(super) async fn remove(api: &Api<IamDbUser>, object: &IamDbUser, context: &C
             blocked(api, object, problem, waits, context).await
         }
     }
-}
-
-fn known_server(object: &IamDbUser, context: &Context) -> Option<(std::sync::Arc<DbServer>, Server)> {
-    let definition = server::find(context, &object.spec.server_ref.name).ok()?;
-    let server = Server::of(&definition)?;
-    Some((definition, server))
 }
 
 fn done(object: &IamDbUser, context: &Context) -> Action {

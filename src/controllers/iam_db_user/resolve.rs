@@ -72,18 +72,24 @@ fn elder(user: &IamDbUser, server: &Server, context: &Context) -> Option<String>
     Some(format!("{}/{}", found.namespace().unwrap_or_default(), found.name_any()))
 }
 
+/// The server of a user, and what is known of it.
+pub(super) fn known_server(user: &IamDbUser, context: &Context) -> Option<(Arc<DbServer>, Server)> {
+    let definition = server::find(context, &user.spec.server_ref.name).ok()?;
+    let server = Server::of(&definition)?;
+    Some((definition, server))
+}
+
 /// Whether two objects ask for accounts of one name on one server, be it through two DbServers.
 pub(super) fn is_of_same_account(one: &IamDbUser, other: &IamDbUser, context: &Context) -> bool {
-    let server = |user: &IamDbUser| server::find(context, &user.spec.server_ref.name).ok();
-    let id = |user: &IamDbUser| server(user).and_then(|object| Server::of(&object)).map(|server| server.resource_id);
+    let id = |user: &IamDbUser| known_server(user, context).map(|(_, server)| server.resource_id);
     one.spec.username == other.spec.username
         && one.metadata.uid != other.metadata.uid
         && (one.spec.server_ref.name == other.spec.server_ref.name || id(one).is_some_and(|it| Some(it) == id(other)))
 }
 
 fn is_admitted_to(user: &IamDbUser, server: &Server, context: &Context) -> bool {
-    let theirs = server::find(context, &user.spec.server_ref.name).ok().and_then(|object| Server::of(&object));
-    theirs.is_some_and(|theirs| theirs.resource_id == server.resource_id) && is_admitted(user, context)
+    let theirs = known_server(user, context);
+    theirs.is_some_and(|(_, theirs)| theirs.resource_id == server.resource_id) && is_admitted(user, context)
 }
 
 /// Whether a rule of its own DbServer admits a user, its principals aside.
@@ -116,6 +122,9 @@ async fn principals(user: &IamDbUser, namespace: &str, context: &Context) -> (Ve
 
 async fn role_of(reference: &ServiceAccountRef, namespace: &str, context: &Context) -> Result<Principal, Problem> {
     let namespace = if reference.namespace.is_empty() { namespace } else { &reference.namespace };
+    if !context.settings.reach.holds(namespace) {
+        return Err(Problem::out_of_scope("spec.principals", namespace));
+    }
     role_of_service_account(context, namespace, &reference.name).await
 }
 
@@ -138,9 +147,6 @@ pub(in crate::controllers) async fn role_of_service_account(
     namespace: &str,
     name: &str,
 ) -> Result<Principal, Problem> {
-    if !context.settings.reach.holds(namespace) {
-        return Err(Problem::out_of_scope("spec.principals", namespace));
-    }
     let missing = |what: String| Problem::passing(Reason::PrincipalNotFound, what);
     let reference = ObjectRef::<PartialObjectMeta<ServiceAccount>>::new(name).within(namespace);
     let watched = context.feeds.service_accounts.store().get(&reference);

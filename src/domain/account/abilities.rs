@@ -46,8 +46,9 @@ impl Abilities {
             // There is no other way there, not even SUPER, and a default role is written into a table.
             Engine::MariaDb => passes_on && in_mysql("UPDATE"),
         };
-        let ends_sessions =
+        let ends =
             globally(&["CONNECTION_ADMIN", "CONNECTION ADMIN", "SUPER"]) || (login.has_kill_procedure && calls());
+        let ends_sessions = ends && globally(&["PROCESS"]); // else it sees nobody's
         Some(Self { grants_roles, ends_sessions })
     }
 }

@@ -35,7 +35,11 @@ pub fn plan_withdrawal(
     facts: &ServerFacts,
     is_alive: impl Fn(&str) -> bool,
 ) -> Vec<AccountStep> {
-    let too_strong = |role: &Role| matches!(judge(role, catalogue), Err(Refusal::RoleTooStrong { .. }));
+    // A mandatory role is everybody's and cannot be taken from one.
+    let too_strong = |role: &Role| {
+        !catalogue.mandatory_roles.contains(role)
+            && matches!(judge(role, catalogue), Err(Refusal::RoleTooStrong { .. }))
+    };
     let observed = catalogue.user(&desired.username);
     let of = |(host, account): (&String, &ObservedAccount)| {
         let standing = standing(&desired.username, &desired.claimant, host, account, observed, facts, &is_alive);

@@ -7,12 +7,14 @@ use futures::stream::{self, BoxStream};
 use kube::runtime::reflector::{Lookup, ObjectRef, Store};
 use kube::runtime::watcher::{self, Event};
 
+use super::Unseen;
+
 /// What a watch tells.
 type Events<K> = BoxStream<'static, watcher::Result<Event<K>>>;
 
 /// The events of these watches as those of one. Each comes with its namespace, which matters where there are several; `store` is where the events go in
 /// the end.
-pub(super) fn one_of<K>(mut watches: Vec<(String, Events<K>)>, store: Store<K>) -> Events<K>
+pub(super) fn one_of<K>(mut watches: Vec<(String, Events<K>)>, store: Store<K>, unseen: Unseen) -> Events<K>
 where
     K: Lookup<DynamicType = ()> + Clone + Send + Sync + 'static,
 {
@@ -22,19 +24,16 @@ where
         return only;
     }
     let (namespaces, watches): (Vec<_>, Vec<_>) = watches.into_iter().unzip();
-    let mut merge = Merge::new(namespaces.clone(), store);
+    let mut merge = Merge::new(namespaces, store, unseen);
     let watches =
         watches.into_iter().enumerate().map(|(watch, events)| events.map(move |event| (watch, event)).boxed());
     let merged = stream::select_all(watches).flat_map(move |(watch, event)| {
-        let (events, error) = match event {
-            Ok(event) => (merge.take(watch, event), None),
-            Err(error) if is_forbidden(&error) => {
-                tracing::warn!(kind = %K::kind(&()), namespace = namespaces[watch], "may not list: nothing is done there");
-                (merge.forbidden(watch), Some(error))
-            }
-            Err(error) => (Vec::new(), Some(error)),
+        let events = match event {
+            Ok(event) => merge.take(watch, event).into_iter().map(Ok).collect(),
+            Err(error) if is_forbidden(&error) => merge.forbidden(watch).into_iter().map(Ok).collect(),
+            Err(error) => vec![Err(error)],
         };
-        stream::iter(events.into_iter().map(Ok).chain(error.map(Err)))
+        stream::iter(events)
     });
     merged.boxed()
 }
@@ -45,12 +44,13 @@ fn is_forbidden(error: &watcher::Error) -> bool {
     matches!(error, InitialListFailed(kube::Error::Api(status)) | WatchStartFailed(kube::Error::Api(status)) if status.code == 403)
 }
 
-/// Puts the events of several watches together, so that they look like those of one: it has listed when all have, and when one of them lists anew
-/// everything is listed anew, what the others brought out of the store.
+/// Puts the events of several watches together, so that they look like those of one: it has listed when all have. When one of them lists anew, what
+/// differs from the store there comes as changes.
 struct Merge<K: Lookup<DynamicType = ()> + 'static> {
     parts: Vec<Part<K>>,
     /// What all of them brought.
     store: Store<K>,
+    unseen: Unseen,
     has_listed: bool,
 }
 
@@ -58,14 +58,14 @@ struct Merge<K: Lookup<DynamicType = ()> + 'static> {
 struct Part<K: Lookup<DynamicType = ()>> {
     namespace: String,
     has_listed: bool,
-    /// What its list brought so far, until all have listed or it has listed anew.
+    /// What its list brought so far, until all have listed, or until it has listed anew.
     listed: HashMap<ObjectRef<K>, K>,
 }
 
 impl<K: Lookup<DynamicType = ()> + Clone + 'static> Merge<K> {
-    fn new(namespaces: impl IntoIterator<Item = String>, store: Store<K>) -> Self {
+    fn new(namespaces: impl IntoIterator<Item = String>, store: Store<K>, unseen: Unseen) -> Self {
         let part = |namespace| Part { namespace, has_listed: false, listed: HashMap::new() };
-        Self { parts: namespaces.into_iter().map(part).collect(), store, has_listed: false }
+        Self { parts: namespaces.into_iter().map(part).collect(), store, unseen, has_listed: false }
     }
 
     /// What an event of one watch means for the whole.
@@ -79,6 +79,7 @@ impl<K: Lookup<DynamicType = ()> + Clone + 'static> Merge<K> {
             Event::InitApply(object) => part.enter(object),
             Event::InitDone => {
                 part.has_listed = true;
+                self.unseen.leave(&part.namespace);
                 return self.list(watch);
             }
             event if self.has_listed => return vec![event],
@@ -90,29 +91,33 @@ impl<K: Lookup<DynamicType = ()> + Clone + 'static> Merge<K> {
 
     /// One of the watches may not list, because its namespace is gone or nobody let it in there: the others do not wait for it. It goes on trying.
     fn forbidden(&mut self, watch: usize) -> Vec<Event<K>> {
-        match self.parts.get_mut(watch) {
-            Some(part) if !self.has_listed && !part.has_listed => {
-                part.has_listed = true;
-                self.list(watch)
-            }
-            Some(_) | None => Vec::new(),
+        let Some(part) = self.parts.get_mut(watch) else { return Vec::new() };
+        tracing::warn!(kind = %K::kind(&()), namespace = part.namespace, "may not list: nothing new is seen there");
+        self.unseen.enter(&part.namespace);
+        if self.has_listed || part.has_listed {
+            return Vec::new();
         }
+        part.has_listed = true;
+        self.list(watch)
     }
 
     fn list(&mut self, watch: usize) -> Vec<Event<K>> {
-        let objects: Vec<K> = if self.has_listed {
+        if self.has_listed {
             let part = &mut self.parts[watch];
-            let is_others = |object: &K| object.namespace().as_deref() != Some(part.namespace.as_str());
-            let others = self.store.state_filter(is_others);
-            let anew = std::mem::take(&mut part.listed).into_values();
-            others.iter().map(|object| object.as_ref().clone()).chain(anew).collect()
-        } else if self.parts.iter().all(|part| part.has_listed) {
-            self.has_listed = true;
-            self.parts.iter_mut().flat_map(|part| std::mem::take(&mut part.listed).into_values()).collect()
-        } else {
+            let listed = std::mem::take(&mut part.listed);
+            let gone = self.store.state_filter(|object| {
+                object.namespace().as_deref() == Some(part.namespace.as_str())
+                    && !listed.contains_key(&ObjectRef::from_obj(object))
+            });
+            let gone = gone.iter().map(|object| Event::Delete(K::clone(object)));
+            return gone.chain(listed.into_values().map(Event::Apply)).collect();
+        }
+        if !self.parts.iter().all(|part| part.has_listed) {
             return Vec::new();
-        };
-        let objects = objects.into_iter().map(Event::InitApply);
+        }
+        self.has_listed = true;
+        let objects = self.parts.iter_mut().flat_map(|part| std::mem::take(&mut part.listed).into_values());
+        let objects = objects.map(Event::InitApply);
         std::iter::once(Event::Init).chain(objects).chain([Event::InitDone]).collect()
     }
 }
@@ -142,7 +147,11 @@ mod tests {
     impl Stage {
         fn of_two() -> Self {
             let (store, writer) = reflector::store();
-            Self { merge: Merge::new(["a".to_owned(), "b".to_owned()], store.clone()), store, writer }
+            Self {
+                merge: Merge::new(["a".to_owned(), "b".to_owned()], store.clone(), Unseen::default()),
+                store,
+                writer,
+            }
         }
 
         /// How many events come out.
@@ -199,7 +208,9 @@ mod tests {
         }
         assert_eq!(stage.names(), names(&["a/1"]));
         assert!(stage.merge.forbidden(1).is_empty(), "it is told once");
+        assert!(stage.merge.unseen.holds("b") && !stage.merge.unseen.holds("a"));
         stage.list(1, &[object("b", "1")]);
+        assert!(!stage.merge.unseen.holds("b"));
         assert_eq!(stage.names(), names(&["a/1", "b/1"]));
     }
 
@@ -220,7 +231,7 @@ mod tests {
         stage.list(1, &[object("b", "1")]);
         stage.take(1, Event::Init);
         stage.take(1, Event::InitApply(object("b", "2")));
-        assert_eq!(stage.list(0, &[object("a", "2"), object("a", "3")]), 5, "while another lists anew, too");
+        assert_eq!(stage.list(0, &[object("a", "2"), object("a", "3")]), 3, "one went; while another lists anew, too");
         assert_eq!(stage.names(), names(&["a/2", "a/3", "b/1"]));
         stage.take(1, Event::InitDone);
         assert_eq!(stage.names(), names(&["a/2", "a/3", "b/2"]));

@@ -11,7 +11,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::{OUTAGE, names};
 use crate::aws::{Fault, Lives};
-use crate::forward::Rule;
+use crate::forward::{Rule, refusal};
 use crate::replica::{Replica, Stage};
 use crate::tenant::Tenant;
 use crate::world::World;
@@ -98,6 +98,10 @@ pub async fn rage(stage: &Stage, replicas: Vec<Replica>, tenants: &[Arc<Tenant>]
     calm.cancel();
     let short = lives.given().into_iter().filter(|&seconds| seconds < 870).count();
     let (replicas, kills, ends) = keeping.await.expect("the replicas are kept running");
+    assert!(
+        !outages.is_empty() && kills > 0 && throttled > 0 && short > 0,
+        "something was not broken: {outages:?}, {kills} kills, {throttled} throttled, {short} short"
+    );
     Toll { outages, kills, ends, throttled, short, _replicas: replicas }
 }
 
@@ -155,9 +159,7 @@ impl Outage {
             Self::Refusing | Self::Unauthorized => {
                 let (code, reason) =
                     if matches!(self, Self::Refusing) { (503, "ServiceUnavailable") } else { (401, "Unauthorized") };
-                let body =
-                    json!({"kind": "Status", "apiVersion": "v1", "status": "Failure", "reason": reason, "code": code});
-                let rule = Rule::answer(world, "apiserver", "", &json!({"status": code, "body": body.to_string()}));
+                let rule = Rule::answer(world, "apiserver", "", &refusal(code, reason, 0));
                 at_forwarder("/close"); // the watches, too
                 Some(rule)
             }

@@ -19,7 +19,7 @@ use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
 use super::{READERS, names};
-use crate::tenant::{Tenant, now};
+use crate::tenant::{Tenant, instant, now};
 
 /// A reader logs in so often.
 const PACE: Duration = Duration::from_secs(5);
@@ -260,8 +260,4 @@ async fn log_in(tenant: Arc<Tenant>, name: String, version: String, state: Arc<M
 
 fn data(secret: &Secret) -> BTreeMap<String, Vec<u8>> {
     secret.data.iter().flatten().map(|(key, value)| (key.clone(), value.0.clone())).collect()
-}
-
-fn instant(secret: &Secret, annotation: &str) -> Timestamp {
-    secret.annotations()[annotation].parse().expect("an instant")
 }

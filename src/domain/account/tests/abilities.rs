@@ -26,19 +26,24 @@ fn judged(engine: Engine, own: Grants, of_role: Grants, is_active: bool) -> (boo
 fn a_login_may_do_what_it_holds_and_what_its_active_roles_hold() {
     let global = |words| on(GrantedOn::Server, words);
     let none = Grants::new;
+    let seeing = |mut grants: Grants| {
+        grants.entry(GrantedOn::Server).or_default().insert(Right::of_sql("PROCESS").unwrap());
+        grants
+    };
     for engine in [Engine::MySql, Engine::MariaDb] {
         let is_mysql = engine == Engine::MySql;
         assert_eq!(judged(engine, none(), none(), true), (false, false));
         assert_eq!(judged(engine, global("ROLE_ADMIN"), none(), true), (is_mysql, false));
         assert_eq!(judged(engine, none(), global("ROLE_ADMIN"), true), (is_mysql, false));
         assert_eq!(judged(engine, none(), global("ROLE_ADMIN"), false), (false, false), "no role is active");
-        assert_eq!(judged(engine, global("SUPER"), none(), false), (is_mysql, true));
-        assert_eq!(judged(engine, none(), global("CONNECTION_ADMIN"), true), (false, true));
-        assert_eq!(judged(engine, global("EXECUTE"), none(), true), (false, true), "by RDS's procedure");
+        assert_eq!(judged(engine, seeing(global("SUPER")), none(), false), (is_mysql, true));
+        assert_eq!(judged(engine, seeing(none()), global("CONNECTION_ADMIN"), true), (false, true));
+        assert_eq!(judged(engine, seeing(global("EXECUTE")), none(), true), (false, true), "by RDS's procedure");
         let kill = GrantedOn::procedure("mysql".into(), "rds_kill");
-        assert_eq!(judged(engine, on(kill, "EXECUTE"), none(), true), (false, true));
+        assert_eq!(judged(engine, seeing(on(kill.clone(), "EXECUTE")), none(), true), (false, true));
+        assert_eq!(judged(engine, on(kill, "EXECUTE"), none(), true), (false, false), "it sees no session but its own");
         let other = GrantedOn::procedure("shop".into(), "rds_kill");
-        assert_eq!(judged(engine, on(other, "EXECUTE"), none(), true), (false, false));
+        assert_eq!(judged(engine, seeing(on(other, "EXECUTE")), none(), true), (false, false));
     }
 }
 

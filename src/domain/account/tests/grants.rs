@@ -133,6 +133,12 @@ fn with_additive_grants_nothing_is_granted_that_would_take_a_wider_grant_away() 
         assert!(plan_beside(pattern, &[Select, Insert], false, &mysql).is_ok(), "{pattern}");
     }
     let additive = DesiredUser { revoke_surplus: false, ..desired(&[("orders_eu", &[Select])]) };
+    // The narrowest of those that match is the one that counts, whatever it is called.
+    let beside =
+        |held: &[(&str, &[Privilege])]| plan(&additive, &with("%", account(Some(owner()), held)), &mysql, ALIVE);
+    assert!(beside(&[("orders\\_eu", &[Select]), ("orders%", &[Select, Insert])]).is_ok(), "it is shadowed already");
+    assert!(beside(&[("orders\\_e%", &[Select]), ("orders_eu", &[Select, Insert])]).is_ok(), "by another one already");
+    assert!(beside(&[("orders\\_e%", &[Insert]), ("orders_eu", &[Select])]).is_err());
     let foreign = with("%", account(None, &[("orders%", &[Insert])]));
     let refused = plan(&additive, &foreign, &mysql, ALIVE);
     assert!(matches!(refused, Err(Refusal::Foreign { .. })), "whose it is comes first: {refused:?}");

@@ -25,6 +25,6 @@ def around(owner: type, name: str) -> Callable[[Method], Method]:
 
 
 def answer(owner: type, **calls: Method) -> None:
-    """Give moto's class answers to calls that it does not know."""
+    """Give moto's class answers of our own to calls."""
     for name, call in calls.items():
         setattr(owner, name, call)

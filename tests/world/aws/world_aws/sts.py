@@ -13,6 +13,7 @@ from . import trust, webidentity
 from .callers import Caller, current_caller
 from .config import Config
 from .errors import AwsError
+from .patching import answer
 from .sessions import Session, Sessions
 from .webidentity import WebIdentity
 
@@ -138,11 +139,15 @@ def install(sts: Sts, account: str) -> None:
     def only_roles(self: TokenResponse) -> ActionResult:
         raise AwsError("InvalidAction", "only roles have sessions in the test world")
 
-    TokenResponse.assume_role = assume_role  # type: ignore[method-assign]
-    TokenResponse.assume_role_with_web_identity = assume_role_with_web_identity  # type: ignore[method-assign]
-    TokenResponse.get_caller_identity = get_caller_identity  # type: ignore[method-assign]
-    for name in ("get_session_token", "get_federation_token", "assume_role_with_saml"):
-        setattr(TokenResponse, name, only_roles)
+    answer(
+        TokenResponse,
+        assume_role=assume_role,
+        assume_role_with_web_identity=assume_role_with_web_identity,
+        get_caller_identity=get_caller_identity,
+        get_session_token=only_roles,
+        get_federation_token=only_roles,
+        assume_role_with_saml=only_roles,
+    )
 
 
 def _credentials(session: Session) -> dict[str, Any]:
