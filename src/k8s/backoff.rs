@@ -21,7 +21,7 @@ pub(super) fn shape(first: Duration, cap: Duration) -> ExponentialBuilder {
 }
 
 impl<K: Eq + Hash> Backoffs<K> {
-    /// Waits as [`shape`] has them, for each key.
+    /// Waits for each key, doubled from the first up to the longest.
     #[must_use]
     pub fn new(first: Duration, cap: Duration) -> Self {
         Self { shape: shape(first, cap), cap, running: Mutex::default() }
