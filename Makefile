@@ -45,9 +45,10 @@ help: ## This list.
 	@awk 'BEGIN { FS = ":.*## " } /^##@/ { printf "\n%s\n", substr($$0, 5) } /^[a-z][a-z0-9-]*:.*## / { printf "  make %-16s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 .PHONY: test
-test: as-root lint world-for-ci unit ## Most of what CI runs: lint, unit, e2e, it. As root; 40 minutes. Cargo's summary of the integration tests comes last.
+test: as-root lint world-for-ci unit ## Most of what CI runs: lint, unit, e2e, bench-gate, it. As root; 45 minutes. Cargo's summary of the integration tests comes last.
 	@$(MAKE) e2e
 	@$(WORLD) node down
+	@$(MAKE) bench-gate
 	@$(MAKE) it
 
 .PHONY: as-root

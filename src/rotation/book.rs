@@ -42,7 +42,19 @@ pub(super) struct Book {
     queue: BTreeSet<(Timestamp, TokenKey)>,
     /// The latest time that it was told, unless the clock was put back.
     told: Option<Timestamp>,
+    held_back: HeldBack,
 }
+
+/// News that wait until no Secret waits any more: a status costs the apiserver as much as a Secret, and pods can do without it.
+#[derive(Debug, Default)]
+struct HeldBack {
+    news: Vec<ObjectName>,
+    /// When the first of them came.
+    since: Option<Timestamp>,
+}
+
+/// For how long news may be held back.
+const LONGEST_SILENCE: Duration = Duration::from_secs(30);
 
 /// What a worker is to do: get a token for the key and write it to these Secrets.
 #[derive(Debug)]
@@ -205,7 +217,7 @@ impl Book {
         Some(Turn { key: key.clone(), token, members })
     }
 
-    /// Enters what came of a turn, and returns the objects whose orders' progress an onlooker should hear of.
+    /// Enters what came of a turn, and returns the objects of which it is time to tell onlookers that their orders' progress is another.
     pub(super) fn finish(
         &mut self,
         key: &TokenKey,
@@ -247,7 +259,18 @@ impl Book {
         for key in moved {
             self.schedule(&key);
         }
-        news
+        self.tell(news, now)
+    }
+
+    /// What is to be told now, with `news` that just came.
+    fn tell(&mut self, news: Vec<ObjectName>, now: Timestamp) -> Vec<ObjectName> {
+        self.held_back.news.extend(news);
+        let since = *self.held_back.since.get_or_insert(now);
+        let secrets_wait = self.next_due().is_some_and(|due| due == Timestamp::MIN);
+        if secrets_wait && now < schedule::plus(since, LONGEST_SILENCE) {
+            return Vec::new();
+        }
+        std::mem::take(&mut self.held_back).news
     }
 
     /// Gives up a turn of which nothing is known; its Secrets are tried again after a while.

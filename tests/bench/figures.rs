@@ -31,6 +31,10 @@ pub struct FleetFigures {
     pub cold: Burst,
     pub due: Vec<Burst>,
     pub warm: Warm,
+    /// Of tokens whose identity has not signed since the operator started: a ServiceAccount's token and an STS session come first.
+    #[serde(default)]
+    pub first_latency: Latency,
+    /// Of tokens whose identity has a session.
     pub latency: Latency,
     pub schedule: Option<Schedule>,
     /// At rest.
@@ -91,12 +95,25 @@ pub struct Warm {
 }
 
 /// From the answer to the object's creation to the answer to its Secret's, in milliseconds.
-#[derive(Clone, Debug, Deserialize, Serialize)]
+#[derive(Clone, Debug, Default, Deserialize, Serialize)]
 pub struct Latency {
     pub count: usize,
     pub p50: f64,
     pub p90: f64,
     pub p99: f64,
+}
+
+impl Latency {
+    /// Of these waits.
+    pub fn of(mut waits: Vec<f64>) -> Self {
+        waits.sort_by(f64::total_cmp);
+        let percentile = |share: f64| {
+            #[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "an index of a short list")]
+            let at = ((waits.len() as f64 * share) as usize).min(waits.len().saturating_sub(1));
+            waits.get(at).copied().unwrap_or_default()
+        };
+        Self { count: waits.len(), p50: percentile(0.5), p90: percentile(0.9), p99: percentile(0.99) }
+    }
 }
 
 /// One rotation of each Secret, each at its own time.
@@ -111,6 +128,9 @@ pub struct Schedule {
     pub seconds: f64,
     /// Writes of the fullest second to those of the mean one, the first and last tenth of the time aside.
     pub peak_to_mean: f64,
+    /// Rotations of each second since the first.
+    #[serde(default)]
+    pub by_second: Vec<u32>,
     /// Seconds between the writes of a Secret: the most. By the schedule it is at most 420.
     pub oldest: f64,
 }

@@ -70,16 +70,22 @@ impl<'p> Fleet<'p> {
         each(0..self.tokens, async |at| self.make_token(at).await).await;
     }
 
-    /// Makes one token; its Secret has its name.
+    /// Namespace and name of a token, and of its Secret.
+    pub fn place(&self, at: usize) -> (String, String) {
+        (self.namespace(at % self.namespaces()), format!("t-{at}"))
+    }
+
+    /// Makes one token.
     pub async fn make_token(&self, at: usize) {
-        let api = Api::<DbAuthToken>::namespaced(self.plane.client.clone(), &self.namespace(at % self.namespaces()));
+        let (namespace, name) = self.place(at);
+        let api = Api::<DbAuthToken>::namespaced(self.plane.client.clone(), &namespace);
         let token = json!({
-            "metadata": {"name": format!("t-{at}")},
+            "metadata": {"name": name},
             "spec": {
                 "userRef": {"name": format!("u-{}", at / self.namespaces() % USERS)},
                 "database": "orders",
                 "identity": {"type": "ServiceAccount", "serviceAccount": {"name": "app"}},
-                "secret": {"name": format!("t-{at}")},
+                "secret": {"name": name},
             }
         });
         create(&api, token).await;

@@ -2,7 +2,7 @@
 //!
 //! Requests are counted and have to be right. CPU time is told in that of the bare loop's writes beside it, over all rounds together, so that another
 //! machine, or one that is busy with something else, moves both. Memory is what an operator that was just started holds for its fleet: what the kernel
-//! counts of it is bytes, on every machine. What is recorded is of the build that `make bench-gate` makes, which is not optimized.
+//! counts of it is bytes, on every machine. What is recorded is the least of several attempts, and it is of the build that `make bench-gate` makes, which is not optimized.
 
 use std::process::ExitCode;
 
@@ -18,6 +18,9 @@ const TOKENS: usize = 500;
 /// Rounds of the bare loop and of everything due, one after the other.
 const ROUNDS: usize = 4;
 
+/// What else a machine does makes CPU time more and never less: a share that is too large is measured again, at most so often.
+const ATTEMPTS: usize = 3;
+
 /// The most writes for a rotation, Events and status included.
 const WRITES: f64 = 1.02;
 
@@ -30,21 +33,45 @@ const NEW_WRITES: f64 = 3.1;
 /// A share may be this much of what is recorded.
 const WORSE: f64 = 1.10;
 
-/// And this much more, because CPU time varies with what else a machine does: caches are shared, and clocks tick in hundredths of a second.
-const NOISE: f64 = 1.15;
-
 /// The recorded shares.
 const RECORDED: &str = include_str!("recorded.json");
 
-/// The operator's share for a rotation in what the bare loop takes for a write.
+/// What may be at most so much more than it was.
 #[derive(Clone, Copy, Debug, Deserialize, Serialize)]
-struct Shares {
-    /// CPU time of the operator in that of the bare loop.
-    operator_cpu: f64,
-    /// CPU time of the apiserver for a rotation in that for a bare write.
-    apiserver_cpu: f64,
+struct Recorded {
+    #[serde(flatten)]
+    shares: Shares,
     /// MiB that the operator holds for the fleet, after a restart.
     memory: f64,
+}
+
+/// What a rotation takes, in what the bare loop takes for a write.
+#[derive(Clone, Copy, Debug, Deserialize, Serialize)]
+struct Shares {
+    operator_cpu: f64,
+    apiserver_cpu: f64,
+}
+
+impl Shares {
+    fn of(loops: &[Loop], bursts: &[Burst]) -> Self {
+        let bare = |by: fn(&Loop) -> f64| loops.iter().map(by).sum::<f64>();
+        let rotating = |by: fn(&Burst) -> f64| bursts.iter().map(by).sum::<f64>();
+        Self {
+            operator_cpu: rotating(|it| it.operator_ms) / bare(|it| it.client_ms),
+            apiserver_cpu: rotating(|it| it.apiserver_ms) / bare(|it| it.apiserver_ms),
+        }
+    }
+
+    fn least(self, other: Self) -> Self {
+        Self {
+            operator_cpu: self.operator_cpu.min(other.operator_cpu),
+            apiserver_cpu: self.apiserver_cpu.min(other.apiserver_cpu),
+        }
+    }
+
+    fn hold(self, recorded: Self) -> bool {
+        self.operator_cpu <= recorded.operator_cpu * WORSE && self.apiserver_cpu <= recorded.apiserver_cpu * WORSE
+    }
 }
 
 /// What is done with what was measured.
@@ -59,40 +86,45 @@ pub enum Gate {
 /// Measures a small fleet.
 pub async fn run(gate: Gate) -> ExitCode {
     let plane = Plane::take().await;
+    let recorded: Recorded = serde_json::from_str(RECORDED).expect("recorded.json");
     let without = scenes::empty(&plane).await;
     let (fleet, operator, cold) = scenes::cold_start(&plane, TOKENS).await;
     let (mut raw, _) = Raw::create(&plane, &fleet.a_secret().await, TOKENS, 32).await;
-    let (mut loops, mut bursts) = (Vec::new(), Vec::new());
-    for round in 0..ROUNDS {
-        loops.push(scenes::bare_loop(&mut raw, 32).await);
-        bursts.push(scenes::everything_due(&plane, &fleet, TOKENS, &operator, round % 2 == 0).await);
+    let (mut least, mut writes, mut reads): (Option<Shares>, f64, f64) = (None, 0.0, 0.0);
+    for attempt in 1..=ATTEMPTS {
+        let (mut loops, mut bursts) = (Vec::new(), Vec::new());
+        for round in 0..ROUNDS {
+            loops.push(scenes::bare_loop(&mut raw, 32).await);
+            bursts.push(scenes::everything_due(&plane, &fleet, TOKENS, &operator, round % 2 == 0).await);
+        }
+        writes = bursts.iter().map(|it| it.writes).fold(writes, f64::max);
+        reads = bursts.iter().map(|it| it.reads).fold(reads, f64::max);
+        let shares = Shares::of(&loops, &bursts);
+        println!("    attempt {attempt} of {ATTEMPTS}: {shares:.3?}");
+        let best = least.map_or(shares, |least| least.least(shares));
+        least = Some(best);
+        if gate == Gate::Hold && best.hold(recorded.shares) {
+            break;
+        }
     }
     let (operator, _) = scenes::warm_restart(&plane, TOKENS, operator).await;
-    let bare = |by: fn(&Loop) -> f64| loops.iter().map(by).sum::<f64>();
-    let rotating = |by: fn(&Burst) -> f64| bursts.iter().map(by).sum::<f64>();
-    let measured = Shares {
-        operator_cpu: rotating(|it| it.operator_ms) / bare(|it| it.client_ms),
-        apiserver_cpu: rotating(|it| it.apiserver_ms) / bare(|it| it.apiserver_ms),
-        memory: operator.process().memory().own - without.own,
-    };
-    let most = |by: fn(&Burst) -> f64| bursts.iter().map(by).fold(0.0, f64::max);
-    let (writes, reads) = (most(|it| it.writes), most(|it| it.reads));
+    let memory = operator.process().memory().own - without.own;
     raw.remove().await;
     fleet.remove().await;
-    let record = gate == Gate::Record;
-    if record {
+    let measured = Recorded { shares: least.expect("one attempt"), memory };
+    if gate == Gate::Record {
         let text = serde_json::to_string_pretty(&measured).expect("JSON") + "\n";
         std::fs::write(plane.world.root().join("tests/bench/recorded.json"), text).expect("recorded.json");
+        return ExitCode::SUCCESS;
     }
-    let recorded: Shares = if record { measured } else { serde_json::from_str(RECORDED).expect("recorded.json") };
-    let bound = WORSE * NOISE;
+    let Shares { operator_cpu, apiserver_cpu } = measured.shares;
     let checks = [
         ("writes for a rotation", writes, WRITES),
         ("reads for a rotation", reads, READS),
         ("writes for a new token", cold.writes, NEW_WRITES),
-        ("operator's CPU for a rotation, in bare writes", measured.operator_cpu, recorded.operator_cpu * bound),
-        ("apiserver's CPU for a rotation, in bare writes", measured.apiserver_cpu, recorded.apiserver_cpu * bound),
-        ("operator's memory for the fleet, in MiB", measured.memory, recorded.memory * bound),
+        ("operator's CPU for a rotation, in bare writes", operator_cpu, recorded.shares.operator_cpu * WORSE),
+        ("apiserver's CPU for a rotation, in bare writes", apiserver_cpu, recorded.shares.apiserver_cpu * WORSE),
+        ("operator's memory for the fleet, in MiB", memory, recorded.memory * WORSE),
     ];
     let mut passed = true;
     for (what, value, limit) in checks {

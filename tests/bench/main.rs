@@ -13,6 +13,7 @@
 //! | `raw` | the bare loop |
 //! | `scenes` | what is measured, one function a figure |
 //! | `figures` | the figures, as they are kept |
+//! | `charts` | the figures as lines: docs/performance/*.svg |
 //! | `report` | the JSON, and docs/performance.md from it |
 //! | `gate` | what may not become worse |
 
@@ -22,6 +23,7 @@
 #![allow(clippy::cast_precision_loss, reason = "no count here comes near 2^52")]
 
 mod audit;
+mod charts;
 mod figures;
 mod fleet;
 mod gate;

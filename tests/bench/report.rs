@@ -1,9 +1,10 @@
-//! `target/bench/figures.json`, and docs/performance.md from it.
+//! `target/bench/figures.json`, and docs/performance.md with its charts from it.
 
 use std::fmt::Write as _;
 use std::path::PathBuf;
 
-use crate::figures::{Burst, Figures, FleetFigures, Loop, best, median};
+use crate::charts;
+use crate::figures::{Burst, Figures, FleetFigures, Latency, Loop, best, median};
 use crate::raw::Way;
 
 /// Foreign load, in cores, above which no rate is worth telling.
@@ -40,12 +41,13 @@ pub fn again(path: &std::path::Path) {
 }
 
 fn write_document(figures: &Figures) {
-    let text = document(figures);
+    let charts = charts::draw(figures, &root().join("docs/performance"));
+    let text = document(figures, &charts);
     println!("{text}");
     std::fs::write(root().join("docs/performance.md"), text).expect("docs/performance.md");
 }
 
-fn document(figures: &Figures) -> String {
+fn document(figures: &Figures, charts: &[(String, String)]) -> String {
     let mut text = String::from(HEAD);
     let busy = figures.fleets.iter().map(foreign).fold(0.0, f64::max);
     let _ = writeln!(text, "- Machine: {}. Everything ran on it.", figures.machine);
@@ -59,6 +61,9 @@ fn document(figures: &Figures) -> String {
     );
     for fleet in &figures.fleets {
         section(&mut text, figures, fleet);
+    }
+    for (file, title) in charts {
+        let _ = writeln!(text, "\n![{title}](performance/{file})");
     }
     text.push_str(TAIL);
     text
@@ -161,9 +166,10 @@ fn section(text: &mut String, figures: &Figures, fleet: &FleetFigures) {
         format!("{}; {:.3}", warm.written, warm.reads),
         "0.1 %; 1",
     );
-    let it = &fleet.latency;
-    let waits = format!("p50 {:.1}, p90 {:.1}, p99 {:.1} ms of {}", it.p50, it.p90, it.p99, it.count);
-    row("object made until its Secret is there", timed(waits), "p50 10, p99 20 ms");
+    let waits =
+        |it: &Latency| timed(format!("p50 {:.1}, p90 {:.1}, p99 {:.1} ms of {}", it.p50, it.p90, it.p99, it.count));
+    row("object made until its Secret is there", waits(&fleet.latency), "p50 10, p99 20 ms");
+    row("the same, the first of its identity", waits(&fleet.first_latency), "");
     memory(figures, fleet, &mut row);
 }
 

@@ -54,7 +54,7 @@ async fn fleet(plane: &Plane, tokens: usize, with_schedule: bool) -> FleetFigure
     let (again, warm) = warm_restart(plane, tokens, operator).await;
     operator = again;
     let memory = operator.process().memory();
-    let latency = latency(plane, &fleet, tokens, &operator).await;
+    let (first_latency, latency) = latency(plane, &fleet, tokens, &operator).await;
     let schedule = if with_schedule { Some(schedule(plane, &fleet, tokens, &operator).await) } else { None };
     let figures = FleetFigures {
         tokens,
@@ -67,6 +67,7 @@ async fn fleet(plane: &Plane, tokens: usize, with_schedule: bool) -> FleetFigure
         cold,
         due,
         warm,
+        first_latency,
         latency,
         schedule,
         memory,
@@ -177,33 +178,39 @@ pub async fn warm_restart(plane: &Plane, tokens: usize, operator: Operator) -> (
     (operator, warm)
 }
 
-/// One object more a second.
-async fn latency(plane: &Plane, fleet: &Fleet<'_>, tokens: usize, operator: &Operator) -> Latency {
-    const COUNT: usize = 60;
+/// One object more a second: first of as many identities that have not signed since the operator started, then of those again.
+async fn latency(plane: &Plane, fleet: &Fleet<'_>, tokens: usize, operator: &Operator) -> (Latency, Latency) {
+    const IDENTITIES: usize = 20;
+    const ROUNDS: usize = 3;
+    let names = IDENTITIES.min(fleet.namespaces());
     let mut meter = plane.meter(Some(operator));
-    for at in 0..COUNT {
-        fleet.make_token(tokens.next_multiple_of(TOKENS) + at).await;
+    // A whole number of rounds through the namespaces, so that the first of what comes now is of the first one.
+    let begin = tokens.next_multiple_of(TOKENS);
+    let newcomers: Vec<_> =
+        (0..=ROUNDS).flat_map(|round| (0..names).map(move |at| begin + round * fleet.namespaces() + at)).collect();
+    for &at in &newcomers {
+        fleet.make_token(at).await;
         tokio::time::sleep(Duration::from_millis(970)).await;
     }
-    meter.until_written(COUNT, Duration::from_secs(120)).await;
-    let at = |resource: &str| -> HashMap<(String, String), Timestamp> {
-        let made = meter.requests.iter().filter(|it| it.made(resource));
-        made.map(|it| ((it.object().0.to_owned(), it.object().1.to_owned()), it.at)).collect()
+    meter.until_written(newcomers.len(), Duration::from_secs(120)).await;
+    let (first, others) = newcomers.split_at(names);
+    let of = |tokens: &[usize]| {
+        let waits = tokens.iter().filter_map(|&at| wait(&meter, &fleet.place(at)));
+        Latency::of(waits.collect())
     };
-    let (objects, secrets) = (at("dbauthtokens"), at("secrets"));
-    let mut waits: Vec<f64> = objects
-        .iter()
-        .filter_map(|(name, made)| secrets.get(name).map(|ready| ready.duration_since(*made).as_secs_f64() * 1_000.0))
-        .collect();
-    waits.sort_by(f64::total_cmp);
-    let percentile = |share: f64| {
-        #[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "an index of a short list")]
-        let at = ((waits.len() as f64 * share) as usize).min(waits.len().saturating_sub(1));
-        waits.get(at).copied().unwrap_or_default()
+    let (first, others) = (of(first), of(others));
+    println!("    apply to Secret: {others:.1?} ms; the first of an identity: {first:.1?} ms");
+    (first, others)
+}
+
+/// Milliseconds from the answer to the object's creation to that of its Secret's, which has the same name.
+fn wait(meter: &Meter<'_>, place: &(String, String)) -> Option<f64> {
+    let (namespace, name) = (place.0.as_str(), place.1.as_str());
+    let at = |resource| {
+        let made = meter.requests.iter().find(|it| it.made(resource) && it.object() == (namespace, name));
+        made.map(|it| it.at)
     };
-    let latency = Latency { count: waits.len(), p50: percentile(0.5), p90: percentile(0.9), p99: percentile(0.99) };
-    println!("    apply to Secret: {latency:.1?} ms");
-    latency
+    Some(at("secrets")?.duration_since(at("dbauthtokens")?).as_secs_f64() * 1_000.0)
 }
 
 /// All Secrets are renewed together, then each by its own time.
@@ -220,6 +227,7 @@ async fn schedule(plane: &Plane, fleet: &Fleet<'_>, tokens: usize, operator: &Op
     let renewed = secret_writes(&meter);
     let (cpu, count) = (meter.cpu(), tokens as f64);
     let written: Vec<Timestamp> = meter.operators().filter(|it| it.is_secret_written()).map(|it| it.at).collect();
+    let by_second = by_second(&written);
     let ages = issued.iter().filter_map(|(name, at)| Some(renewed.get(name)?.duration_since(*at).as_secs_f64()));
     let schedule = Schedule {
         writes: share(&meter, tokens, Request::is_write),
@@ -228,7 +236,8 @@ async fn schedule(plane: &Plane, fleet: &Fleet<'_>, tokens: usize, operator: &Op
         operator_ms: cpu.operator * 1_000.0 / count,
         apiserver_ms: cpu.apiserver * 1_000.0 / count,
         seconds: span(&written),
-        peak_to_mean: peak_to_mean(&written),
+        peak_to_mean: peak_to_mean(&by_second),
+        by_second,
         oldest: ages.fold(0.0, f64::max),
     };
     println!("    by schedule: {schedule:.3?}");
@@ -241,18 +250,23 @@ fn secret_writes(meter: &Meter<'_>) -> HashMap<(String, String), Timestamp> {
     written.map(|it| ((it.object().0.to_owned(), it.object().1.to_owned()), it.at)).collect()
 }
 
-fn peak_to_mean(written: &[Timestamp]) -> f64 {
-    let Some(first) = written.iter().min() else { return 0.0 };
-    let length = span(written);
-    let mut seconds: BTreeMap<i64, f64> = BTreeMap::new();
-    for at in written {
-        let after = at.duration_since(*first);
-        if (0.1..0.9).contains(&(after.as_secs_f64() / length)) {
-            *seconds.entry(after.as_secs()).or_default() += 1.0;
-        }
-    }
-    let (sum, peak) = (seconds.values().sum::<f64>(), seconds.values().copied().fold(0.0, f64::max));
-    peak / (sum / (length * 0.8))
+/// How many there are in each second since the first.
+fn by_second(written: &[Timestamp]) -> Vec<u32> {
+    let Some(first) = written.iter().min() else { return Vec::new() };
+    let seconds = written.iter().filter_map(|at| usize::try_from(at.duration_since(*first).as_secs()).ok());
+    seconds.fold(Vec::new(), |mut counts, second| {
+        counts.resize(counts.len().max(second + 1), 0);
+        counts[second] += 1;
+        counts
+    })
+}
+
+/// Of the fullest second to the mean one, the first and the last tenth aside.
+fn peak_to_mean(by_second: &[u32]) -> f64 {
+    let aside = by_second.len() / 10;
+    let middle = &by_second[aside..by_second.len() - aside];
+    let mean = f64::from(middle.iter().sum::<u32>()) / middle.len() as f64;
+    f64::from(middle.iter().copied().max().unwrap_or_default()) / mean
 }
 
 /// Seconds from the first to the last.

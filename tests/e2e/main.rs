@@ -18,7 +18,7 @@ use std::time::{Duration, Instant};
 use futures::future::join_all;
 use iamdb::api::{DbAuthToken, DbServer, IamDbUser};
 use k8s_openapi::api::core::v1::Secret;
-use kube::api::{Api, Patch, PatchParams};
+use kube::api::{Api, DeleteParams, Patch, PatchParams, PostParams};
 use kube::{Client, Resource, ResourceExt};
 use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
@@ -42,6 +42,12 @@ const ROTATION: Duration = Duration::from_secs(180);
 
 /// A replica takes over within 17 seconds; the rest is what a busy machine adds.
 const TAKEOVER: Duration = Duration::from_secs(40);
+
+/// Objects beside which an operator is started.
+const OBJECTS: usize = 100;
+
+/// In which it then knows them all.
+const READY: Duration = Duration::from_secs(2);
 
 #[tokio::test]
 async fn pods_log_in_whatever_happens_to_the_operator() {
@@ -69,6 +75,8 @@ async fn pods_log_in_whatever_happens_to_the_operator() {
 
     release.upgrade();
     test.acts_again("after an upgrade of the release").await;
+
+    test.catches_up_soon(&release).await;
 
     // From all namespaces to the one, and without a watch of Secrets; everything below is done to that, until it is installed again.
     release.narrow(NAMESPACE);
@@ -210,6 +218,32 @@ impl Test {
         clients.log_in_with(database, &next, KUBELET).await;
         let late = written.elapsed().as_secs_f32();
         self.say(&format!("{}: rotated, and in use in the pod {late:.0} s later", database.identifier()));
+    }
+
+    /// Makes objects, and ends an operator's process: the next one soon knows them all.
+    async fn catches_up_soon(&self, release: &Release) {
+        let names: Vec<_> = (0..OBJECTS).map(|at| format!("of-many-{at}")).collect();
+        join_all(names.iter().map(|name| self.make_token(name))).await;
+        let tokens = self.tokens();
+        join_all(names.iter().map(|name| ready(&tokens, name))).await;
+        let pod = release.kill_leader().await;
+        let took = release.time_to_catch_up(&pod).await;
+        self.say(&format!("beside {OBJECTS} objects a container is ready {:.2} s after its start", took.as_secs_f32()));
+        assert!(took < READY, "ready after {took:?}");
+        for name in names {
+            tokens.delete(&name, &DeleteParams::default()).await.expect("delete");
+        }
+    }
+
+    /// One more token for the account of the examples.
+    async fn make_token(&self, name: &str) {
+        let token = json!({"metadata": {"name": name}, "spec": {
+            "userRef": {"name": Database::Orders.identifier()},
+            "identity": {"type": "ServiceAccount", "serviceAccount": {"name": "app"}},
+            "secret": {"name": name},
+        }});
+        let token = serde_json::from_value(token).expect("a DbAuthToken");
+        self.tokens().create(&PostParams::default(), &token).await.expect("create");
     }
 
     /// Asks for new tokens, which only an operator that acts writes.

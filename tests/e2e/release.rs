@@ -2,11 +2,13 @@
 
 use std::path::PathBuf;
 use std::process::{Command, Stdio};
+use std::time::Duration;
 
+use jiff::Timestamp;
 use k8s_openapi::api::coordination::v1::Lease;
 use k8s_openapi::api::core::v1::Pod;
 use kube::Client;
-use kube::api::{Api, EvictParams, ListParams};
+use kube::api::{Api, EvictParams, ListParams, LogParams};
 use serde_json::json;
 
 use crate::TAKEOVER;
@@ -110,25 +112,38 @@ impl Release {
         leases.get_opt(NAME).await.expect("get Lease")?.spec?.holder_identity.filter(|holder| !holder.is_empty())
     }
 
-    /// Ends the leader's process as the kernel would: nothing is finished, nothing is said.
-    pub async fn kill_leader(&self) {
+    /// Ends the leader's process as the kernel would: nothing is finished, nothing is said. Returns its pod's name once the kubelet has started it again.
+    pub async fn kill_leader(&self) -> String {
         let leader = until("some replica leads", TAKEOVER, || self.leader()).await;
-        let pod = self.pods().get(&leader).await.expect("get Pod");
-        let status = pod.status.and_then(|it| it.container_statuses).expect("the status of its container");
-        let id = status[0]
-            .container_id
-            .as_deref()
-            .and_then(|id| id.strip_prefix("containerd://"))
-            .expect("an id")
-            .to_owned();
-        let pid = process_of(&id).to_string();
-        let killed = Command::new("kill").args(["-9", &pid]).status();
+        let (container, restarts) = self.container(&leader).await.expect("the status of its container");
+        let killed = Command::new("kill").args(["-9", &process_of(&container).to_string()]).status();
         assert!(killed.expect("kill").success(), "the leader does not run");
         until("the kubelet starts it again", SOON, || async {
-            let pod = self.pods().get_opt(&leader).await.expect("get Pod")?;
-            (pod.status?.container_statuses?[0].restart_count == 1).then_some(())
+            (self.container(&leader).await?.1 > restarts).then_some(())
         })
         .await;
+        leader
+    }
+
+    /// How long a pod took from the start of its process until its watches had caught up.
+    pub async fn time_to_catch_up(&self, pod: &str) -> Duration {
+        let (container, _) = self.container(pod).await.expect("the status of its container");
+        let started = start_of(process_of(&container));
+        let with_times = LogParams { timestamps: true, ..LogParams::default() };
+        let caught_up: Timestamp = until("the pod's watches have caught up", SOON, || async {
+            let text = self.pods().logs(pod, &with_times).await.ok()?;
+            let line = text.lines().find(|line| line.contains("watches have caught up"))?;
+            line.split_whitespace().next()?.parse().ok()
+        })
+        .await;
+        Duration::try_from(caught_up.duration_since(started)).unwrap_or_default()
+    }
+
+    /// The id of a pod's container, and how often it was started again.
+    async fn container(&self, pod: &str) -> Option<(String, i32)> {
+        let pod = self.pods().get_opt(pod).await.expect("get Pod")?;
+        let status = pod.status?.container_statuses?.into_iter().next()?;
+        Some((status.container_id?.strip_prefix("containerd://")?.to_owned(), status.restart_count))
     }
 
     /// Evicts the leader's pod, as draining its node would, and returns its name.
@@ -172,4 +187,17 @@ fn process_of(container: &str) -> u32 {
         std::fs::read_to_string(path.join("cgroup")).ok()?.contains(container).then_some(pid)
     });
     found.unwrap_or_else(|| panic!("no process of the container {container}"))
+}
+
+/// When a process was started, to a hundredth of a second.
+#[allow(clippy::disallowed_methods, reason = "tests are outside, where the time comes from")]
+fn start_of(pid: u32) -> Timestamp {
+    let read = |path: &str| std::fs::read_to_string(path).unwrap_or_else(|error| panic!("{path}: {error}"));
+    let stat = read(&format!("/proc/{pid}/stat"));
+    // The name stands in brackets and may hold anything; the start is the 22nd field, in hundredths of a second since the machine's.
+    let fields: Vec<_> = stat.rsplit(')').next().unwrap_or_default().split_whitespace().collect();
+    let began: f64 = fields[19].parse().expect("when it began");
+    let uptime = read("/proc/uptime");
+    let up: f64 = uptime.split_whitespace().next().unwrap_or_default().parse().expect("an uptime");
+    Timestamp::now() - Duration::from_secs_f64(up - began / 100.0)
 }

@@ -55,6 +55,20 @@ fn what_was_never_issued_is_due_at_once_and_then_by_schedule() {
 }
 
 #[test]
+fn nothing_is_told_while_secrets_wait_for_their_first_token_unless_they_wait_long() {
+    let mut book = Book::default();
+    for uid in ["a", "b", "c", "d"] {
+        book.place(uid, order(uid, uid), None);
+    }
+    let [first, second, third] = [(); 3].map(|()| book.begin(at(0)).unwrap());
+    assert_eq!(write_all(&mut book, first, 0, 1), Vec::<String>::new(), "d waits for its Secret");
+    assert_eq!(write_all(&mut book, second, 30, 1), ["a", "b"], "they have waited long");
+    let last = book.begin(at(31)).unwrap();
+    assert_eq!(write_all(&mut book, third, 31, 1), ["c"], "what is under way does not wait");
+    assert_eq!(write_all(&mut book, last, 31, 1), ["d"]);
+}
+
+#[test]
 fn a_restart_writes_nothing_that_is_alive() {
     let mut book = Book::default();
     book.place("a", order("app", "a"), Some((known(1), published(800))));
