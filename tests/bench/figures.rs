@@ -12,6 +12,21 @@ pub struct Figures {
     /// With no object of ours.
     pub memory_at_0: Memory,
     pub fleets: Vec<FleetFigures>,
+    #[serde(default)]
+    pub accounts: Option<Accounts>,
+}
+
+/// IamDbUsers that were all there when the operator started, on a real MySQL and without policies.
+#[derive(Clone, Debug, Deserialize, Serialize)]
+pub struct Accounts {
+    pub users: usize,
+    /// Accounts a second, from the first that was told of as made to the last.
+    pub rate: f64,
+    /// Accounts a second that one connection makes by the same statements alone.
+    pub bare: f64,
+    /// Writes at the apiserver for a user.
+    pub writes: f64,
+    pub operator_ms: f64,
 }
 
 /// What was measured on one fleet.

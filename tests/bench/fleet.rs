@@ -179,12 +179,13 @@ fn account_of(user: usize) -> Value {
 }
 
 /// Does something many times, as many at once as an apiserver likes.
-async fn each(range: std::ops::Range<usize>, what: impl AsyncFn(usize)) {
+pub async fn each(range: std::ops::Range<usize>, what: impl AsyncFn(usize)) {
     let what = &what;
     stream::iter(range).for_each_concurrent(CONCURRENCY, |at| what(at)).await;
 }
 
-async fn create<K>(api: &Api<K>, object: Value)
+/// Makes an object.
+pub async fn create<K>(api: &Api<K>, object: Value)
 where
     K: Resource + Clone + Debug + DeserializeOwned + serde::Serialize,
 {

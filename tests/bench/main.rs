@@ -11,6 +11,7 @@
 //! | `plane` | the apiserver as the bench sees it, and the meters of a run |
 //! | `fleet` | the objects: one DbServer, users, tokens |
 //! | `raw` | the bare loop |
+//! | `accounts` | accounts on a real MySQL |
 //! | `scenes` | what is measured, one function a figure |
 //! | `figures` | the figures, as they are kept |
 //! | `charts` | the figures as lines: docs/performance/*.svg |
@@ -22,6 +23,7 @@
 #![allow(unreachable_pub, reason = "nothing here is for other crates; pub tells a module's face from its inside")]
 #![allow(clippy::cast_precision_loss, reason = "no count here comes near 2^52")]
 
+mod accounts;
 mod audit;
 mod charts;
 mod figures;

@@ -29,8 +29,9 @@ pub async fn all(sizes: &[usize], with_schedule: bool) -> Figures {
     for &tokens in sizes {
         fleets.push(fleet(&plane, tokens, with_schedule).await);
     }
-    let build = if cfg!(debug_assertions) { "debug" } else { "bench" };
-    Figures { machine: crate::report::machine(), build: build.to_owned(), memory_at_0, fleets }
+    let accounts = Some(crate::accounts::measure(&plane).await);
+    let build = if cfg!(debug_assertions) { "debug" } else { "release" };
+    Figures { machine: crate::report::machine(), build: build.to_owned(), memory_at_0, fleets, accounts }
 }
 
 async fn fleet(plane: &Plane, tokens: usize, with_schedule: bool) -> FleetFigures {
