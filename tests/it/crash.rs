@@ -133,6 +133,9 @@ where
 /// Loses one answer of each kind of write that an undisturbed tenant needs, spread over a few tenants at once.
 async fn lose_each_answer(database: Database) {
     const TENANTS: usize = 6;
+    if database == Database::Billing {
+        undisturbed(database).await; // the first account of a server makes the ledger, which no other one does
+    }
     let Kinds { creation, changing, deletion } = undisturbed(database).await;
     let tenants = join_all((0..TENANTS).map(|_| Tenant::bare(database, "lost"))).await;
 
