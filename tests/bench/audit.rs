@@ -47,9 +47,9 @@ struct Status {
 }
 
 impl Request {
-    /// Whether the operator asked.
-    pub fn is_operators(&self) -> bool {
-        self.user.username == crate::operator::SERVICE_ACCOUNT
+    /// Whether this user asked.
+    pub fn is_of(&self, user: &str) -> bool {
+        self.user.username == user
     }
 
     /// Whether it changes something. A token for a ServiceAccount changes nothing, and a lease is renewed whatever else is done.
@@ -68,6 +68,11 @@ impl Request {
     /// Whether it left a Secret written.
     pub fn is_secret_written(&self) -> bool {
         self.object_ref.resource == "secrets" && self.is_write() && self.response_status.code < 300
+    }
+
+    /// Whether there was no such Secret before it.
+    pub fn is_secret_made(&self) -> bool {
+        self.is_secret_written() && self.response_status.code == 201
     }
 
     /// Whether it made an object of this kind.
@@ -91,6 +96,8 @@ impl Request {
 /// Reads the log as it grows.
 pub struct Tail {
     path: PathBuf,
+    /// Who is looked at, beside the benchmark.
+    user: String,
     file: File,
     /// The beginning of a line whose end is not written yet.
     rest: Vec<u8>,
@@ -98,13 +105,13 @@ pub struct Tail {
 
 impl Tail {
     /// From here on.
-    pub fn from_now(path: &str) -> Self {
+    pub fn from_now(path: &str, user: &str) -> Self {
         let mut file = File::open(path).expect("audit log");
         file.seek(SeekFrom::End(0)).expect("audit log");
-        Self { path: path.into(), file, rest: Vec::new() }
+        Self { path: path.into(), user: user.to_owned(), file, rest: Vec::new() }
     }
 
-    /// The requests since the last call that the operator or the benchmark made.
+    /// The requests since the last call that the user or the benchmark made.
     pub fn read(&mut self) -> Vec<Request> {
         let mut requests = Vec::new();
         self.read_file(&mut requests);
@@ -126,6 +133,6 @@ impl Tail {
         let lines: Vec<u8> = self.rest.drain(..end).collect();
         let lines = lines.split(|&byte| byte == b'\n').filter(|line| !line.is_empty());
         let read = lines.map(|line| serde_json::from_slice::<Request>(line).expect("a line of the audit log"));
-        requests.extend(read.filter(|it| it.is_operators() || it.user.username == crate::plane::USER));
+        requests.extend(read.filter(|it| it.is_of(&self.user) || it.is_of(crate::plane::USER)));
     }
 }

@@ -14,6 +14,9 @@ pub struct Figures {
     pub fleets: Vec<FleetFigures>,
     #[serde(default)]
     pub accounts: Option<Accounts>,
+    /// Other operators, each beside a bare loop of its own.
+    #[serde(default)]
+    pub peers: Vec<PeerFigures>,
 }
 
 /// IamDbUsers that were all there when the operator started, on a real MySQL and without policies.
@@ -52,6 +55,29 @@ pub struct FleetFigures {
     /// Of tokens whose identity has a session.
     pub latency: Latency,
     pub schedule: Option<Schedule>,
+    /// At rest.
+    pub memory: Memory,
+}
+
+/// What was measured of a peer.
+#[derive(Clone, Debug, Deserialize, Serialize)]
+pub struct PeerFigures {
+    /// What it is and how it is set, in its own words.
+    pub about: String,
+    /// How the benchmark was built, and with it the bare loop.
+    pub build: String,
+    pub objects: usize,
+    pub secret_bytes: usize,
+    /// The bare loop creating Secrets like the peer's.
+    pub raw_create: Loop,
+    /// The bare loop replacing them.
+    pub raw_replace: Vec<Loop>,
+    /// With no object of the peer's.
+    pub memory_at_0: Memory,
+    pub cold: Burst,
+    /// Everything due all the time, for a minute.
+    pub due: Burst,
+    pub warm: Warm,
     /// At rest.
     pub memory: Memory,
 }

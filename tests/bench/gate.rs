@@ -10,7 +10,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::figures::{Burst, Loop};
 use crate::plane::Plane;
-use crate::raw::Raw;
+use crate::raw::{ROTATED, Raw};
 use crate::scenes;
 
 const TOKENS: usize = 500;
@@ -87,9 +87,9 @@ pub enum Gate {
 pub async fn run(gate: Gate) -> ExitCode {
     let plane = Plane::take().await;
     let recorded: Recorded = serde_json::from_str(RECORDED).expect("recorded.json");
-    let without = scenes::empty(&plane).await;
+    let without = scenes::empty(&plane, &plane.ours, scenes::REST).await;
     let (fleet, operator, cold) = scenes::cold_start(&plane, TOKENS).await;
-    let (mut raw, _) = Raw::create(&plane, &fleet.a_secret().await, TOKENS, 32).await;
+    let (mut raw, _) = Raw::create(&plane, &fleet.a_secret().await, ROTATED, TOKENS, 32).await;
     let (mut least, mut writes, mut reads): (Option<Shares>, f64, f64) = (None, 0.0, 0.0);
     for attempt in 1..=ATTEMPTS {
         let (mut loops, mut bursts) = (Vec::new(), Vec::new());
@@ -107,7 +107,8 @@ pub async fn run(gate: Gate) -> ExitCode {
             break;
         }
     }
-    let (operator, _) = scenes::warm_restart(&plane, TOKENS, operator).await;
+    operator.kill();
+    let (operator, _) = scenes::warm_restart(&plane, &plane.ours, TOKENS).await;
     let memory = operator.process().memory().own - without.own;
     raw.remove().await;
     fleet.remove().await;

@@ -7,7 +7,8 @@
 //! |---|---|
 //! | `audit` | what the apiserver was asked, and when it had answered |
 //! | `process` | CPU time and memory of processes |
-//! | `operator` | the operator's process |
+//! | `operator` | the process of an operator |
+//! | `peer` | another operator, and what it is asked to do |
 //! | `plane` | the apiserver as the bench sees it, and the meters of a run |
 //! | `fleet` | the objects: one DbServer, users, tokens |
 //! | `raw` | the bare loop |
@@ -16,20 +17,23 @@
 //! | `figures` | the figures, as they are kept |
 //! | `charts` | the figures as lines: docs/performance/*.svg |
 //! | `report` | the JSON, and docs/performance.md from it |
+//! | `beside` | a peer's figures beside ours, a section of it |
 //! | `gate` | what may not become worse |
 
 #![allow(clippy::expect_used, clippy::panic, clippy::unwrap_in_result, reason = "a benchmark that cannot go on ends")]
-#![allow(clippy::print_stdout, reason = "progress and the table are its output")]
+#![allow(clippy::print_stdout, clippy::print_stderr, reason = "progress and the table are its output")]
 #![allow(unreachable_pub, reason = "nothing here is for other crates; pub tells a module's face from its inside")]
 #![allow(clippy::cast_precision_loss, reason = "no count here comes near 2^52")]
 
 mod accounts;
 mod audit;
+mod beside;
 mod charts;
 mod figures;
 mod fleet;
 mod gate;
 mod operator;
+mod peer;
 mod plane;
 mod process;
 mod raw;
@@ -38,6 +42,9 @@ mod scenes;
 #[allow(dead_code, reason = "the integration tests look at more of the world than the benchmark does")]
 #[path = "../it/world.rs"]
 mod world;
+
+use std::path::PathBuf;
+use std::process::ExitCode;
 
 use clap::Parser;
 
@@ -53,26 +60,52 @@ struct Options {
     /// Leave out the eight minutes in which a fleet rotates by its own schedule.
     #[arg(long)]
     no_schedule: bool,
+    /// Measure another operator, too: an executable as tests/bench/peers/README.md describes it.
+    #[arg(long, env = "BENCH_PEER")]
+    peer: Option<PathBuf>,
+    /// How many objects the peer has.
+    #[arg(long, default_value_t = 1_000)]
+    peer_objects: usize,
+    /// Measure the peer alone, and put it beside the figures that are kept.
+    #[arg(long, requires = "peer")]
+    only_peer: bool,
     /// Measure nothing: write docs/performance.md from these figures.
     #[arg(long)]
-    from: Option<std::path::PathBuf>,
+    from: Option<PathBuf>,
     /// Cargo says so to every benchmark.
     #[arg(long, hide = true)]
     bench: bool,
 }
 
-fn main() -> std::process::ExitCode {
+fn main() -> ExitCode {
     let options = Options::parse();
     if let Some(path) = &options.from {
         report::again(path);
-        return std::process::ExitCode::SUCCESS;
+        return ExitCode::SUCCESS;
     }
     let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build().expect("runtime");
     runtime.block_on(async {
         if let Some(gate) = options.gate {
             return gate::run(gate).await;
         }
-        report::publish(&scenes::all(&options.objects, !options.no_schedule).await);
-        std::process::ExitCode::SUCCESS
+        measure(&options).await.map_or_else(
+            |problem| {
+                eprintln!("bench: {problem}");
+                ExitCode::FAILURE
+            },
+            |()| ExitCode::SUCCESS,
+        )
     })
+}
+
+async fn measure(options: &Options) -> Result<(), String> {
+    // A peer that is not to be had is no surprise after an hour.
+    let peer = options.peer.as_deref().map(peer::Peer::prepare).transpose()?;
+    if !options.only_peer {
+        report::publish(&scenes::all(&options.objects, !options.no_schedule).await);
+    }
+    if let Some(peer) = peer {
+        report::add(scenes::peer(&peer, options.peer_objects).await?);
+    }
+    Ok(())
 }

@@ -1,20 +1,28 @@
 //! The apiserver as the benchmark sees it, and the meters of a run.
 
 use std::path::{Path, PathBuf};
+use std::process::Command;
 use std::time::{Duration, Instant};
 
 use iamdb::api::DbAuthToken;
 use k8s_openapi::api::authentication::v1::{TokenRequest, TokenRequestSpec};
-use k8s_openapi::api::core::v1::ServiceAccount;
+use k8s_openapi::api::core::v1::{Namespace, ServiceAccount};
+use k8s_openapi::api::rbac::v1::ClusterRoleBinding;
 use kube::api::{Api, ListParams, Patch, PatchParams, PostParams};
 use kube::config::{KubeConfigOptions, Kubeconfig};
 use kube::{Client, Config};
 use serde_json::{Value, json};
 
 use crate::audit::{Request, Tail};
-use crate::operator::Operator;
+use crate::operator::{Operator, Program};
 use crate::process::{Process, machine_cpu};
 use crate::world::World;
+
+/// The operator's ServiceAccount.
+const OPERATOR: (&str, &str) = (NAMESPACE, "iamdb-operator");
+
+/// A peer's. The world's audit policy knows the namespace.
+const PEER: (&str, &str) = ("bench-peer", "operator");
 
 /// The benchmark is a ServiceAccount like the operator, so that the apiserver treats both alike.
 const NAME: &str = "iamdb-bench";
@@ -26,9 +34,13 @@ pub struct Plane {
     pub world: &'static World,
     /// The apiserver, as the benchmark's ServiceAccount.
     pub client: Client,
-    pub operator_kubeconfig: PathBuf,
+    /// The same for a program.
+    pub kubeconfig: PathBuf,
+    /// The operator of this project.
+    pub ours: Program,
     apiserver: Process,
     etcd: Process,
+    controllers: Process,
 }
 
 /// CPU seconds since some moment, of everybody that takes part.
@@ -38,12 +50,15 @@ pub struct Cpu {
     pub bench: f64,
     pub apiserver: f64,
     pub etcd: f64,
+    controllers: f64,
     machine: f64,
 }
 
 /// Measures from its making on.
 pub struct Meter<'p> {
     plane: &'p Plane,
+    /// Who the operator is to the apiserver.
+    user: String,
     operator: Option<Process>,
     started: Instant,
     before: Cpu,
@@ -61,38 +76,46 @@ impl Plane {
         let others = Api::<DbAuthToken>::all(admin.clone()).list_metadata(&ListParams::default().limit(1)).await;
         let is_empty = others.expect("tokens").items.is_empty();
         assert!(is_empty, "the world has tokens, which would be counted: begin with `make world-down world`");
-        let folder = world.root().join("target/bench");
-        std::fs::create_dir_all(&folder).expect("target/bench");
-        let account = json!({"apiVersion": "v1", "kind": "ServiceAccount", "metadata": {"name": NAME}});
-        let accounts = Api::<ServiceAccount>::namespaced(admin.clone(), NAMESPACE);
-        accounts.patch(NAME, &PatchParams::apply(NAME), &Patch::Apply(&account)).await.expect("ServiceAccount");
-        let binding = json!({
-            "apiVersion": "rbac.authorization.k8s.io/v1", "kind": "ClusterRoleBinding", "metadata": {"name": NAME},
-            "roleRef": {"apiGroup": "rbac.authorization.k8s.io", "kind": "ClusterRole", "name": "cluster-admin"},
-            "subjects": [{"kind": "ServiceAccount", "name": NAME, "namespace": NAMESPACE}],
-        });
-        let bindings = Api::<k8s_openapi::api::rbac::v1::ClusterRoleBinding>::all(admin);
-        bindings.patch(NAME, &PatchParams::apply(NAME), &Patch::Apply(&binding)).await.expect("ClusterRoleBinding");
-        let own = kubeconfig(world, &accounts, NAME, &folder).await;
-        let operator_kubeconfig = kubeconfig(world, &accounts, "iamdb-operator", &folder).await;
-        let own = Kubeconfig::read_from(own).expect("kubeconfig");
+        std::fs::create_dir_all(world.root().join("target/bench")).expect("target/bench");
+        make_account(&admin, (NAMESPACE, NAME)).await;
+        let kubeconfig = kubeconfig_of(world, &admin, (NAMESPACE, NAME)).await;
+        let ours = Program::ours(world, OPERATOR, &kubeconfig_of(world, &admin, OPERATOR).await);
+        let own = Kubeconfig::read_from(&kubeconfig).expect("kubeconfig");
         let config = Config::from_custom_kubeconfig(own, &KubeConfigOptions::default()).await.expect("kubeconfig");
         let client = Client::try_from(config).expect("client");
         let process = |name: &str| Process::of_file(&world.root().join(format!("target/world/run/{name}.pid")));
-        Self { world, client, operator_kubeconfig, apiserver: process("kube-apiserver"), etcd: process("etcd") }
+        let (apiserver, etcd) = (process("kube-apiserver"), process("etcd"));
+        Self { world, client, kubeconfig, ours, apiserver, etcd, controllers: process("kube-controller-manager") }
     }
 
     /// Starts the operator.
     pub fn operator(&self) -> Operator {
-        Operator::start(self.world, &self.operator_kubeconfig)
+        self.ours.start()
     }
 
     /// Begins to measure.
     pub fn meter(&self, operator: Option<&Operator>) -> Meter<'_> {
+        self.meter_of(&self.ours, operator)
+    }
+
+    /// Begins to measure what may be another operator.
+    pub fn meter_of(&self, program: &Program, operator: Option<&Operator>) -> Meter<'_> {
         let operator = operator.map(Operator::process);
-        let tail = Tail::from_now(self.world.var("WORLD_AUDIT_LOG"));
-        let before = self.cpu(operator);
-        Meter { plane: self, operator, started: Instant::now(), before, tail, requests: Vec::new() }
+        let tail = Tail::from_now(self.world.var("WORLD_AUDIT_LOG"), &program.user);
+        let (user, before) = (program.user.clone(), self.cpu(operator));
+        Meter { plane: self, user, operator, started: Instant::now(), before, tail, requests: Vec::new() }
+    }
+
+    /// What such a command starts, as a peer with all rights; nothing when the world had one before.
+    pub async fn peer(&self, command: impl Fn(&Path) -> Command + 'static) -> Option<Program> {
+        let namespaces = Api::<Namespace>::all(self.client.clone());
+        if namespaces.get_opt(PEER.0).await.expect("namespace").is_some() {
+            return None;
+        }
+        make_account(&self.client, PEER).await;
+        let kubeconfig = kubeconfig_of(self.world, &self.client, PEER).await;
+        let log = kubeconfig.with_file_name("peer.log");
+        Some(Program::new(PEER, log, move || command(&kubeconfig)))
     }
 
     fn cpu(&self, operator: Option<Process>) -> Cpu {
@@ -101,6 +124,7 @@ impl Plane {
             bench: Process::own().cpu(),
             apiserver: self.apiserver.cpu(),
             etcd: self.etcd.cpu(),
+            controllers: self.controllers.cpu(),
             machine: machine_cpu(),
         }
     }
@@ -131,6 +155,7 @@ impl Meter<'_> {
             bench: now.bench - self.before.bench,
             apiserver: now.apiserver - self.before.apiserver,
             etcd: now.etcd - self.before.etcd,
+            controllers: now.controllers - self.before.controllers,
             machine: now.machine - self.before.machine,
         }
     }
@@ -138,29 +163,41 @@ impl Meter<'_> {
     /// Cores that somebody else had since it began: the noise of the figures.
     pub fn foreign_cores(&self) -> f64 {
         let cpu = self.cpu();
-        ((cpu.machine - cpu.operator - cpu.bench - cpu.apiserver - cpu.etcd) / self.seconds()).max(0.0)
+        let known = cpu.operator + cpu.bench + cpu.apiserver + cpu.etcd + cpu.controllers;
+        ((cpu.machine - known) / self.seconds()).max(0.0)
     }
 
     /// Reads on in the audit log.
     pub fn look(&mut self) {
+        assert!(self.operator.is_none_or(Process::is_alive), "the operator ended: its log in target/bench tells why");
         self.requests.extend(self.tail.read());
     }
 
     /// What the operator asked.
     pub fn operators(&self) -> impl Iterator<Item = &Request> {
-        self.requests.iter().filter(|it| it.is_operators())
+        self.requests.iter().filter(|it| it.is_of(&self.user))
     }
 
     /// Secrets that the operator wrote.
     pub fn written(&self) -> usize {
-        self.operators().filter(|it| it.is_secret_written()).count()
+        self.count(Request::is_secret_written)
+    }
+
+    /// What the operator asked of a sort.
+    pub fn count(&self, is_it: fn(&Request) -> bool) -> usize {
+        self.operators().filter(|it| is_it(it)).count()
     }
 
     /// Waits until the operator wrote so many Secrets.
     pub async fn until_written(&mut self, secrets: usize, patience: Duration) {
-        while self.written() < secrets {
-            let (written, waited) = (self.written(), self.started.elapsed());
-            assert!(waited < patience, "{written} of {secrets} Secrets after {waited:?}");
+        self.until(secrets, Request::is_secret_written, patience).await;
+    }
+
+    /// Waits until the operator asked so often for something of a sort.
+    pub async fn until(&mut self, count: usize, is_it: fn(&Request) -> bool, patience: Duration) {
+        while self.count(is_it) < count {
+            let (done, waited) = (self.count(is_it), self.started.elapsed());
+            assert!(waited < patience, "{done} of {count} Secrets after {waited:?}");
             tokio::time::sleep(Duration::from_millis(20)).await;
             self.look();
         }
@@ -182,8 +219,29 @@ impl Meter<'_> {
     }
 }
 
-/// A kubeconfig for a ServiceAccount of the operator's namespace, straight to the apiserver.
-async fn kubeconfig(world: &World, accounts: &Api<ServiceAccount>, name: &str, folder: &Path) -> PathBuf {
+/// Makes a ServiceAccount that may do everything.
+async fn make_account(admin: &Client, (namespace, name): (&str, &str)) {
+    let apply = PatchParams::apply(NAME);
+    let folder = json!({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": namespace}});
+    let namespaces = Api::<Namespace>::all(admin.clone());
+    namespaces.patch(namespace, &apply, &Patch::Apply(&folder)).await.expect("Namespace");
+    let account = json!({"apiVersion": "v1", "kind": "ServiceAccount", "metadata": {"name": name}});
+    let accounts = Api::<ServiceAccount>::namespaced(admin.clone(), namespace);
+    accounts.patch(name, &apply, &Patch::Apply(&account)).await.expect("ServiceAccount");
+    let binding = json!({
+        "apiVersion": "rbac.authorization.k8s.io/v1", "kind": "ClusterRoleBinding",
+        "metadata": {"name": format!("{namespace}-{name}")},
+        "roleRef": {"apiGroup": "rbac.authorization.k8s.io", "kind": "ClusterRole", "name": "cluster-admin"},
+        "subjects": [{"kind": "ServiceAccount", "name": name, "namespace": namespace}],
+    });
+    let bindings = Api::<ClusterRoleBinding>::all(admin.clone());
+    let bound = bindings.patch(&format!("{namespace}-{name}"), &apply, &Patch::Apply(&binding)).await;
+    bound.expect("ClusterRoleBinding");
+}
+
+/// A kubeconfig for a ServiceAccount, straight to the apiserver.
+async fn kubeconfig_of(world: &World, admin: &Client, (namespace, name): (&str, &str)) -> PathBuf {
+    let accounts = Api::<ServiceAccount>::namespaced(admin.clone(), namespace);
     let spec = TokenRequestSpec { expiration_seconds: Some(24 * 3600), ..TokenRequestSpec::default() };
     let request = TokenRequest { spec, ..TokenRequest::default() };
     let answer = accounts.create_token_request(name, &PostParams::default(), &request).await.expect("token");
@@ -193,7 +251,7 @@ async fn kubeconfig(world: &World, accounts: &Api<ServiceAccount>, name: &str, f
     for user in text["users"].as_array_mut().expect("users") {
         user["user"] = json!({"token": token});
     }
-    let path = folder.join(format!("{name}.kubeconfig"));
+    let path = world.root().join(format!("target/bench/{namespace}-{name}.kubeconfig"));
     std::fs::write(&path, text.to_string()).expect("kubeconfig");
     path
 }

@@ -23,6 +23,11 @@ impl Process {
         Self(text.trim().parse().expect("a process id"))
     }
 
+    /// Whether it has not ended: what has ended holds nothing.
+    pub fn is_alive(self) -> bool {
+        self.memory().resident > 0.0
+    }
+
     /// CPU seconds that it used, user and system; none when it is gone.
     pub fn cpu(self) -> f64 {
         let text = fs::read_to_string(format!("/proc/{}/stat", self.0)).unwrap_or_default();

@@ -31,19 +31,27 @@ pub enum Way {
     Apply,
 }
 
-/// Keys of the Secret that a rotation changes.
-const ROTATED: [&str; 3] = ["password", "uri", "token-expires-at"];
+/// Keys of our Secret that a rotation changes.
+pub const ROTATED: [&str; 3] = ["password", "uri", "token-expires-at"];
 
 /// Secrets like one of the operator's, which the operator does not watch.
 pub struct Raw<'p> {
     plane: &'p Plane,
+    /// Keys that change.
+    rotated: Vec<String>,
     secrets: Vec<Secret>,
     round: u32,
 }
 
 impl<'p> Raw<'p> {
-    /// Creates copies of a Secret, and tells how fast.
-    pub async fn create(plane: &'p Plane, like: &Secret, copies: usize, concurrency: usize) -> (Self, Loop) {
+    /// Creates copies of a Secret, in which these keys will change, and tells how fast.
+    pub async fn create<K: Into<String>>(
+        plane: &'p Plane,
+        like: &Secret,
+        rotated: impl IntoIterator<Item = K>,
+        copies: usize,
+        concurrency: usize,
+    ) -> (Self, Loop) {
         let namespaces = Api::<Namespace>::all(plane.client.clone());
         for at in 0..NAMESPACES {
             let name = Some(format!("bench-raw-{at}"));
@@ -51,7 +59,8 @@ impl<'p> Raw<'p> {
                 Namespace { metadata: ObjectMeta { name, ..ObjectMeta::default() }, ..Namespace::default() };
             let _ = namespaces.create(&PostParams::default(), &namespace).await; // it may be there
         }
-        let mut raw = Self { plane, secrets: (0..copies).map(|at| copy(like, at)).collect(), round: 0 };
+        let rotated = rotated.into_iter().map(Into::into).collect();
+        let mut raw = Self { plane, rotated, secrets: (0..copies).map(|at| copy(like, at)).collect(), round: 0 };
         let figures = raw.write(concurrency, Way::Put).await;
         (raw, figures)
     }
@@ -65,10 +74,10 @@ impl<'p> Raw<'p> {
     pub async fn write(&mut self, concurrency: usize, way: Way) -> Loop {
         self.round += 1;
         let meter = self.plane.meter(None);
-        let (client, round) = (&self.plane.client, self.round);
+        let (client, rotated, round) = (&self.plane.client, &self.rotated, self.round);
         let writes = self.secrets.iter_mut().map(|secret| async move {
-            renew(secret, round);
-            let meta = send(client, secret, way).await;
+            renew(secret, rotated, round);
+            let meta = send(client, secret, rotated, way).await;
             (secret.metadata.uid, secret.metadata.resource_version) = (meta.uid, meta.resource_version);
         });
         stream::iter(writes).for_each_concurrent(concurrency, |write| write).await;
@@ -122,24 +131,23 @@ fn copy(like: &Secret, at: usize) -> Secret {
 }
 
 /// Another token of the same length.
-fn renew(secret: &mut Secret, round: u32) {
-    for (key, ByteString(value)) in secret.data.iter_mut().flatten() {
-        if ROTATED.contains(&key.as_str()) {
-            let mark = format!("{round:08}");
-            let end = value.len() - mark.len();
-            value[end..].copy_from_slice(mark.as_bytes());
+fn renew(secret: &mut Secret, rotated: &[String], round: u32) {
+    for (_, ByteString(value)) in secret.data.iter_mut().flatten().filter(|(key, _)| rotated.contains(key)) {
+        let mark = format!("{round:08}");
+        for (byte, new) in value.iter_mut().rev().zip(mark.bytes().rev()) {
+            *byte = new;
         }
     }
 }
 
-async fn send(client: &kube::Client, secret: &Secret, way: Way) -> ObjectMeta {
+async fn send(client: &kube::Client, secret: &Secret, rotated: &[String], way: Way) -> ObjectMeta {
     let (namespace, name) = (secret.metadata.namespace.as_deref(), secret.metadata.name.as_deref());
     let folder = format!("/api/v1/namespaces/{}/secrets", namespace.unwrap_or_default());
     let path = format!("{folder}/{}", name.unwrap_or_default());
     let bytes = |body: &Value| serde_json::to_vec(body).expect("JSON");
     let whole = || serde_json::to_vec(secret).expect("JSON");
     let meta = &secret.metadata;
-    let rotated = || secret.data.iter().flatten().filter(|(key, _)| ROTATED.contains(&key.as_str()));
+    let rotated = || secret.data.iter().flatten().filter(|(key, _)| rotated.contains(key));
     let (method, path, content, body) = match way {
         _ if meta.uid.is_none() => (http::Method::POST, folder, "application/json", whole()),
         Way::Put => (http::Method::PUT, path, "application/json", whole()),

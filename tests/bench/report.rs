@@ -3,12 +3,12 @@
 use std::fmt::Write as _;
 use std::path::PathBuf;
 
-use crate::charts;
-use crate::figures::{Accounts, Burst, Figures, FleetFigures, Latency, Loop, best, median};
+use crate::figures::{Accounts, Burst, Figures, FleetFigures, Latency, Loop, PeerFigures, best, median};
 use crate::raw::Way;
+use crate::{beside, charts};
 
 /// Foreign load, in cores, above which no rate is worth telling.
-const BUSY: f64 = 0.2;
+pub const BUSY: f64 = 0.2;
 
 /// The machine, as its own kernel describes it.
 pub fn machine() -> String {
@@ -27,11 +27,28 @@ fn root() -> PathBuf {
     PathBuf::from(env!("CARGO_MANIFEST_DIR"))
 }
 
+/// Where the figures are kept.
+fn kept() -> PathBuf {
+    root().join("target/bench/figures.json")
+}
+
 /// Keeps the figures, and writes docs/performance.md.
 pub fn publish(figures: &Figures) {
     let json = serde_json::to_string_pretty(figures).expect("JSON");
-    std::fs::write(root().join("target/bench/figures.json"), json).expect("figures.json");
+    std::fs::write(kept(), json).expect("figures.json");
     write_document(figures);
+}
+
+/// Puts a peer beside the figures that are kept, in the place of what was measured of it before. Without any it is only told.
+pub fn add(peer: PeerFigures) {
+    let Ok(text) = std::fs::read(kept()) else {
+        println!("{}", beside::section(&peer, None));
+        return;
+    };
+    let mut figures: Figures = serde_json::from_slice(&text).expect("figures");
+    figures.peers.retain(|it| (&it.about, it.objects) != (&peer.about, peer.objects));
+    figures.peers.push(peer);
+    publish(&figures);
 }
 
 /// Writes docs/performance.md from figures that were kept.
@@ -65,10 +82,14 @@ fn document(figures: &Figures, charts: &[(String, String)]) -> String {
     if let Some(it) = &figures.accounts {
         accounts(&mut text, it);
     }
+    for peer in &figures.peers {
+        text.push_str(&beside::section(peer, Some(figures)));
+    }
     for (file, title) in charts {
         let _ = writeln!(text, "\n![{title}](performance/{file})");
     }
     text.push_str(TAIL);
+    text.push_str(if figures.peers.is_empty() { ";\nanother operator on the same machine.\n" } else { ".\n" });
     text
 }
 
@@ -87,9 +108,7 @@ does not wait for its disk. *Everything due*: the CA bundle changes, so every Se
 const TAIL: &str = "
 ## Not measured yet
 
-Lateness over hours; 30,000 tokens; a namespace with most of the objects, or databases that do not answer; accounts on a real MySQL; another
-operator on the same machine.
-";
+Lateness over hours; 30,000 tokens; a namespace with most of the objects, or databases that do not answer";
 
 fn build_note(build: &str) -> &'static str {
     if build == "debug" {
@@ -100,7 +119,7 @@ fn build_note(build: &str) -> &'static str {
     }
 }
 
-fn load_note(busy: f64) -> &'static str {
+pub fn load_note(busy: f64) -> &'static str {
     if busy > BUSY {
         "**The machine was not this run's alone: rates and times are no figures of the operator and are left out.** Requests and CPU times stand, the \
          latter somewhat too high."
@@ -216,11 +235,11 @@ fn ways(fleet: &FleetFigures, row: &mut impl FnMut(&str, String, &str)) {
     }
 }
 
-fn both(writes: f64, reads: f64) -> String {
+pub fn both(writes: f64, reads: f64) -> String {
     format!("{writes:.3} and {reads:.3}")
 }
 
 /// CPU milliseconds of one are CPU seconds of a thousand.
-fn cpu(own: f64, apiserver: f64) -> String {
+pub fn cpu(own: f64, apiserver: f64) -> String {
     format!("{own:.2} s, apiserver {apiserver:.2} s")
 }

@@ -4,13 +4,16 @@ use std::collections::{BTreeMap, HashMap};
 use std::time::Duration;
 
 use jiff::Timestamp;
+use k8s_openapi::api::core::v1::Secret;
+use kube::Api;
 
 use crate::audit::Request;
-use crate::figures::{Burst, Figures, FleetFigures, Latency, Loop, Memory, Schedule, Warm};
+use crate::figures::{Burst, Figures, FleetFigures, Latency, Loop, Memory, PeerFigures, Schedule, Warm};
 use crate::fleet::{Fleet, TOKENS};
-use crate::operator::Operator;
+use crate::operator::{Operator, Program};
+use crate::peer::{self, Peer};
 use crate::plane::{Meter, Plane};
-use crate::raw::{Raw, Way};
+use crate::raw::{ROTATED, Raw, Way};
 
 /// The bare loop writes at most so many Secrets a round.
 const RAW: usize = 4_000;
@@ -19,26 +22,36 @@ const RAW: usize = 4_000;
 const ROUNDS: usize = 3;
 
 /// A rest of the operator's that says it has nothing more to do.
-const REST: Duration = Duration::from_secs(2);
+pub const REST: Duration = Duration::from_secs(2);
+
+/// The same, of one that was just started.
+const STARTED: Duration = Duration::from_secs(5);
+
+/// So long a peer is watched while everything is due all the time.
+const SATURATED: Duration = Duration::from_secs(60);
 
 /// A whole run.
 pub async fn all(sizes: &[usize], with_schedule: bool) -> Figures {
     let plane = Plane::take().await;
-    let memory_at_0 = empty(&plane).await;
+    let memory_at_0 = empty(&plane, &plane.ours, REST).await;
     let mut fleets = Vec::new();
     for &tokens in sizes {
         fleets.push(fleet(&plane, tokens, with_schedule).await);
     }
     let accounts = Some(crate::accounts::measure(&plane).await);
-    let build = if cfg!(debug_assertions) { "debug" } else { "release" };
-    Figures { machine: crate::report::machine(), build: build.to_owned(), memory_at_0, fleets, accounts }
+    let (machine, build) = (crate::report::machine(), build().to_owned());
+    Figures { machine, build, memory_at_0, fleets, accounts, peers: Vec::new() }
+}
+
+const fn build() -> &'static str {
+    if cfg!(debug_assertions) { "debug" } else { "release" }
 }
 
 async fn fleet(plane: &Plane, tokens: usize, with_schedule: bool) -> FleetFigures {
-    let (fleet, mut operator, cold) = cold_start(plane, tokens).await;
+    let (fleet, operator, cold) = cold_start(plane, tokens).await;
     let secret = fleet.a_secret().await;
     let bytes = |key: &str| secret.data.as_ref().and_then(|data| data.get(key)).map_or(0, |value| value.0.len());
-    let (mut raw, raw_create) = Raw::create(plane, &secret, tokens.min(RAW), 32).await;
+    let (mut raw, raw_create) = Raw::create(plane, &secret, ROTATED, tokens.min(RAW), 32).await;
     let mut raw_replace = Vec::new();
     let mut due = Vec::new();
     for round in 0..ROUNDS {
@@ -52,8 +65,8 @@ async fn fleet(plane: &Plane, tokens: usize, with_schedule: bool) -> FleetFigure
     }
     let raw_ways = ways(&mut raw).await;
     raw.remove().await;
-    let (again, warm) = warm_restart(plane, tokens, operator).await;
-    operator = again;
+    operator.kill();
+    let (operator, warm) = warm_restart(plane, &plane.ours, tokens).await;
     let memory = operator.process().memory();
     let (first_latency, latency) = latency(plane, &fleet, tokens, &operator).await;
     let schedule = if with_schedule { Some(schedule(plane, &fleet, tokens, &operator).await) } else { None };
@@ -97,10 +110,10 @@ async fn ways(raw: &mut Raw<'_>) -> Vec<(Way, Loop)> {
 }
 
 /// Memory of an operator that has nothing to do.
-pub async fn empty(plane: &Plane) -> Memory {
-    let operator = plane.operator();
-    let mut meter = plane.meter(Some(&operator));
-    meter.until_quiet(REST, Duration::from_secs(60)).await;
+pub async fn empty(plane: &Plane, program: &Program, rest: Duration) -> Memory {
+    let operator = program.start();
+    let mut meter = plane.meter_of(program, Some(&operator));
+    meter.until_quiet(rest, Duration::from_secs(60)).await;
     let memory = operator.process().memory();
     println!("    memory without objects: {memory:.1?} MiB");
     memory
@@ -116,12 +129,18 @@ pub async fn cold_start(plane: &Plane, tokens: usize) -> (Fleet<'_>, Operator, B
     meter.until_quiet(REST, Duration::from_secs(600)).await;
     operator.kill();
     fleet.make_tokens().await;
-    let mut meter = plane.meter(None);
-    let operator = plane.operator();
-    meter.watch(&operator);
-    let burst = burst(&mut meter, tokens, &operator).await;
-    say_burst("cold start", &burst);
+    let (operator, _, burst) = start(plane, &plane.ours, tokens).await;
     (fleet, operator, burst)
+}
+
+/// An operator starts, and makes so many Secrets.
+async fn start<'p>(plane: &'p Plane, program: &Program, secrets: usize) -> (Operator, Meter<'p>, Burst) {
+    let mut meter = plane.meter_of(program, None);
+    let operator = program.start();
+    meter.watch(&operator);
+    let burst = burst(&mut meter, secrets, Request::is_secret_made, &operator).await;
+    say_burst("cold start", &burst);
+    (operator, meter, burst)
 }
 
 /// The CA bundle changes, and every Secret has to be written with another one.
@@ -135,23 +154,37 @@ pub async fn everything_due(
     let mut meter = plane.meter(Some(operator));
     operator.process().forget_peak();
     fleet.order_ca(turned).await;
-    let burst = burst(&mut meter, tokens, operator).await;
+    let burst = burst(&mut meter, tokens, Request::is_secret_written, operator).await;
     say_burst("everything due", &burst);
     burst
 }
 
-async fn burst(meter: &mut Meter<'_>, tokens: usize, operator: &Operator) -> Burst {
-    meter.until_written(tokens, Duration::from_secs(1_200)).await;
+/// Until so many Secrets were written in such a way, and nothing is left to do.
+async fn burst(meter: &mut Meter<'_>, secrets: usize, is_it: fn(&Request) -> bool, operator: &Operator) -> Burst {
+    // The slowest operator that was seen writes ten a second.
+    let patience = Duration::from_secs(1_200) + Duration::from_millis(200) * u32::try_from(secrets).expect("a count");
+    meter.until(secrets, is_it, patience).await;
     let seconds = meter.seconds();
-    meter.until_quiet(REST, Duration::from_secs(1_800)).await;
-    let (cpu, foreign_cores, count) = (meter.cpu(), meter.foreign_cores(), tokens as f64);
-    let written: Vec<Timestamp> = meter.operators().filter(|it| it.is_secret_written()).map(|it| it.at).collect();
+    meter.until_quiet(REST, patience * 2).await;
+    burst_of(meter, seconds, secrets, is_it, operator)
+}
+
+/// What was measured while so many Secrets were written.
+fn burst_of(
+    meter: &Meter<'_>,
+    seconds: f64,
+    secrets: usize,
+    is_it: fn(&Request) -> bool,
+    operator: &Operator,
+) -> Burst {
+    let (cpu, foreign_cores, count) = (meter.cpu(), meter.foreign_cores(), secrets as f64);
+    let written: Vec<Timestamp> = meter.operators().filter(|it| is_it(it)).map(|it| it.at).collect();
     Burst {
         seconds,
         rate: count / span(&written),
-        writes: share(meter, tokens, Request::is_write),
-        reads: share(meter, tokens, Request::is_read),
-        kinds: kinds(meter, tokens),
+        writes: share(meter, secrets, Request::is_write),
+        reads: share(meter, secrets, Request::is_read),
+        kinds: kinds(meter, secrets),
         operator_ms: cpu.operator * 1_000.0 / count,
         apiserver_ms: cpu.apiserver * 1_000.0 / count,
         etcd_ms: cpu.etcd * 1_000.0 / count,
@@ -160,13 +193,12 @@ async fn burst(meter: &mut Meter<'_>, tokens: usize, operator: &Operator) -> Bur
     }
 }
 
-/// The operator dies and comes back while nothing is due.
-pub async fn warm_restart(plane: &Plane, tokens: usize, operator: Operator) -> (Operator, Warm) {
-    operator.kill();
-    let mut meter = plane.meter(None);
-    let operator = plane.operator();
+/// The operator died, and comes back while nothing is due.
+pub async fn warm_restart(plane: &Plane, program: &Program, tokens: usize) -> (Operator, Warm) {
+    let mut meter = plane.meter_of(program, None);
+    let operator = program.start();
     meter.watch(&operator);
-    let seconds = meter.until_quiet(Duration::from_secs(5), Duration::from_secs(600)).await;
+    let seconds = meter.until_quiet(STARTED, Duration::from_secs(600)).await;
     let warm = Warm {
         seconds,
         written: meter.written(),
@@ -177,6 +209,62 @@ pub async fn warm_restart(plane: &Plane, tokens: usize, operator: Operator) -> (
     };
     println!("    warm restart: idle after {seconds:.1} s, {} Secrets written, {:?}", warm.written, warm.kinds);
     (operator, warm)
+}
+
+/// A peer, from its first start to its end: what it costs beside a bare loop of its own.
+pub async fn peer(peer: &Peer, objects: usize) -> Result<PeerFigures, String> {
+    let plane = Plane::take().await;
+    println!("==> {objects} objects of {}", peer.about);
+    let program = peer.install(&plane).await?;
+    let memory_at_0 = empty(&plane, &program, STARTED).await;
+    peer.objects(&plane, objects, peer::LATER)?;
+    let (operator, meter, cold) = start(&plane, &program, objects).await;
+    // The bare loop's Secrets are like its own, and it would look at them.
+    operator.kill();
+    let (namespace, name) = meter.operators().find(|it| it.is_secret_made()).expect("a Secret").object();
+    let secret: Secret = Api::namespaced(plane.client.clone(), namespace).get(name).await.expect("a Secret");
+    let keys = secret.data.iter().flatten().map(|(key, _)| key);
+    let (mut raw, raw_create) = Raw::create(&plane, &secret, keys, objects.min(RAW), 32).await;
+    let mut raw_replace = Vec::new();
+    for concurrency in [32, 64].repeat(ROUNDS) {
+        raw_replace.push(bare_loop(&mut raw, concurrency).await);
+    }
+    raw.remove().await;
+    let (operator, warm) = warm_restart(&plane, &program, objects).await;
+    let memory = operator.process().memory();
+    peer.objects(&plane, objects, peer::ALWAYS)?;
+    let due = saturated(&plane, &program, &operator).await?;
+    operator.kill();
+    Ok(PeerFigures {
+        about: peer.about.clone(),
+        build: build().to_owned(),
+        objects,
+        secret_bytes: serde_json::to_vec(&secret).map_or(0, |text| text.len()),
+        raw_create,
+        raw_replace,
+        memory_at_0,
+        cold,
+        due,
+        warm,
+        memory,
+    })
+}
+
+/// Everything is due all the time.
+async fn saturated(plane: &Plane, program: &Program, operator: &Operator) -> Result<Burst, String> {
+    let mut meter = plane.meter_of(program, Some(operator));
+    operator.process().forget_peak();
+    while meter.seconds() < SATURATED.as_secs_f64() {
+        tokio::time::sleep(Duration::from_secs(1)).await;
+        meter.look();
+    }
+    let written = meter.written();
+    if written < 2 {
+        return Err(format!("the peer wrote {written} Secrets in {SATURATED:?} in which all were due"));
+    }
+    let burst = burst_of(&meter, meter.seconds(), written, Request::is_secret_written, operator);
+    say_burst("everything due all the time", &burst);
+    Ok(burst)
 }
 
 /// One object more a second: first of as many identities that have not signed since the operator started, then of those again.
