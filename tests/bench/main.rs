@@ -57,9 +57,9 @@ struct Options {
     /// Numbers of tokens, each a fleet of its own.
     #[arg(long, value_delimiter = ',', default_value = "1000,10000")]
     objects: Vec<usize>,
-    /// Leave out the eight minutes in which a fleet rotates by its own schedule.
-    #[arg(long)]
-    no_schedule: bool,
+    /// Of which of them the rotation by schedule is measured, too, which takes eight minutes each; 0 for none.
+    #[arg(long, value_delimiter = ',', default_value = "10000")]
+    scheduled: Vec<usize>,
     /// Measure another operator, too: an executable as tests/bench/peers/README.md describes it.
     #[arg(long, env = "BENCH_PEER")]
     peer: Option<PathBuf>,
@@ -102,7 +102,7 @@ async fn measure(options: &Options) -> Result<(), String> {
     // A peer that is not to be had is no surprise after an hour.
     let peer = options.peer.as_deref().map(peer::Peer::prepare).transpose()?;
     if !options.only_peer {
-        report::publish(&scenes::all(&options.objects, !options.no_schedule).await);
+        report::publish(&scenes::all(&options.objects, &options.scheduled).await);
     }
     if let Some(peer) = peer {
         report::add(scenes::peer(&peer, options.peer_objects).await?);

@@ -31,12 +31,12 @@ const STARTED: Duration = Duration::from_secs(5);
 const SATURATED: Duration = Duration::from_secs(60);
 
 /// A whole run.
-pub async fn all(sizes: &[usize], with_schedule: bool) -> Figures {
+pub async fn all(sizes: &[usize], scheduled: &[usize]) -> Figures {
     let plane = Plane::take().await;
     let memory_at_0 = empty(&plane, &plane.ours, REST).await;
     let mut fleets = Vec::new();
     for &tokens in sizes {
-        fleets.push(fleet(&plane, tokens, with_schedule).await);
+        fleets.push(fleet(&plane, tokens, scheduled.contains(&tokens)).await);
     }
     let accounts = Some(crate::accounts::measure(&plane).await);
     let (machine, build) = (crate::report::machine(), build().to_owned());
