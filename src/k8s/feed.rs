@@ -27,7 +27,7 @@ use super::backoff;
 const WATCH_LIMIT: u32 = 120;
 
 /// Objects of a page of a list. The memory of one page is all that a list takes beside the store.
-const PAGE: u32 = 250;
+const PAGE: u32 = 100;
 
 /// Waits between two attempts at a watch that fails, the first and the longest. kube's own would be deaf for up to a minute to an apiserver that is
 /// back again.

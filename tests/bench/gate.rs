@@ -1,14 +1,15 @@
 //! What may not become worse: a small fleet, beside the bare loop in the same run.
 //!
 //! Requests are counted and have to be right. CPU time is told in that of the bare loop's writes beside it, over all rounds together, so that another
-//! machine, or one that is busy with something else, moves both. Memory is what an operator that was just started holds for its fleet: what the kernel
-//! counts of it is bytes, on every machine. What is recorded is the least of several attempts, and it is of the build that `make bench-gate` makes, which is not optimized.
+//! machine, or one that is busy with something else, moves both. Memory is what an operator that was just started holds: what the kernel
+//! counts of it is bytes, on every machine. What is recorded is the middle of several attempts, and the best of as many
+//! is held to it. It is of the build that `make bench-gate` makes, which is not optimized.
 
 use std::process::ExitCode;
 
 use serde::{Deserialize, Serialize};
 
-use crate::figures::{Burst, Loop};
+use crate::figures::{Burst, Loop, median};
 use crate::plane::Plane;
 use crate::raw::{ROTATED, Raw};
 use crate::scenes;
@@ -18,7 +19,8 @@ const TOKENS: usize = 500;
 /// Rounds of the bare loop and of everything due, one after the other.
 const ROUNDS: usize = 4;
 
-/// What else a machine does makes CPU time more and never less: a share that is too large is measured again, at most so often.
+/// What else a machine does makes CPU time more and never less, and how an allocator fills its pages is chance: what is too large is measured again, at
+/// most so often.
 const ATTEMPTS: usize = 3;
 
 /// The most writes for a rotation, Events and status included.
@@ -41,7 +43,7 @@ const RECORDED: &str = include_str!("recorded.json");
 struct Recorded {
     #[serde(flatten)]
     shares: Shares,
-    /// MiB that the operator holds for the fleet, after a restart.
+    /// MiB that the operator holds for itself and the fleet, its binary aside, after a restart.
     memory: f64,
 }
 
@@ -62,11 +64,10 @@ impl Shares {
         }
     }
 
-    fn least(self, other: Self) -> Self {
-        Self {
-            operator_cpu: self.operator_cpu.min(other.operator_cpu),
-            apiserver_cpu: self.apiserver_cpu.min(other.apiserver_cpu),
-        }
+    /// What `choose` makes of each share of several attempts.
+    fn each(attempts: &[Self], choose: fn(&[f64]) -> f64) -> Self {
+        let of = |by: fn(&Self) -> f64| choose(&attempts.iter().map(by).collect::<Vec<_>>());
+        Self { operator_cpu: of(|it| it.operator_cpu), apiserver_cpu: of(|it| it.apiserver_cpu) }
     }
 
     fn hold(self, recorded: Self) -> bool {
@@ -87,10 +88,9 @@ pub enum Gate {
 pub async fn run(gate: Gate) -> ExitCode {
     let plane = Plane::take().await;
     let recorded: Recorded = serde_json::from_str(RECORDED).expect("recorded.json");
-    let without = scenes::empty(&plane, &plane.ours, scenes::REST).await;
     let (fleet, operator, cold) = scenes::cold_start(&plane, TOKENS).await;
     let (mut raw, _) = Raw::create(&plane, &fleet.a_secret().await, ROTATED, TOKENS, 32).await;
-    let (mut least, mut writes, mut reads): (Option<Shares>, f64, f64) = (None, 0.0, 0.0);
+    let (mut attempts, mut writes, mut reads) = (Vec::new(), 0.0_f64, 0.0_f64);
     for attempt in 1..=ATTEMPTS {
         let (mut loops, mut bursts) = (Vec::new(), Vec::new());
         for round in 0..ROUNDS {
@@ -101,31 +101,36 @@ pub async fn run(gate: Gate) -> ExitCode {
         reads = bursts.iter().map(|it| it.reads).fold(reads, f64::max);
         let shares = Shares::of(&loops, &bursts);
         println!("    attempt {attempt} of {ATTEMPTS}: {shares:.3?}");
-        let best = least.map_or(shares, |least| least.least(shares));
-        least = Some(best);
-        if gate == Gate::Hold && best.hold(recorded.shares) {
+        attempts.push(shares);
+        if gate == Gate::Hold && Shares::each(&attempts, least).hold(recorded.shares) {
             break;
         }
     }
-    operator.kill();
-    let (operator, _) = scenes::warm_restart(&plane, &plane.ours, TOKENS).await;
-    let memory = operator.process().memory().own - without.own;
+    let (mut operator, mut memory) = (operator, Vec::new());
+    for _ in 0..ATTEMPTS {
+        operator.kill();
+        (operator, _) = scenes::warm_restart(&plane, &plane.ours, TOKENS).await;
+        memory.push(operator.process().memory().own);
+        if gate == Gate::Hold && least(&memory) <= recorded.memory * WORSE {
+            break;
+        }
+    }
     raw.remove().await;
     fleet.remove().await;
-    let measured = Recorded { shares: least.expect("one attempt"), memory };
     if gate == Gate::Record {
-        let text = serde_json::to_string_pretty(&measured).expect("JSON") + "\n";
+        let record = Recorded { shares: Shares::each(&attempts, middle), memory: middle(&memory) };
+        let text = serde_json::to_string_pretty(&record).expect("JSON") + "\n";
         std::fs::write(plane.world.root().join("tests/bench/recorded.json"), text).expect("recorded.json");
         return ExitCode::SUCCESS;
     }
-    let Shares { operator_cpu, apiserver_cpu } = measured.shares;
+    let (Shares { operator_cpu, apiserver_cpu }, memory) = (Shares::each(&attempts, least), least(&memory));
     let checks = [
         ("writes for a rotation", writes, WRITES),
         ("reads for a rotation", reads, READS),
         ("writes for a new token", cold.writes, NEW_WRITES),
         ("operator's CPU for a rotation, in bare writes", operator_cpu, recorded.shares.operator_cpu * WORSE),
         ("apiserver's CPU for a rotation, in bare writes", apiserver_cpu, recorded.shares.apiserver_cpu * WORSE),
-        ("operator's memory for the fleet, in MiB", memory, recorded.memory * WORSE),
+        ("operator's memory with the fleet, in MiB", memory, recorded.memory * WORSE),
     ];
     let mut passed = true;
     for (what, value, limit) in checks {
@@ -134,4 +139,12 @@ pub async fn run(gate: Gate) -> ExitCode {
         println!("{} {what}: {value:.3}, at most {limit:.3}", if holds { "ok    " } else { "WORSE " });
     }
     if passed { ExitCode::SUCCESS } else { ExitCode::FAILURE }
+}
+
+fn least(many: &[f64]) -> f64 {
+    many.iter().copied().fold(f64::INFINITY, f64::min)
+}
+
+fn middle(many: &[f64]) -> f64 {
+    median(many, |it| *it)
 }
