@@ -113,11 +113,7 @@ async fn remove(plane: &Plane) {
         })
         .await;
     until(plane, <[IamDbUser]>::is_empty).await;
-    let namespaces = Api::<Namespace>::all(plane.client.clone());
-    each(0..NAMESPACES, async |at| {
-        namespaces.delete(&namespace(at), &DeleteParams::default()).await.expect("delete namespace");
-    })
-    .await;
+    plane.remove_namespaces((0..NAMESPACES).map(namespace).collect()).await;
     Api::<DbServer>::all(plane.client.clone()).delete(NAME, &DeleteParams::default()).await.expect("delete DbServer");
 }
 

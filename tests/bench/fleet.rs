@@ -121,10 +121,9 @@ impl<'p> Fleet<'p> {
             while !users.list_metadata(&all.clone().limit(1)).await.expect("users").items.is_empty() {
                 tokio::time::sleep(Duration::from_millis(500)).await;
             }
-            let namespaces = Api::<Namespace>::all(client.clone());
-            namespaces.delete(&name, &DeleteParams::default()).await.expect("delete namespace");
         })
         .await;
+        self.plane.remove_namespaces((0..self.namespaces()).map(|at| self.namespace(at)).collect()).await;
     }
 
     /// How many namespaces it has, and identities that sign.

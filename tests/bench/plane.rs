@@ -8,7 +8,7 @@ use iamdb::api::DbAuthToken;
 use k8s_openapi::api::authentication::v1::{TokenRequest, TokenRequestSpec};
 use k8s_openapi::api::core::v1::{Namespace, ServiceAccount};
 use k8s_openapi::api::rbac::v1::ClusterRoleBinding;
-use kube::api::{Api, ListParams, Patch, PatchParams, PostParams};
+use kube::api::{Api, DeleteParams, ListParams, Patch, PatchParams, PostParams};
 use kube::config::{KubeConfigOptions, Kubeconfig};
 use kube::{Client, Config};
 use serde_json::{Value, json};
@@ -116,6 +116,19 @@ impl Plane {
         let kubeconfig = kubeconfig_of(self.world, &self.client, PEER).await;
         let log = kubeconfig.with_file_name("peer.log");
         Some(Program::new(PEER, log, move || command(&kubeconfig)))
+    }
+
+    /// Deletes namespaces with what is in them, and waits until they are gone: what is measured next is not measured beside it.
+    pub async fn remove_namespaces(&self, names: Vec<String>) {
+        let namespaces = Api::<Namespace>::all(self.client.clone());
+        for name in &names {
+            namespaces.delete(name, &DeleteParams::default()).await.expect("delete namespace");
+        }
+        for name in &names {
+            while namespaces.get_opt(name).await.expect("namespace").is_some() {
+                tokio::time::sleep(Duration::from_millis(500)).await;
+            }
+        }
     }
 
     fn cpu(&self, operator: Option<Process>) -> Cpu {

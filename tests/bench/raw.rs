@@ -2,13 +2,12 @@
 //! limit of this machine.
 
 use std::collections::BTreeMap;
-use std::time::Duration;
 
 use futures::{StreamExt, stream};
 use k8s_openapi::ByteString;
 use k8s_openapi::api::core::v1::{Namespace, Secret};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
-use kube::api::{Api, DeleteParams, PostParams};
+use kube::api::{Api, PostParams};
 use kube::core::PartialObjectMeta;
 use serde_json::{Value, json};
 
@@ -94,17 +93,7 @@ impl<'p> Raw<'p> {
 
     /// Deletes the namespaces, with what is in them, and waits until they are gone.
     pub async fn remove(self) {
-        let namespaces = Api::<Namespace>::all(self.plane.client.clone());
-        let names: Vec<String> = (0..NAMESPACES).map(|at| format!("bench-raw-{at}")).collect();
-        for name in &names {
-            let _ = namespaces.delete(name, &DeleteParams::default()).await;
-        }
-        // What is measured next is not measured beside it.
-        for name in &names {
-            while namespaces.get_opt(name).await.expect("namespace").is_some() {
-                tokio::time::sleep(Duration::from_millis(500)).await;
-            }
-        }
+        self.plane.remove_namespaces((0..NAMESPACES).map(|at| format!("bench-raw-{at}")).collect()).await;
     }
 }
 
