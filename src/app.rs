@@ -16,6 +16,7 @@ use kube::{Api, ResourceExt};
 use tokio::sync::mpsc;
 use tokio::task::JoinError;
 use tokio_util::sync::CancellationToken;
+use tower::util::MapRequestLayer;
 
 use crate::adapters::aws::Aws;
 use crate::adapters::mysql::{Deadlines, MySqlDatabases};
@@ -24,6 +25,7 @@ use crate::api;
 use crate::controllers::{Bundles, Context, Desks, Entitlements, Looks, Refusals, Settings, Turnstile, run_all};
 use crate::domain::reach::Reach;
 use crate::k8s::dates::{DateLayer, ServerDate};
+use crate::k8s::fresh;
 use crate::k8s::feed::{self, Feed};
 use crate::k8s::fence::Fence;
 use crate::k8s::lease::Candidate;
@@ -327,7 +329,7 @@ async fn client(date: &Arc<ServerDate>, retries: bool) -> Result<kube::Client, F
     let mut config = kube::Config::infer().await.map_err(|error| Failure::Kubeconfig(Box::new(error)))?;
     config.default_retry = retries;
     let builder = ClientBuilder::try_from(config).map_err(|error| Failure::NoCluster(Box::new(error)))?;
-    Ok(builder.with_layer(&DateLayer::new(date.clone())).build())
+    Ok(builder.with_layer(&DateLayer::new(date.clone())).with_layer(&MapRequestLayer::new(fresh::consistent)).build())
 }
 
 async fn cluster_id(client: &kube::Client, given: Option<String>) -> Result<String, Failure> {

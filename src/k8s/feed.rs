@@ -13,7 +13,7 @@ use std::hash::{Hash, Hasher};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use futures::{Stream, StreamExt, TryStreamExt};
+use futures::{Stream, StreamExt, TryStreamExt, future};
 use kube::runtime::reflector::{self, Lookup, ObjectRef, Store};
 use kube::runtime::watcher::{self, Event, ExponentialBackoff};
 use kube::runtime::{WatchStreamExt, watcher as watch};
@@ -26,7 +26,7 @@ use super::backoff;
 /// The apiserver ends a watch after this, in seconds, and kube takes one that is silent for longer as dead.
 const WATCH_LIMIT: u32 = 120;
 
-/// Objects of a page of a list. The memory of one page is all that a list takes beside the store.
+/// Objects of a page of a list, where lists are not streamed. The memory of one page is all that a list takes beside the store.
 const PAGE: u32 = 100;
 
 /// Waits between two attempts at a watch that fails, the first and the longest. kube's own would be deaf for up to a minute to an apiserver that is
@@ -106,8 +106,7 @@ where
     {
         let (store, writer) = reflector::store();
         let (subscribers, unseen) = (Subscribers::default(), Unseen::default());
-        // Lists are consistent reads: what an apiserver's cache does not know yet must not be taken for gone.
-        let config = config.timeout(WATCH_LIMIT).page_size(PAGE);
+        let config = config.timeout(WATCH_LIMIT);
         let watch = |api: Api<W>| {
             let keep = keep.clone();
             let keep = move |mut object: W| {
@@ -115,9 +114,10 @@ where
                 keep(object)
             };
             let namespace = api.namespace().unwrap_or_default().to_owned();
-            let pauses = ExponentialBackoff::from(backoff::shape(FIRST_PAUSE, LONGEST_PAUSE));
-            let events = watch(api, config.clone()).backoff(pauses);
-            (namespace, events.map_ok(move |event| kept(event, &keep)).boxed())
+            let pauses = || ExponentialBackoff::from(backoff::shape(FIRST_PAUSE, LONGEST_PAUSE));
+            let streamed = watch(api.clone(), config.clone().streaming_lists()).backoff(pauses());
+            let paged = watch(api, config.clone().page_size(PAGE)).backoff(pauses());
+            (namespace, or_in_pages(streamed, paged).map_ok(move |event| kept(event, &keep)).boxed())
         };
         let events = merge::one_of(apis.into_iter().map(watch).collect(), store.clone(), unseen.clone());
         let filling = Filling { store: store.clone(), writer, subscribers: subscribers.clone(), listed: None };
@@ -158,6 +158,20 @@ where
 /// What comes out of a channel.
 pub(crate) fn stream<T: Send>(receiver: UnboundedReceiver<T>) -> impl Stream<Item = T> + Send {
     futures::stream::unfold(receiver, |mut receiver| async move { receiver.recv().await.map(|item| (item, receiver)) })
+}
+
+/// What is there comes as a stream, which takes the memory of one object. An apiserver that streams no lists is asked for pages. Either is a consistent
+/// read: what a cache does not know yet must not be taken for gone ([`super::fresh`]).
+fn or_in_pages<W>(
+    streamed: impl Stream<Item = watcher::Result<Event<W>>>,
+    paged: impl Stream<Item = watcher::Result<Event<W>>>,
+) -> impl Stream<Item = watcher::Result<Event<W>>> {
+    streamed.take_while(|event| future::ready(!event.as_ref().is_err_and(streams_none))).chain(paged)
+}
+
+/// Whether the apiserver has nothing against the watch but that it is to begin with what is there.
+fn streams_none(error: &watcher::Error) -> bool {
+    matches!(error, watcher::Error::WatchStartFailed(kube::Error::Api(status)) if matches!(status.code, 400 | 422))
 }
 
 async fn fill<K>(mut events: impl Stream<Item = watcher::Result<Event<K>>> + Send + Unpin, mut filling: Filling<K>)
@@ -276,8 +290,9 @@ impl std::fmt::Display for WatchError<'_> {
 
 #[cfg(test)]
 mod tests {
-    use futures::FutureExt;
+    use futures::{FutureExt, stream};
     use k8s_openapi::api::core::v1::ConfigMap;
+    use kube::core::Status;
 
     use super::*;
 
@@ -331,6 +346,16 @@ mod tests {
         assert_eq!(feed.store().len(), 4);
         let still = feed.store().get(&ObjectRef::new("a").within("shop")).unwrap();
         assert!(Arc::ptr_eq(&same, &still), "there is one copy");
+    }
+
+    #[test]
+    fn an_apiserver_that_streams_no_lists_is_asked_for_pages() {
+        let refused = Status { code: 422, ..Status::default() };
+        let refused = Err(watcher::Error::WatchStartFailed(kube::Error::Api(refused.boxed())));
+        let paged = [Ok(Event::Init), Ok(Event::InitApply(object("a", "1", "1"))), Ok(Event::InitDone)];
+        let events = or_in_pages(stream::iter([refused]), stream::iter(paged));
+        let events: Vec<_> = events.collect::<Vec<_>>().now_or_never().unwrap();
+        assert!(events.len() == 3 && events.iter().all(Result::is_ok), "{events:?}");
     }
 
     #[test]

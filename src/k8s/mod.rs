@@ -5,6 +5,7 @@ pub mod conditions;
 pub mod dates;
 pub mod feed;
 pub mod fence;
+pub mod fresh;
 pub mod lease;
 pub mod status;
 pub mod whoami;

@@ -12,7 +12,7 @@ use crate::effects::SERVICE_ACCOUNT;
 use crate::replica::{Replica, Stage};
 use crate::tenant::apply;
 use crate::world::{OPERATOR_NAMESPACE, SOON, World, until};
-use crate::z_rights::{Right, asked, is_refused, told_to_go};
+use crate::z_rights::{Right, asked, is_refused, needed, told_to_go};
 
 /// Name of the roles, as the chart has it.
 const NAME: &str = "iamdb-operator";
@@ -144,7 +144,7 @@ impl<'s> Narrowed<'s> {
         let beyond: BTreeSet<_> =
             requests.iter().filter(|it| !is_granted(it)).map(|it| (asked(it), place(it))).collect();
         assert!(beyond.is_empty(), "allowed by something else than the mode's roles: {beyond:#?}");
-        let used: BTreeSet<Right> = requests.iter().map(asked).collect();
+        let used: BTreeSet<Right> = requests.iter().flat_map(needed).collect();
         let rights: BTreeSet<Right> = granted.into_iter().map(|(right, _)| right).collect();
         let unused: Vec<_> = rights.difference(&used).collect();
         assert!(unused.is_empty(), "nothing needs {unused:#?}");
