@@ -36,7 +36,8 @@ mod tests {
 
     #[test]
     fn a_streamed_list_is_asked_for_as_it_is_now_and_a_watch_goes_on_from_where_it_was() {
-        let streamed = "/api/v1/secrets?watch=true&sendInitialEvents=true&resourceVersionMatch=NotOlderThan&resourceVersion=0";
+        let streamed =
+            "/api/v1/secrets?watch=true&sendInitialEvents=true&resourceVersionMatch=NotOlderThan&resourceVersion=0";
         let consistent = "/api/v1/secrets?watch=true&sendInitialEvents=true&resourceVersionMatch=NotOlderThan";
         assert_eq!(asked(streamed), consistent);
         let resumed = "https://[::1]:6443/api/v1/secrets?watch=true&resourceVersion=70";

@@ -102,7 +102,7 @@ async fn measure(options: &Options) -> Result<(), String> {
     // A peer that is not to be had is no surprise after an hour.
     let peer = options.peer.as_deref().map(peer::Peer::prepare).transpose()?;
     if !options.only_peer {
-        report::publish(&scenes::all(&options.objects, &options.scheduled).await);
+        scenes::all(&options.objects, &options.scheduled, report::publish).await;
     }
     if let Some(peer) = peer {
         report::add(scenes::peer(&peer, options.peer_objects).await?);

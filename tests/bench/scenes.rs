@@ -30,17 +30,17 @@ const STARTED: Duration = Duration::from_secs(5);
 /// So long a peer is watched while everything is due all the time.
 const SATURATED: Duration = Duration::from_secs(60);
 
-/// A whole run.
-pub async fn all(sizes: &[usize], scheduled: &[usize]) -> Figures {
+/// A whole run. What is measured is kept piece by piece: the next one may fail after an hour.
+pub async fn all(sizes: &[usize], scheduled: &[usize], keep: fn(&Figures)) {
     let plane = Plane::take().await;
     let memory_at_0 = empty(&plane, &plane.ours, REST).await;
-    let mut fleets = Vec::new();
-    for &tokens in sizes {
-        fleets.push(fleet(&plane, tokens, scheduled.contains(&tokens)).await);
-    }
-    let accounts = Some(crate::accounts::measure(&plane).await);
     let (machine, build) = (crate::report::machine(), build().to_owned());
-    Figures { machine, build, memory_at_0, fleets, accounts, peers: Vec::new() }
+    let mut figures = Figures { machine, build, memory_at_0, fleets: Vec::new(), accounts: None, peers: Vec::new() };
+    figures.accounts = Some(crate::accounts::measure(&plane).await);
+    for &tokens in sizes {
+        figures.fleets.push(fleet(&plane, tokens, scheduled.contains(&tokens)).await);
+        keep(&figures);
+    }
 }
 
 const fn build() -> &'static str {

@@ -83,7 +83,7 @@ async fn nothing_is_refused_and_no_right_is_unused_when_all_tests_have_run() {
     let used: BTreeSet<_> = requests.iter().map(|line| asked(line)).collect();
     let beyond: Vec<_> = used.difference(&granted).collect();
     assert!(beyond.is_empty(), "not granted by the manifests, and yet allowed: {beyond:#?}");
-    let of_a_cache = |line: &&Value| {
+    let of_a_cache = |line: &&&Value| {
         let uri = line["requestURI"].as_str().unwrap_or_default();
         uri.contains("sendInitialEvents=true") && uri.contains("resourceVersion=")
     };
