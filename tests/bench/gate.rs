@@ -12,6 +12,7 @@ use serde::{Deserialize, Serialize};
 use crate::figures::{Burst, Loop, median};
 use crate::plane::Plane;
 use crate::raw::{ROTATED, Raw};
+use crate::report::BUSY;
 use crate::scenes;
 
 const TOKENS: usize = 500;
@@ -34,6 +35,9 @@ const NEW_WRITES: f64 = 3.1;
 
 /// A share may be this much of what is recorded.
 const WORSE: f64 = 1.10;
+
+/// And CPU time so much more: caches differ from machine to machine, and clocks tick in hundredths of a second.
+const NOISE: f64 = 1.15;
 
 /// The recorded shares.
 const RECORDED: &str = include_str!("recorded.json");
@@ -70,8 +74,14 @@ impl Shares {
         Self { operator_cpu: of(|it| it.operator_cpu), apiserver_cpu: of(|it| it.apiserver_cpu) }
     }
 
-    fn hold(self, recorded: Self) -> bool {
-        self.operator_cpu <= recorded.operator_cpu * WORSE && self.apiserver_cpu <= recorded.apiserver_cpu * WORSE
+    /// The most that they may be, where this is recorded.
+    fn most(self) -> Self {
+        let most = WORSE * NOISE;
+        Self { operator_cpu: self.operator_cpu * most, apiserver_cpu: self.apiserver_cpu * most }
+    }
+
+    fn hold(self, most: Self) -> bool {
+        self.operator_cpu <= most.operator_cpu && self.apiserver_cpu <= most.apiserver_cpu
     }
 }
 
@@ -99,10 +109,13 @@ pub async fn run(gate: Gate) -> ExitCode {
         }
         writes = bursts.iter().map(|it| it.writes).fold(writes, f64::max);
         reads = bursts.iter().map(|it| it.reads).fold(reads, f64::max);
-        let shares = Shares::of(&loops, &bursts);
-        println!("    attempt {attempt} of {ATTEMPTS}: {shares:.3?}");
+        let (shares, foreign) = (Shares::of(&loops, &bursts), foreign(&loops, &bursts));
+        println!("    attempt {attempt} of {ATTEMPTS}: {shares:.3?}, foreign load {foreign:.2} cores");
+        if foreign > BUSY {
+            continue; // caches and clocks are shared: what it took says nothing
+        }
         attempts.push(shares);
-        if gate == Gate::Hold && Shares::each(&attempts, least).hold(recorded.shares) {
+        if gate == Gate::Hold && Shares::each(&attempts, least).hold(recorded.shares.most()) {
             break;
         }
     }
@@ -118,20 +131,25 @@ pub async fn run(gate: Gate) -> ExitCode {
     raw.remove().await;
     fleet.remove().await;
     if gate == Gate::Record {
+        assert!(!attempts.is_empty(), "the machine was not this run's alone");
         let record = Recorded { shares: Shares::each(&attempts, middle), memory: middle(&memory) };
         let text = serde_json::to_string_pretty(&record).expect("JSON") + "\n";
         std::fs::write(plane.world.root().join("tests/bench/recorded.json"), text).expect("recorded.json");
         return ExitCode::SUCCESS;
     }
-    let (Shares { operator_cpu, apiserver_cpu }, memory) = (Shares::each(&attempts, least), least(&memory));
-    let checks = [
+    let mut checks = vec![
         ("writes for a rotation", writes, WRITES),
         ("reads for a rotation", reads, READS),
         ("writes for a new token", cold.writes, NEW_WRITES),
-        ("operator's CPU for a rotation, in bare writes", operator_cpu, recorded.shares.operator_cpu * WORSE),
-        ("apiserver's CPU for a rotation, in bare writes", apiserver_cpu, recorded.shares.apiserver_cpu * WORSE),
-        ("operator's memory with the fleet, in MiB", memory, recorded.memory * WORSE),
+        ("operator's memory with the fleet, in MiB", least(&memory), recorded.memory * WORSE),
     ];
+    if attempts.is_empty() {
+        println!("left   CPU: the machine was not this run's alone");
+    } else {
+        let (best, recorded) = (Shares::each(&attempts, least), recorded.shares.most());
+        checks.push(("operator's CPU for a rotation, in bare writes", best.operator_cpu, recorded.operator_cpu));
+        checks.push(("apiserver's CPU for a rotation, in bare writes", best.apiserver_cpu, recorded.apiserver_cpu));
+    }
     let mut passed = true;
     for (what, value, limit) in checks {
         let holds = value <= limit;
@@ -139,6 +157,12 @@ pub async fn run(gate: Gate) -> ExitCode {
         println!("{} {what}: {value:.3}, at most {limit:.3}", if holds { "ok    " } else { "WORSE " });
     }
     if passed { ExitCode::SUCCESS } else { ExitCode::FAILURE }
+}
+
+/// The most that others had meanwhile.
+fn foreign(loops: &[Loop], bursts: &[Burst]) -> f64 {
+    let loops = loops.iter().map(|it| it.foreign_cores);
+    loops.chain(bursts.iter().map(|it| it.foreign_cores)).fold(0.0, f64::max)
 }
 
 fn least(many: &[f64]) -> f64 {
