@@ -185,18 +185,22 @@ impl Book {
         let members: Vec<_> =
             group.members.iter().filter_map(|uid| self.slots.get(uid).map(|slot| (uid, slot))).collect();
         let longest = members.iter().map(|(_, slot)| slot.order.renew_before).max().unwrap_or_default();
-        let living = |spread| {
-            group.token.as_ref().filter(|token| now < schedule::due(token.usable_until, longest, spread)).cloned()
-        };
+        let lives =
+            |spread| group.token.as_ref().is_some_and(|token| now < schedule::due(token.usable_until, longest, spread));
         // A rotation by schedule takes the whole key along. Whatever else is due is written alone: a newcomer, a changed input, a repair, or a Secret
         // that could not be written when its key was rotated and takes that token now, for as long as the key itself is content with it.
-        let (current, jitter) = (living(group.jitter), group.jitter);
-        let is_scheduled = current.is_none() && members.iter().any(|(_, slot)| slot.is_due_by_schedule(jitter, now));
+        let jitter = group.jitter;
+        // Secrets that were signed for apart come due apart: whose time has come would be written twice in a moment, with a token that is worn, too.
+        let (is_over, is_worn) = (!lives(jitter), !lives(jitter + schedule::LEAST_PAUSE));
+        let is_scheduled = members
+            .iter()
+            .any(|(_, slot)| slot.is_due_by_schedule(jitter, now) && (is_over || (is_worn && slot.failures == 0)));
         let chosen: Vec<_> = members.into_iter().filter(|(_, slot)| is_scheduled || slot.due(jitter) <= now).collect();
         let can_share = chosen.iter().all(|(_, slot)| slot.takes_current_token());
         let is_newcomers = chosen.iter().any(|(_, slot)| slot.published.is_none() && slot.failures == 0);
         // A newcomer's token has its whole renewal time and all of the spread before it.
-        let token = if is_newcomers { living(schedule::JITTER) } else { current }.filter(|_| can_share);
+        let is_good = if is_newcomers { lives(schedule::JITTER) } else { !is_over && !is_scheduled };
+        let token = group.token.clone().filter(|_| is_good && can_share);
         // Signatures know whole seconds: one of the same second as the last would be the same token.
         let next = group.token.as_ref().map(|token| schedule::plus(token.signed_at, Duration::from_secs(1)));
         if let Some(next) = next.filter(|next| token.is_none() && *next > now) {

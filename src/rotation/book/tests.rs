@@ -104,6 +104,20 @@ fn orders_that_are_due_when_they_are_placed_one_by_one_share_one_signing() {
 }
 
 #[test]
+fn secrets_of_a_key_that_were_signed_for_apart_are_renewed_as_one() {
+    let mut book = Book::default();
+    book.place("a", order("app", "a"), None);
+    let turn = book.begin(at(0)).unwrap();
+    write_all(&mut book, turn, 0, 1);
+    book.place("b", Order { inputs: "i2".into(), ..order("app", "b") }, Some((known(1), published(800))));
+    let turn = book.begin(at(5)).unwrap();
+    assert_eq!((uids(&turn), turn.token.is_some()), (vec!["b"], false), "changed inputs want a new signing");
+    write_all(&mut book, turn, 5, 2);
+    let turn = book.begin(book.next_due().unwrap()).unwrap();
+    assert_eq!((uids(&turn), turn.token.is_some()), (vec!["a", "b"], false));
+}
+
+#[test]
 fn a_newcomer_takes_the_current_token_while_it_lives_long_enough() {
     let mut book = Book::default();
     book.place("a", order("app", "a"), None);
