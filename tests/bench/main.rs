@@ -105,7 +105,7 @@ async fn measure(options: &Options) -> Result<(), String> {
         scenes::all(&options.objects, &options.scheduled, report::publish).await;
     }
     if let Some(peer) = peer {
-        report::add(scenes::peer(&peer, options.peer_objects).await?);
+        report::add(peer::measure(&peer, options.peer_objects).await?);
     }
     Ok(())
 }

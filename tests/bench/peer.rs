@@ -3,9 +3,17 @@
 
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
+use std::time::Duration;
 
-use crate::operator::Program;
+use k8s_openapi::api::core::v1::Secret;
+use kube::Api;
+
+use crate::audit::Request;
+use crate::figures::{Burst, PeerFigures};
+use crate::operator::{Operator, Program};
 use crate::plane::Plane;
+use crate::raw::Raw;
+use crate::scenes;
 use crate::world::World;
 
 /// Seconds between the renewals of an object that is not to be due while it is looked at.
@@ -13,6 +21,9 @@ pub const LATER: u32 = 3_600;
 
 /// The same, of one that is due as soon as it was renewed.
 pub const ALWAYS: u32 = 1;
+
+/// So long a peer is watched while everything is due all the time.
+const SATURATED: Duration = Duration::from_secs(60);
 
 /// What is called.
 #[derive(Debug)]
@@ -67,4 +78,60 @@ fn call(command: &mut Command) -> Result<String, String> {
         return Err(format!("`{line}` failed: {}", output.status));
     }
     Ok(String::from_utf8_lossy(&output.stdout).trim().to_owned())
+}
+
+/// A peer, from its first start to its end: what it costs beside a bare loop of its own.
+pub async fn measure(peer: &Peer, objects: usize) -> Result<PeerFigures, String> {
+    let plane = Plane::take().await;
+    println!("==> {objects} objects of {}", peer.about);
+    let program = peer.install(&plane).await?;
+    let memory_at_0 = scenes::empty(&plane, &program, scenes::STARTED).await;
+    peer.objects(&plane, objects, LATER)?;
+    let (operator, meter, cold) = scenes::start(&plane, &program, objects).await;
+    // The bare loop's Secrets are like its own, and it would look at them.
+    operator.kill();
+    let (namespace, name) = meter.operators().find(|it| it.is_secret_made()).expect("a Secret").object();
+    let secret: Secret = Api::namespaced(plane.client.clone(), namespace).get(name).await.expect("a Secret");
+    let keys = secret.data.iter().flatten().map(|(key, _)| key);
+    let (mut raw, raw_create) = Raw::create(&plane, &secret, keys, objects.min(scenes::RAW), 32).await;
+    let mut raw_replace = Vec::new();
+    for concurrency in [32, 64].repeat(scenes::ROUNDS) {
+        raw_replace.push(scenes::bare_loop(&mut raw, concurrency).await);
+    }
+    raw.remove().await;
+    let (operator, warm) = scenes::warm_restart(&plane, &program, objects).await;
+    let memory = operator.process().memory();
+    peer.objects(&plane, objects, ALWAYS)?;
+    let due = saturated(&plane, &program, &operator).await?;
+    operator.kill();
+    Ok(PeerFigures {
+        about: peer.about.clone(),
+        build: scenes::build().to_owned(),
+        objects,
+        secret_bytes: serde_json::to_vec(&secret).map_or(0, |text| text.len()),
+        raw_create,
+        raw_replace,
+        memory_at_0,
+        cold,
+        due,
+        warm,
+        memory,
+    })
+}
+
+/// Everything is due all the time.
+async fn saturated(plane: &Plane, program: &Program, operator: &Operator) -> Result<Burst, String> {
+    let mut meter = plane.meter_of(program, Some(operator));
+    operator.process().forget_peak();
+    while meter.seconds() < SATURATED.as_secs_f64() {
+        tokio::time::sleep(Duration::from_secs(1)).await;
+        meter.look();
+    }
+    let written = meter.written();
+    if written < 2 {
+        return Err(format!("the peer wrote {written} Secrets in {SATURATED:?} in which all were due"));
+    }
+    let burst = scenes::burst_of(&meter, meter.seconds(), written, Request::is_secret_written, operator);
+    scenes::say_burst("everything due all the time", &burst);
+    Ok(burst)
 }

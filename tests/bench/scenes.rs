@@ -4,31 +4,25 @@ use std::collections::{BTreeMap, HashMap};
 use std::time::Duration;
 
 use jiff::Timestamp;
-use k8s_openapi::api::core::v1::Secret;
-use kube::Api;
 
 use crate::audit::Request;
-use crate::figures::{Burst, Figures, FleetFigures, Latency, Loop, Memory, PeerFigures, Schedule, Warm};
+use crate::figures::{Burst, Figures, FleetFigures, Latency, Loop, Memory, Schedule, Warm};
 use crate::fleet::{Fleet, TOKENS};
 use crate::operator::{Operator, Program};
-use crate::peer::{self, Peer};
 use crate::plane::{Meter, Plane};
 use crate::raw::{ROTATED, Raw, Way};
 
 /// The bare loop writes at most so many Secrets a round.
-const RAW: usize = 4_000;
+pub const RAW: usize = 4_000;
 
 /// Rounds of everything due, and of the bare loop beside them.
-const ROUNDS: usize = 3;
+pub const ROUNDS: usize = 3;
 
 /// A rest of the operator's that says it has nothing more to do.
 pub const REST: Duration = Duration::from_secs(2);
 
 /// The same, of one that was just started.
-const STARTED: Duration = Duration::from_secs(5);
-
-/// So long a peer is watched while everything is due all the time.
-const SATURATED: Duration = Duration::from_secs(60);
+pub const STARTED: Duration = Duration::from_secs(5);
 
 /// A whole run. What is measured is kept piece by piece: the next one may fail after an hour.
 pub async fn all(sizes: &[usize], scheduled: &[usize], keep: fn(&Figures)) {
@@ -43,7 +37,7 @@ pub async fn all(sizes: &[usize], scheduled: &[usize], keep: fn(&Figures)) {
     }
 }
 
-const fn build() -> &'static str {
+pub const fn build() -> &'static str {
     if cfg!(debug_assertions) { "debug" } else { "release" }
 }
 
@@ -134,7 +128,7 @@ pub async fn cold_start(plane: &Plane, tokens: usize) -> (Fleet<'_>, Operator, B
 }
 
 /// An operator starts, and makes so many Secrets.
-async fn start<'p>(plane: &'p Plane, program: &Program, secrets: usize) -> (Operator, Meter<'p>, Burst) {
+pub async fn start<'p>(plane: &'p Plane, program: &Program, secrets: usize) -> (Operator, Meter<'p>, Burst) {
     let mut meter = plane.meter_of(program, None);
     let operator = program.start();
     meter.watch(&operator);
@@ -170,7 +164,7 @@ async fn burst(meter: &mut Meter<'_>, secrets: usize, is_it: fn(&Request) -> boo
 }
 
 /// What was measured while so many Secrets were written.
-fn burst_of(
+pub fn burst_of(
     meter: &Meter<'_>,
     seconds: f64,
     secrets: usize,
@@ -209,62 +203,6 @@ pub async fn warm_restart(plane: &Plane, program: &Program, tokens: usize) -> (O
     };
     println!("    warm restart: idle after {seconds:.1} s, {} Secrets written, {:?}", warm.written, warm.kinds);
     (operator, warm)
-}
-
-/// A peer, from its first start to its end: what it costs beside a bare loop of its own.
-pub async fn peer(peer: &Peer, objects: usize) -> Result<PeerFigures, String> {
-    let plane = Plane::take().await;
-    println!("==> {objects} objects of {}", peer.about);
-    let program = peer.install(&plane).await?;
-    let memory_at_0 = empty(&plane, &program, STARTED).await;
-    peer.objects(&plane, objects, peer::LATER)?;
-    let (operator, meter, cold) = start(&plane, &program, objects).await;
-    // The bare loop's Secrets are like its own, and it would look at them.
-    operator.kill();
-    let (namespace, name) = meter.operators().find(|it| it.is_secret_made()).expect("a Secret").object();
-    let secret: Secret = Api::namespaced(plane.client.clone(), namespace).get(name).await.expect("a Secret");
-    let keys = secret.data.iter().flatten().map(|(key, _)| key);
-    let (mut raw, raw_create) = Raw::create(&plane, &secret, keys, objects.min(RAW), 32).await;
-    let mut raw_replace = Vec::new();
-    for concurrency in [32, 64].repeat(ROUNDS) {
-        raw_replace.push(bare_loop(&mut raw, concurrency).await);
-    }
-    raw.remove().await;
-    let (operator, warm) = warm_restart(&plane, &program, objects).await;
-    let memory = operator.process().memory();
-    peer.objects(&plane, objects, peer::ALWAYS)?;
-    let due = saturated(&plane, &program, &operator).await?;
-    operator.kill();
-    Ok(PeerFigures {
-        about: peer.about.clone(),
-        build: build().to_owned(),
-        objects,
-        secret_bytes: serde_json::to_vec(&secret).map_or(0, |text| text.len()),
-        raw_create,
-        raw_replace,
-        memory_at_0,
-        cold,
-        due,
-        warm,
-        memory,
-    })
-}
-
-/// Everything is due all the time.
-async fn saturated(plane: &Plane, program: &Program, operator: &Operator) -> Result<Burst, String> {
-    let mut meter = plane.meter_of(program, Some(operator));
-    operator.process().forget_peak();
-    while meter.seconds() < SATURATED.as_secs_f64() {
-        tokio::time::sleep(Duration::from_secs(1)).await;
-        meter.look();
-    }
-    let written = meter.written();
-    if written < 2 {
-        return Err(format!("the peer wrote {written} Secrets in {SATURATED:?} in which all were due"));
-    }
-    let burst = burst_of(&meter, meter.seconds(), written, Request::is_secret_written, operator);
-    say_burst("everything due all the time", &burst);
-    Ok(burst)
 }
 
 /// One object more a second: first of as many identities that have not signed since the operator started, then of those again.
@@ -377,7 +315,7 @@ fn kinds(meter: &Meter<'_>, tokens: usize) -> BTreeMap<String, f64> {
     kinds
 }
 
-fn say_burst(what: &str, burst: &Burst) {
+pub fn say_burst(what: &str, burst: &Burst) {
     println!(
         "    {what}: {:.1} s, {:.0}/s, {:.3} writes and {:.3} reads a Secret, CPU ms {:.3} operator {:.3} apiserver, peak {:.1} MiB, foreign cores {:.2}, {:.3?}",
         burst.seconds,

@@ -60,6 +60,11 @@ impl Stage {
         let token_id = token_id(&kubeconfig).await;
         let host = self.world.var("WORLD_OPERATOR_URL").trim_start_matches("http://");
         let listen = format!("{}:{port}", host.split(':').next().expect("host"));
+        let is_taken = std::net::TcpStream::connect(&listen).is_ok();
+        assert!(
+            !is_taken,
+            "something listens at {listen} already, and would be taken for the replica: is it left from a test that was killed?"
+        );
         let log = File::create(self.world.root().join(format!("target/world/log/{name}.log"))).expect("log");
         let mut command = Command::new(self.world.var("WORLD_EXEC"));
         command

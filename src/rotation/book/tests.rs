@@ -6,6 +6,8 @@ use crate::domain::secret::Secret;
 use crate::ports::{Fault, FaultKind};
 use crate::rotation::sample::{MARKS, order};
 
+mod waits;
+
 const NOW: i64 = 1_000_000;
 
 fn at(offset: i64) -> Timestamp {
@@ -29,6 +31,15 @@ fn write_all(book: &mut Book, turn: Turn, signed: i64, version: u64) -> Vec<Stri
     let token = turn.token.clone().unwrap_or_else(|| token(signed));
     let outcomes = turn.members.into_iter().map(|member| (member, Outcome::Written(known(version)))).collect();
     names(book.finish(&turn.key, Some(&token), outcomes, at(signed)))
+}
+
+/// The order of "a", whose token was signed at 0.
+fn issued() -> Book {
+    let mut book = Book::default();
+    book.place("a", order("app", "a"), None);
+    let turn = book.begin(at(0)).unwrap();
+    write_all(&mut book, turn, 0, 1);
+    book
 }
 
 fn names(news: Vec<ObjectName>) -> Vec<String> {
@@ -105,10 +116,7 @@ fn orders_that_are_due_when_they_are_placed_one_by_one_share_one_signing() {
 
 #[test]
 fn secrets_of_a_key_that_were_signed_for_apart_are_renewed_as_one() {
-    let mut book = Book::default();
-    book.place("a", order("app", "a"), None);
-    let turn = book.begin(at(0)).unwrap();
-    write_all(&mut book, turn, 0, 1);
+    let mut book = issued();
     book.place("b", Order { inputs: "i2".into(), ..order("app", "b") }, Some((known(1), published(800))));
     let turn = book.begin(at(5)).unwrap();
     assert_eq!((uids(&turn), turn.token.is_some()), (vec!["b"], false), "changed inputs want a new signing");
@@ -119,10 +127,7 @@ fn secrets_of_a_key_that_were_signed_for_apart_are_renewed_as_one() {
 
 #[test]
 fn a_newcomer_takes_the_current_token_while_it_lives_long_enough() {
-    let mut book = Book::default();
-    book.place("a", order("app", "a"), None);
-    let turn = book.begin(at(0)).unwrap();
-    write_all(&mut book, turn, 0, 1);
+    let mut book = issued();
     book.place("b", order("app", "b"), None);
     let turn = book.begin(at(100)).unwrap();
     assert_eq!((uids(&turn), turn.token.is_some()), (vec!["b"], true));
@@ -131,55 +136,6 @@ fn a_newcomer_takes_the_current_token_while_it_lives_long_enough() {
     book.place("c", order("app", "c"), None);
     let turn = book.begin(at(331)).unwrap();
     assert!(turn.token.is_none(), "it has less than renewBefore and the spread left");
-}
-
-#[test]
-fn a_failure_waits_and_the_others_do_not() {
-    let mut book = Book::default();
-    book.place("a", order("app", "a"), None);
-    book.place("b", order("app", "b"), None);
-    let turn = book.begin(at(0)).unwrap();
-    let key = turn.key.clone();
-    let outcomes = turn
-        .members
-        .into_iter()
-        .map(|member| {
-            let failed = &*member.uid == "a";
-            let outcome =
-                if failed { Outcome::Failed(Problem::ForeignSecret, None) } else { Outcome::Written(known(1)) };
-            (member, outcome)
-        })
-        .collect();
-    let mut news = names(book.finish(&key, Some(&token(0)), outcomes, at(0)));
-    news.sort();
-    assert_eq!(news, ["a", "b"]);
-    assert_eq!(book.progress("a").unwrap().problem, Some(Problem::ForeignSecret));
-    assert!(book.begin(at(3)).is_none());
-    let turn = book.begin(at(5)).unwrap();
-    assert_eq!(uids(&turn), ["a"], "only the one that failed is tried again");
-}
-
-#[test]
-fn waits_grow_to_thirty_seconds() {
-    let mut book = Book::default();
-    book.place("a", order("app", "a"), None);
-    let mut now = 0;
-    let mut waits = Vec::new();
-    for _ in 0..8 {
-        let turn = book.begin(at(now)).unwrap();
-        let fault = Fault::new(FaultKind::Unreachable, "assume role");
-        let outcomes = turn
-            .members
-            .into_iter()
-            .map(|member| (member, Outcome::Failed(Problem::Identity(fault.clone()), None)))
-            .collect();
-        book.finish(&turn.key, None, outcomes, at(now));
-        let wait = schedule::until(book.next_due().unwrap(), at(now)).as_secs();
-        waits.push(wait);
-        now += i64::try_from(wait).unwrap() + 1;
-    }
-    assert!(waits[0] >= 3 && waits[0] <= 5, "{waits:?}");
-    assert!(waits[7] >= 22 && waits[7] <= 30, "{waits:?}");
 }
 
 #[test]
@@ -241,16 +197,6 @@ fn an_identity_is_forgotten_with_its_last_order_whatever_that_is_for() {
 }
 
 #[test]
-fn an_abandoned_turn_is_taken_again_after_a_while() {
-    let mut book = Book::default();
-    book.place("a", order("app", "a"), None);
-    let turn = book.begin(at(0)).unwrap();
-    book.abandon(&turn.key, at(0));
-    assert!(book.begin(at(1)).is_none());
-    assert_eq!(uids(&book.begin(at(6)).unwrap()), ["a"]);
-}
-
-#[test]
 fn an_order_changed_in_flight_is_written_again() {
     let mut book = Book::default();
     book.place("a", order("app", "a"), None);
@@ -260,31 +206,6 @@ fn an_order_changed_in_flight_is_written_again() {
     write_all(&mut book, turn, 0, 1);
     let turn = book.begin(at(1)).unwrap();
     assert!(turn.token.is_none(), "changed inputs want a new signing");
-}
-
-#[test]
-fn a_secret_that_cannot_be_written_does_not_rotate_the_others_again_and_again() {
-    let mut book = Book::default();
-    for uid in ["a", "b"] {
-        book.place(uid, order("app", uid), Some((known(1), published(0))));
-    }
-    let turn = book.begin(at(0)).unwrap();
-    assert_eq!(uids(&turn), ["a", "b"]);
-    let key = turn.key.clone();
-    let outcomes = turn.members.into_iter().map(|member| {
-        let failed = &*member.uid == "a";
-        let outcome =
-            if failed { Outcome::Failed(Problem::Write(Some(422)), None) } else { Outcome::Written(known(2)) };
-        (member, outcome)
-    });
-    book.finish(&key, Some(&token(0)), outcomes.collect(), at(0));
-    for later in [6, 100, 200] {
-        let turn = book.begin(at(later)).unwrap();
-        assert_eq!((uids(&turn), turn.token.is_some()), (vec!["a"], true), "{later} s later");
-        let outcomes =
-            turn.members.into_iter().map(|member| (member, Outcome::Failed(Problem::Write(Some(422)), None)));
-        book.finish(&key, turn.token.as_ref(), outcomes.collect(), at(later));
-    }
 }
 
 #[test]
@@ -314,71 +235,13 @@ fn what_is_published_for_an_earlier_order_is_not_current() {
 
 #[test]
 fn a_signing_that_is_asked_for_within_the_second_of_the_last_waits_for_the_next() {
-    let mut book = Book::default();
-    book.place("a", order("app", "a"), None);
-    let turn = book.begin(at(0)).unwrap();
-    write_all(&mut book, turn, 0, 1);
+    let mut book = issued();
     book.place("a", Order { inputs: "i2".into(), ..order("app", "a") }, None);
     let within = at(0) + jiff::SignedDuration::from_millis(900);
     assert!(book.begin(within).is_none(), "it would be the same token once more");
     assert_eq!(book.next_due(), Some(at(1)));
     let turn = book.begin(at(1)).unwrap();
     assert!(turn.token.is_none());
-}
-
-#[test]
-fn a_secret_that_keeps_failing_does_not_renew_its_key_before_its_time() {
-    let mut book = Book::default();
-    book.place("good", order("app", "good"), None);
-    book.place("bad", order("app", "bad"), None);
-    let (mut now, mut signings) = (0, Vec::new());
-    while now < 1_200 {
-        while let Some(turn) = book.begin(at(now)) {
-            let fresh = turn.token.is_none();
-            signings.extend(fresh.then_some(now));
-            let token = turn.token.clone().unwrap_or_else(|| token(now));
-            let outcomes = turn.members.into_iter().map(|member| {
-                let outcome = match &*member.uid {
-                    "bad" => Outcome::Failed(Problem::Write(Some(422)), None),
-                    _ => Outcome::Written(known(u64::try_from(now).unwrap() + 1)),
-                };
-                (member, outcome)
-            });
-            let outcomes = outcomes.collect();
-            book.finish(&turn.key, Some(&token), outcomes, at(now));
-        }
-        now += 1;
-    }
-    let key = order("app", "good").key();
-    let pace = i64::try_from(420 - jitter(&key).as_secs()).unwrap();
-    for pair in signings.windows(2) {
-        assert!(pair[1] - pair[0] >= pace - 1, "{signings:?}, while due every {pace} seconds");
-    }
-}
-
-#[test]
-fn credentials_that_die_soon_make_no_loop() {
-    let mut book = Book::default();
-    book.place("a", order("app", "a"), None);
-    let turn = book.begin(at(0)).unwrap();
-    let dying = Token { usable_until: at(100), ..token(0) };
-    let outcomes = turn.members.into_iter().map(|member| (member, Outcome::Written(known(1)))).collect();
-    book.finish(&turn.key, Some(&dying), outcomes, at(0));
-    assert_eq!(book.next_due(), Some(at(30)));
-}
-
-#[test]
-fn the_apiserver_is_given_the_time_that_it_asks_for_but_not_the_life_of_a_token() {
-    for (asked, expected) in [(1, 4), (45, 45), (3_600, 60)] {
-        let mut book = Book::default();
-        book.place("a", order("app", "a"), None);
-        let turn = book.begin(at(0)).unwrap();
-        let patience = Some(Duration::from_secs(asked));
-        let failed = |member| (member, Outcome::Failed(Problem::Write(Some(429)), patience));
-        book.finish(&turn.key, Some(&token(0)), turn.members.into_iter().map(failed).collect(), at(0));
-        let wait = book.next_due().unwrap().duration_since(at(0)).as_secs();
-        assert!((expected - 1..=expected + 1).contains(&wait), "{asked}: {wait}");
-    }
 }
 
 #[test]
@@ -394,16 +257,4 @@ fn a_file_that_had_to_be_left_out_is_news() {
     let outcomes = turn.members.into_iter().map(|member| (member, Outcome::Written(known(1)))).collect();
     assert_eq!(names(book.finish(&turn.key, Some(&long), outcomes, at(0))), ["a"]);
     assert_eq!(book.progress("a").unwrap().omits_my_cnf, Some(true));
-}
-
-#[test]
-fn a_clock_that_was_ahead_and_is_put_right_leaves_nobody_waiting() {
-    let mut book = Book::default();
-    book.place("a", order("app", "a"), None);
-    let turn = book.begin(at(3_600)).unwrap();
-    let failed = |member| (member, Outcome::Failed(Problem::ClockSkew, None));
-    book.finish(&turn.key, None, turn.members.into_iter().map(failed).collect(), at(3_600));
-    assert!(book.begin(at(3_601)).is_none());
-    assert!(book.begin(at(3_590)).is_none(), "a few seconds are nothing");
-    assert_eq!(uids(&book.begin(at(10)).unwrap()), ["a"]);
 }

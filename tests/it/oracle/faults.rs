@@ -66,7 +66,7 @@ impl fmt::Display for Toll {
         let seconds = OUTAGE.as_secs();
         write!(
             f,
-            "the apiserver down for {seconds} s each {outages:?}, {kills} replicas killed and {ends} ended for want of the lease, \
+            "the apiserver down for {seconds} s each {outages:?}, {kills} replicas killed and {ends} ended by themselves, \
              {throttled} calls of STS throttled, {short} sessions shorter than a token"
         )
     }
