@@ -2,60 +2,29 @@
 
 use super::*;
 
+fn grant(schema: &str, privilege: Privilege) -> AccountStep {
+    AccountStep::Grant { host: host("%"), on: GrantedOn::Schema(schema.into()), privileges: [privilege].into() }
+}
+
+fn revoke(schema: &str, privilege: Privilege) -> AccountStep {
+    AccountStep::Revoke { host: host("%"), on: GrantedOn::Schema(schema.into()), rights: [privilege.into()].into() }
+}
+
 #[test]
 fn grants_come_before_revokes_and_only_the_difference_moves() {
-    let held: &[(&str, &[Privilege])] =
-        &[("orders", &[Privilege::Select, Privilege::Drop]), ("old", &[Privilege::Select])];
-    let wanted: &[(&str, &[Privilege])] =
-        &[("orders", &[Privilege::Select, Privilege::Insert]), ("new", &[Privilege::Select])];
+    use Privilege::{Drop, Insert, Select};
+    let held: &[(&str, &[Privilege])] = &[("orders", &[Select, Drop]), ("old", &[Select])];
+    let wanted: &[(&str, &[Privilege])] = &[("orders", &[Select, Insert]), ("new", &[Select])];
     let steps = plan(&desired(wanted), &with("%", account(Some(owner()), held)), &facts(Engine::MySql), ALIVE).unwrap();
-    assert_eq!(
-        steps,
-        [
-            AccountStep::Grant {
-                host: host("%"),
-                on: GrantedOn::Schema("new".into()),
-                privileges: [Privilege::Select].into()
-            },
-            AccountStep::Grant {
-                host: host("%"),
-                on: GrantedOn::Schema("orders".into()),
-                privileges: [Privilege::Insert].into()
-            },
-            AccountStep::Revoke {
-                host: host("%"),
-                on: GrantedOn::Schema("old".into()),
-                rights: [Privilege::Select.into()].into()
-            },
-            AccountStep::Revoke {
-                host: host("%"),
-                on: GrantedOn::Schema("orders".into()),
-                rights: [Privilege::Drop.into()].into()
-            },
-        ]
-    );
+    let expected = [grant("new", Select), grant("orders", Insert), revoke("old", Select), revoke("orders", Drop)];
+    assert_eq!(steps, expected);
 }
 
 #[test]
 fn a_grant_that_is_a_pattern_is_revoked_by_its_stored_spelling() {
     let held: &[(&str, &[Privilege])] = &[("orders_prod", &[Privilege::Select])];
-    let wanted: &[(&str, &[Privilege])] = &[("orders_prod", &[Privilege::Select])];
-    let steps = plan(&desired(wanted), &with("%", account(Some(owner()), held)), &facts(Engine::MySql), ALIVE).unwrap();
-    assert_eq!(
-        steps,
-        [
-            AccountStep::Grant {
-                host: host("%"),
-                on: GrantedOn::Schema("orders\\_prod".into()),
-                privileges: [Privilege::Select].into()
-            },
-            AccountStep::Revoke {
-                host: host("%"),
-                on: GrantedOn::Schema("orders_prod".into()),
-                rights: [Privilege::Select.into()].into()
-            },
-        ]
-    );
+    let steps = plan(&desired(held), &with("%", account(Some(owner()), held)), &facts(Engine::MySql), ALIVE).unwrap();
+    assert_eq!(steps, [grant("orders\\_prod", Privilege::Select), revoke("orders_prod", Privilege::Select)]);
 }
 
 #[test]
@@ -63,14 +32,7 @@ fn additive_grants_take_nothing_away() {
     let held: &[(&str, &[Privilege])] = &[("old", &[Privilege::Select])];
     let additive = DesiredUser { revoke_surplus: false, ..desired(&[("new", &[Privilege::Select])]) };
     let steps = plan(&additive, &with("%", account(Some(owner()), held)), &facts(Engine::MySql), ALIVE).unwrap();
-    assert_eq!(
-        steps,
-        [AccountStep::Grant {
-            host: host("%"),
-            on: GrantedOn::Schema("new".into()),
-            privileges: [Privilege::Select].into()
-        }]
-    );
+    assert_eq!(steps, [grant("new", Privilege::Select)]);
 }
 
 #[test]
