@@ -147,12 +147,15 @@ async fn operate(
         Some(election) => Some(candidate(&apiserver.date, &config.namespace, election.clone()).await?),
         None => None,
     };
-    let cluster_id = cluster_id(&apiserver.client, config.cluster_id.clone());
+    // The first question waits until the apiserver answers; whoever asked the second one meanwhile would be told nothing.
+    let asked = async {
+        let cluster_id = cluster_id(&apiserver.client, config.cluster_id.clone()).await?;
+        Ok::<_, Failure>((cluster_id, own_account(&apiserver.client, &config.namespace).await))
+    };
     let (cluster_id, account) = tokio::select! {
-        told = future::join(cluster_id, own_account(&apiserver.client, &config.namespace)) => told,
+        told = asked => told?,
         () = stop.cancelled() => return Ok(()),
     };
-    let cluster_id = cluster_id?;
     if let Some(candidate) = &mut candidate {
         match account {
             Ok(owner) => owner.into_iter().for_each(|owner| candidate.owned_by(owner)),
