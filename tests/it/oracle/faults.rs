@@ -14,7 +14,7 @@ use crate::aws::{Fault, Lives};
 use crate::forward::{Rule, refusal};
 use crate::replica::{Replica, Stage};
 use crate::tenant::Tenant;
-use crate::world::World;
+use crate::world::{World, until};
 
 /// The acting replica is killed so often.
 const KILLS: Duration = Duration::from_secs(30);
@@ -27,6 +27,9 @@ const LIVES: [u32; 10] = [3_600, 960, 869, 930, 600, 900, 180, 880, 30, 1];
 
 /// A round begins with so much time in which STS throttles: all tokens are asked for, by replicas that have no session.
 const THROTTLED: Duration = Duration::from_secs(20);
+
+/// It goes on until somebody was throttled, but no longer than this: a kill leaves nobody in the lead until the lease has run out.
+const LEADERLESS: Duration = Duration::from_secs(40);
 
 /// Then they are given so much time, until an outage ends the round.
 const GIVEN: Duration = Duration::from_secs(25);
@@ -87,6 +90,7 @@ pub async fn rage(stage: &Stage, replicas: Vec<Replica>, tenants: &[Arc<Tenant>]
                 join_all(names().map(|name| async move { tenant.rotate(&name).await })).await;
             }
             tokio::time::sleep(THROTTLED).await;
+            until("STS has throttled somebody", LEADERLESS, || async { (fault.fired() > 0).then_some(()) }).await;
             throttled += fault.fired();
         }
         tokio::time::sleep(GIVEN).await;
