@@ -18,7 +18,7 @@ use crate::domain::engine::ServerFacts;
 use crate::ports::{AdminSession, AdminTarget, Databases, Fault, FaultKind};
 
 /// More prepared statements than a session ever has; see `session::query` for what one less costs.
-const STATEMENTS: usize = 512;
+const STATEMENTS: usize = 4_096;
 
 /// How long a database may take. sqlx has no limits of its own.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

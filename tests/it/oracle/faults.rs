@@ -14,7 +14,7 @@ use crate::aws::{Fault, Lives};
 use crate::forward::{Rule, refusal};
 use crate::replica::{Replica, Stage};
 use crate::tenant::Tenant;
-use crate::world::{World, until};
+use crate::world::World;
 
 /// The acting replica is killed so often.
 const KILLS: Duration = Duration::from_secs(30);
@@ -25,11 +25,15 @@ const PAUSE: Duration = Duration::from_secs(5);
 /// Seconds that sessions live, one after the other: down to one that is dead when it has arrived. No token is signed with those under 870.
 const LIVES: [u32; 10] = [3_600, 960, 869, 930, 600, 900, 180, 880, 30, 1];
 
-/// A round begins with so much time in which STS throttles: all tokens are asked for, by replicas that have no session.
+/// A round begins with so much time in which STS throttles. All tokens are asked for again and again: a replica that still has its sessions asks STS
+/// for nothing, and the next kill leaves one without.
 const THROTTLED: Duration = Duration::from_secs(20);
 
-/// It goes on until somebody was throttled, but no longer than this: a kill leaves nobody in the lead until the lease has run out.
-const LEADERLESS: Duration = Duration::from_secs(40);
+/// All tokens are asked for so often.
+const ASKED_FOR: Duration = Duration::from_secs(4);
+
+/// Somebody was throttled by then: a kill, and a lease that runs out.
+const THROTTLED_AT_MOST: Duration = Duration::from_secs(80);
 
 /// Then they are given so much time, until an outage ends the round.
 const GIVEN: Duration = Duration::from_secs(25);
@@ -86,11 +90,13 @@ pub async fn rage(stage: &Stage, replicas: Vec<Replica>, tenants: &[Arc<Tenant>]
     for (outage, _) in Outage::ALL.into_iter().cycle().zip(0..rounds) {
         {
             let fault = Fault::arm(&json!({"service": "sts", "code": "Throttling", "status": 400, "times": 1_000_000}));
-            for tenant in tenants {
-                join_all(names().map(|name| async move { tenant.rotate(&name).await })).await;
+            let begun = Instant::now();
+            while begun.elapsed() < THROTTLED || (fault.fired() == 0 && begun.elapsed() < THROTTLED_AT_MOST) {
+                for tenant in tenants {
+                    join_all(names().map(|name| async move { tenant.rotate(&name).await })).await;
+                }
+                tokio::time::sleep(ASKED_FOR).await;
             }
-            tokio::time::sleep(THROTTLED).await;
-            until("STS has throttled somebody", LEADERLESS, || async { (fault.fired() > 0).then_some(()) }).await;
             throttled += fault.fired();
         }
         tokio::time::sleep(GIVEN).await;
