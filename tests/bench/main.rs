@@ -69,6 +69,9 @@ struct Options {
     /// Measure the peer alone, and put it beside the figures that are kept.
     #[arg(long, requires = "peer")]
     only_peer: bool,
+    /// Measure the accounts alone, and put them among the figures that are kept.
+    #[arg(long, conflicts_with = "peer")]
+    only_accounts: bool,
     /// Measure nothing: write docs/performance.md from these figures.
     #[arg(long)]
     from: Option<PathBuf>,
@@ -101,7 +104,10 @@ fn main() -> ExitCode {
 async fn measure(options: &Options) -> Result<(), String> {
     // A peer that is not to be had is no surprise after an hour.
     let peer = options.peer.as_deref().map(peer::Peer::prepare).transpose()?;
-    if !options.only_peer {
+    if options.only_accounts {
+        let accounts = scenes::accounts().await;
+        report::amend(|figures| figures.accounts = Some(accounts));
+    } else if !options.only_peer {
         scenes::all(&options.objects, &options.scheduled, report::publish).await;
     }
     if let Some(peer) = peer {

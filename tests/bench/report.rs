@@ -41,13 +41,21 @@ pub fn publish(figures: &Figures) {
 
 /// Puts a peer beside the figures that are kept, in the place of what was measured of it before. Without any it is only told.
 pub fn add(peer: PeerFigures) {
-    let Ok(text) = std::fs::read(kept()) else {
+    if !kept().exists() {
         println!("{}", beside::section(&peer, None));
         return;
-    };
-    let mut figures: Figures = serde_json::from_slice(&text).expect("figures");
-    figures.peers.retain(|it| (&it.about, it.objects) != (&peer.about, peer.objects));
-    figures.peers.push(peer);
+    }
+    amend(|figures| {
+        figures.peers.retain(|it| (&it.about, it.objects) != (&peer.about, peer.objects));
+        figures.peers.push(peer);
+    });
+}
+
+/// Changes the figures that are kept.
+pub fn amend(change: impl FnOnce(&mut Figures)) {
+    let text = std::fs::read(kept()).expect("figures that are kept");
+    let mut figures = serde_json::from_slice(&text).expect("figures");
+    change(&mut figures);
     publish(&figures);
 }
 
@@ -170,7 +178,7 @@ fn section(text: &mut String, figures: &Figures, fleet: &FleetFigures) {
     if let Some(it) = &fleet.schedule {
         row("writes and reads of a rotation by schedule", both(it.writes, it.reads), "1.02 and 0.02");
         row("CPU of 1,000 rotations by schedule", cpu(it.operator_ms, it.apiserver_ms), "");
-        row("writes a second, peak to mean", timed(format!("{:.1}", it.peak_to_mean)), "1.5");
+        row("writes a second, peak to mean; they come in fives", timed(format!("{:.1}", it.peak_to_mean)), "1.5");
         row("the oldest token at its renewal", timed(format!("{:.1} s", it.oldest)), "420 s and 2 s of lateness");
     }
     let cold = &fleet.cold;
@@ -199,8 +207,8 @@ fn accounts(text: &mut String, it: &Accounts) {
     let _ = writeln!(text, "\n## Accounts on MySQL\n");
     let _ = writeln!(
         text,
-        "{} IamDbUsers with one grant each and no policy are there when the operator starts. It makes their accounts over one session, {:.0} a second; \
-         a bare connection that sends the same CREATE USER and GRANT and nothing else makes {:.0}: {:.2} of it, and the goal is 0.50. Of each user the \
+        "{} IamDbUsers with one grant each and no policy are there when the operator starts. It makes their accounts one at a time, {:.0} a second, on a \
+         MySQL that waits for its disk at each commit; a bare connection that sends the same CREATE USER and GRANT and nothing else makes {:.0}: {:.2} of it, and the goal is 0.50. Of each user the \
          apiserver hears {:.1} writes (finalizer, intent, status, Event), and 1,000 users take {:.1} s of the operator's CPU.",
         it.users,
         it.rate,

@@ -6,7 +6,7 @@ use std::time::Duration;
 use jiff::Timestamp;
 
 use crate::audit::Request;
-use crate::figures::{Burst, Figures, FleetFigures, Latency, Loop, Memory, Schedule, Warm};
+use crate::figures::{Accounts, Burst, Figures, FleetFigures, Latency, Loop, Memory, Schedule, Warm};
 use crate::fleet::{Fleet, TOKENS};
 use crate::operator::{Operator, Program};
 use crate::plane::{Meter, Plane};
@@ -35,6 +35,11 @@ pub async fn all(sizes: &[usize], scheduled: &[usize], keep: fn(&Figures)) {
         figures.fleets.push(fleet(&plane, tokens, scheduled.contains(&tokens)).await);
         keep(&figures);
     }
+}
+
+/// The accounts on MySQL alone.
+pub async fn accounts() -> Accounts {
+    crate::accounts::measure(&Plane::take().await).await
 }
 
 pub const fn build() -> &'static str {

@@ -13,7 +13,7 @@ use crate::controllers::policies::{self, Granted};
 use crate::controllers::problem::Problem;
 use crate::controllers::report::{self, Verdict};
 use crate::domain::names::HostPattern;
-use crate::k8s::status::CallError;
+use crate::k8s::status::{self, CallError};
 
 /// What the API allows of drift.
 const DRIFT_LINES: usize = 64;
@@ -141,7 +141,7 @@ fn intended(desired: &Desired, object: &IamDbUser) -> Vec<AttachmentStatus> {
     if desired.management.policy { policies::intended(remembered, &desired.policy) } else { remembered.to_vec() }
 }
 
-/// Writes down what is about to be made, unless the status says it already.
+/// Writes down what is about to be made, unless the status says it already. That is no news: an Event tells how it ended.
 pub(super) async fn write_intent(
     api: &Api<IamDbUser>,
     object: &IamDbUser,
@@ -152,7 +152,8 @@ pub(super) async fn write_intent(
     if object.status.as_ref().is_some_and(is_known) {
         return Ok(());
     }
-    write(api, object, &Findings::intent(desired, object), context).await
+    let intent = told(object, &Findings::intent(desired, object), context);
+    status::write(api, object, object.status.as_ref(), &intent).await.map(drop)
 }
 
 /// Writes it if it changed.
@@ -162,13 +163,18 @@ pub(super) async fn write(
     findings: &Findings,
     context: &Context,
 ) -> Result<(), CallError> {
-    let none = Conditions::new();
-    let before = object.status.as_ref().map_or(&none, |status| &status.conditions);
-    let generation = object.metadata.generation;
+    let (before, none) = (object.status.as_ref(), Conditions::new());
+    let conditions = before.map_or(&none, |status| &status.conditions);
+    let after = told(object, findings, context);
+    report::write(context, api, object, (before, conditions), (&after, &after.conditions)).await
+}
+
+/// The status that tells what was found.
+fn told(object: &IamDbUser, findings: &Findings, context: &Context) -> IamDbUserStatus {
+    let (generation, kept) = (object.metadata.generation, object.status.clone().unwrap_or_default());
     let told = report::findings(&findings.parts, "the account can be used");
-    let conditions = report::conditions(context, before, &told, generation);
-    let kept = object.status.clone().unwrap_or_default();
-    let status = match &findings.made {
+    let conditions = report::conditions(context, &kept.conditions, &told, generation);
+    match &findings.made {
         Some(made) => IamDbUserStatus {
             observed_generation: generation,
             accounts: made.accounts.clone(),
@@ -178,6 +184,5 @@ pub(super) async fn write(
             conditions,
         },
         None => IamDbUserStatus { observed_generation: generation, conditions, ..kept },
-    };
-    report::write(context, api, object, (object.status.as_ref(), before), (&status, &status.conditions)).await
+    }
 }

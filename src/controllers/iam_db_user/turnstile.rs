@@ -7,11 +7,12 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
-/// IamDbUsers of one server.
-const OF_SERVER: usize = 8;
+/// IamDbUsers of one server. The database serves one after the other; with these there is always one at its desk, while others are at the apiserver,
+/// so that its session need not be opened anew.
+const OF_SERVER: usize = 16;
 
 /// IamDbUsers of one namespace on one server.
-const OF_NAMESPACE: usize = 4;
+const OF_NAMESPACE: usize = 8;
 
 /// Lets a few in at a time, in the order in which they came.
 #[derive(Debug, Default)]
