@@ -129,10 +129,8 @@ impl Entitlements {
         if former.is_empty() {
             return attachments;
         }
-        let has_arrived =
-            |home: &PolicyHome| attachments.iter().all(|it| it.home.principal != home.principal || it.result.is_ok());
-        let (gone, kept): (BTreeSet<_>, BTreeSet<_>) = former.into_iter().partition(has_arrived);
-        claim.keeps.retain(|home, _| kept.contains(home));
+        let gone = leavable(former, &mut attachments);
+        claim.keeps.retain(|home, _| !gone.contains(home));
         self.claims().enter(&uid, claim);
         for home in gone {
             let ask = Ask::to_write(true, context);
@@ -160,8 +158,7 @@ impl Entitlements {
         let is_news = self.claims().enter(&claimant.uid, claim.clone()) != Some(claim);
         let ask = Ask { may_write: false, ..Ask::to_write(is_news, context) };
         let mut attachments = self.bring_all(wants, &ask, context).await;
-        let left = |home: &PolicyHome| Attachment { home: home.clone(), result: Ok(Vec::new()), drift: Vec::new() };
-        attachments.extend(former.into_iter().map(left));
+        attachments.extend(former.into_iter().cloned().map(Attachment::left));
         attachments
     }
 
@@ -261,6 +258,15 @@ impl Wished<'_> {
     }
 }
 
+/// Of what an object had elsewhere, what may go now. What waits for the new policies of its principal stays attached, and must be remembered.
+fn leavable(former: BTreeSet<PolicyHome>, attachments: &mut Vec<Attachment>) -> BTreeSet<PolicyHome> {
+    let has_arrived =
+        |home: &PolicyHome| attachments.iter().all(|it| it.home.principal != home.principal || it.result.is_ok());
+    let (gone, kept): (BTreeSet<_>, BTreeSet<_>) = former.into_iter().partition(has_arrived);
+    attachments.extend(kept.into_iter().map(Attachment::left));
+    gone
+}
+
 /// What differs, of what concerns one object: others' accounts are none of its namespace's business.
 fn drift(outcome: &Outcome, resources: &Resources) -> Vec<String> {
     let principal = &outcome.home.principal;
@@ -290,4 +296,32 @@ fn attachments_of_user(user: &IamDbUser) -> &[AttachmentStatus] {
 
 pub(super) fn attachments_of_server(server: &DbServer) -> &[AttachmentStatus] {
     server.status.as_ref().map(|status| status.attachments.as_slice()).unwrap_or_default()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::api::Reason;
+    use crate::controllers::report::Verdict;
+
+    fn home(role: &str, place: &str) -> PolicyHome {
+        let principal = format!("arn:aws:iam::123456789012:role/{role}").parse().unwrap();
+        PolicyHome { principal, place: Place::parse(place), cluster: "c".into() }
+    }
+
+    #[test]
+    fn what_waits_to_be_moved_is_remembered() {
+        let refused = || Problem::standing(Reason::QuotaExceeded, "full");
+        let attachment = |role, result| Attachment { home: home(role, "/new/"), result, drift: Vec::new() };
+        let mut attachments = vec![attachment("a", Ok(vec!["p".into()])), attachment("b", Err(refused()))];
+        let former = ["a", "b", "unlisted"].map(|role| home(role, "/old/"));
+        let gone = leavable(former.clone().into(), &mut attachments);
+        let [of_a, of_b, unlisted] = former;
+        assert_eq!(gone, [of_a, unlisted].into(), "the new ones are there, or none is wanted");
+        assert_eq!(attachments.len(), 3);
+        assert!(attachments[2].home == of_b && attachments[2].result == Ok(Vec::new()));
+        let granted = Granted { attachments, rendered: None };
+        assert!(told::state(&granted).iter().any(|it| it.principal.ends_with("/b") && it.path == "/old/"));
+        assert!(matches!(told::verdict(&granted), Verdict::Bad(problem) if problem == refused()), "it is not well");
+    }
 }

@@ -43,3 +43,10 @@ struct Attachment {
     /// What differs from what is wanted, where nothing is changed.
     drift: Vec<String>,
 }
+
+impl Attachment {
+    /// What is left as it is, where it was.
+    const fn left(home: PolicyHome) -> Self {
+        Self { home, result: Ok(Vec::new()), drift: Vec::new() }
+    }
+}
