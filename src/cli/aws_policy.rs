@@ -5,8 +5,11 @@ use crate::domain::operator_rights::{RdsFeatures, Scope, document};
 use crate::domain::policy::default_path;
 
 #[derive(Debug, clap::Args)]
-#[command(after_help = "Give the --role, --user and --group that the tenancy rules list under principals, \
-                        and the --assume-role that they list under assumeRoles; * stands for any run of characters.")]
+#[command(
+    after_help = "Give the --role, --user and --group that the tenancy rules list under principals and that spec.policy.fullAccess names, \
+                        with spec.policy.grantProxyRoles the --role of the proxies, and the --assume-role that the rules list under assumeRoles; \
+                        * stands for any run of characters."
+)]
 pub(super) struct Args {
     /// Account of the databases and of the principals.
     #[arg(long)]
