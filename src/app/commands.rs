@@ -46,7 +46,7 @@ pub struct Signing {
 pub enum CannotSign {
     /// No database would take it.
     #[error(
-        "{0} is not an endpoint of RDS: a token must be signed for the name under rds.amazonaws.com, whatever name is dialled"
+        "{0} is not an endpoint of RDS: a token must be signed for the name that RDS gave, whatever name is dialled"
     )]
     NoEndpoint(String),
     /// Neither the command line nor the AWS configuration names a Region.

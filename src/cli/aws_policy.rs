@@ -5,8 +5,11 @@ use crate::domain::operator_rights::{RdsFeatures, Scope, document};
 use crate::domain::policy::default_path;
 
 #[derive(Debug, clap::Args)]
-#[command(after_help = "Give the --role, --user and --group that the tenancy rules list under principals, \
-                        and the --assume-role that they list under assumeRoles; * stands for any run of characters.")]
+#[command(
+    after_help = "Give the --role, --user and --group that the tenancy rules list under principals and that spec.policy.fullAccess names, \
+                  with spec.policy.grantProxyRoles the --role of the proxies, and the --assume-role that the rules list under assumeRoles; \
+                  * stands for any run of characters."
+)]
 pub(super) struct Args {
     /// Account of the databases and of the principals.
     #[arg(long)]
@@ -22,9 +25,10 @@ pub(super) struct Args {
     /// Id of the cluster: the uid of its namespace kube-system, or what the operator is given.
     #[arg(long, required_unless_present = "policy_path")]
     cluster_id: Option<String>,
-    /// IAM path of the policies, where DbServers set spec.policy.path [default: /iamdb/CLUSTER-ID/].
+    /// IAM path of the policies, where DbServers set spec.policy.path [default: /iamdb/CLUSTER-ID/]. While policies move, give the former and the
+    /// new one.
     #[arg(long)]
-    policy_path: Option<String>,
+    policy_path: Vec<String>,
     /// Roles that policies are attached to, by name with path.
     #[arg(long)]
     role: Vec<String>,
@@ -74,9 +78,15 @@ struct Rds {
 
 impl Args {
     pub(super) fn run(self) -> Result<(), String> {
-        let cluster_id = self.cluster_id.unwrap_or_default();
+        let text = serde_json::to_string_pretty(&document(&self.scope())).map_err(|error| error.to_string())?;
+        super::print(&text)
+    }
+
+    fn scope(self) -> Scope {
+        let by_default = || vec![default_path(&self.cluster_id.unwrap_or_default())];
+        let policy_paths = Some(self.policy_path).filter(|paths| !paths.is_empty()).unwrap_or_else(by_default);
         let of = |kind, names: Vec<String>| names.into_iter().map(move |name| (kind, name));
-        let scope = Scope {
+        Scope {
             partition: self.partition,
             account: self.account,
             region: self.region,
@@ -86,7 +96,7 @@ impl Args {
                 enable_iam: self.rds.enable_iam,
                 blue_green: self.rds.blue_green,
             },
-            policy_path: self.policy_path.unwrap_or_else(|| default_path(&cluster_id)),
+            policy_paths,
             principals: of(PrincipalKind::Role, self.role)
                 .chain(of(PrincipalKind::User, self.user))
                 .chain(of(PrincipalKind::Group, self.group))
@@ -97,8 +107,31 @@ impl Args {
             admin_username: self.admin_username,
             database_roles: self.database_role,
             own_role: self.own_role,
-        };
-        let text = serde_json::to_string_pretty(&document(&scope)).map_err(|error| error.to_string())?;
-        super::print(&text)
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::Parser;
+
+    use super::*;
+
+    #[derive(Parser)]
+    struct Command {
+        #[command(flatten)]
+        args: Args,
+    }
+
+    fn paths(arguments: &[&str]) -> Vec<String> {
+        let arguments = [&["aws-policy", "--account", "123456789012"][..], arguments].concat();
+        Command::try_parse_from(arguments).unwrap().args.scope().policy_paths
+    }
+
+    #[test]
+    fn the_path_is_that_of_the_cluster_or_all_that_are_given() {
+        assert_eq!(paths(&["--cluster-id", "c1"]), ["/iamdb/c1/"]);
+        let both = ["--policy-path", "/iamdb/c1/", "--policy-path", "/team/"];
+        assert_eq!(paths(&both), ["/iamdb/c1/", "/team/"]);
     }
 }

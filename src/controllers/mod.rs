@@ -9,6 +9,7 @@ mod db_auth_token;
 mod db_server;
 mod iam_db_user;
 mod looks;
+mod not_ready;
 mod policies;
 mod problem;
 mod refusals;

@@ -16,7 +16,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::context::Context;
 use super::problem::{Problem, Retry};
-use super::{db_auth_token, db_server, iam_db_user, server, trust};
+use super::{db_auth_token, db_server, iam_db_user, not_ready, server, trust};
 use crate::api::{DbAuthToken, DbServer, GROUP, IamDbUser};
 use crate::k8s::backoff::Backoffs;
 use crate::k8s::feed::{Change, Feed, digest, name_digest};
@@ -61,7 +61,7 @@ pub async fn run_all(
         run::<IamDbUser, _>(&feeds.users, users, iam_db_user::reconcile, USERS, &context, &fence, &stop),
         run::<DbAuthToken, _>(&feeds.tokens, tokens, db_auth_token::reconcile, TOKENS, &context, &fence, &stop),
         db_auth_token::withdraw_deleted(&context, &stop),
-        fence.clone().hold(trust::keep(&context, &stop)),
+        fence.clone().hold(future::join(trust::keep(&context, &stop), not_ready::tell(&context, &stop))),
     )
     .await;
 }

@@ -18,15 +18,14 @@ pub struct Endpoint {
 pub struct NotAnEndpoint;
 
 impl Endpoint {
-    /// Accepts lower-case names under `rds.amazonaws.com` and `rds.amazonaws.com.cn`, and nothing else: whatever an
-    /// administrator or a describe call says, no credential is sent to another host.
+    /// Accepts lower-case names under `rds.amazonaws.com`, in China under `rds.amazonaws.com.cn` and `rds.<Region>.amazonaws.com.cn`, and nothing
+    /// else: whatever an administrator or a describe call says, no credential is sent to another host.
     ///
     /// # Errors
     /// When the name is not of that form or the port is 0.
     pub fn new(host: &str, port: u16) -> Result<Self, NotAnEndpoint> {
-        let name = host.strip_suffix(".cn").unwrap_or(host);
-        let under_rds = name.strip_suffix(".rds.amazonaws.com").is_some_and(|rest| rest.split('.').all(is_dns_label));
-        if under_rds && host.len() <= 253 && port != 0 {
+        let is_under_rds = below_rds(host).is_some_and(|rest| rest.split('.').all(is_dns_label));
+        if is_under_rds && host.len() <= 253 && port != 0 {
             Ok(Self { host: host.to_owned(), port })
         } else {
             Err(NotAnEndpoint)
@@ -50,6 +49,23 @@ impl fmt::Display for Endpoint {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{}:{}", self.host, self.port)
     }
+}
+
+/// What stands before the domain of RDS. In China the domain has the Region in it; older names there have it before the domain, as elsewhere.
+fn below_rds(host: &str) -> Option<&str> {
+    let Some(rest) = host.strip_suffix(".amazonaws.com.cn") else {
+        return host.strip_suffix(".rds.amazonaws.com");
+    };
+    let of_region = || rest.rsplit_once(".rds.").filter(|(_, region)| is_region_of_china(region)).map(|(rest, _)| rest);
+    rest.strip_suffix(".rds").or_else(of_region)
+}
+
+fn is_region_of_china(text: &str) -> bool {
+    let area_and_number = text.strip_prefix("cn-").and_then(|rest| rest.split_once('-'));
+    area_and_number.is_some_and(|(area, number)| {
+        let is_of = |text: &str, allowed: fn(&u8) -> bool| !text.is_empty() && text.bytes().all(|b| allowed(&b));
+        is_of(area, u8::is_ascii_lowercase) && is_of(number, u8::is_ascii_digit)
+    })
 }
 
 /// Whether the operator may dial this address for a database: never loopback, link-local (instance metadata lives
@@ -85,6 +101,9 @@ mod tests {
             "orders.c9akciq32.us-east-1.rds.amazonaws.com",
             "orders.cluster-c9a.eu-west-1.rds.amazonaws.com",
             "orders.c9akciq32.cn-north-1.rds.amazonaws.com.cn",
+            "orders.c9akciq32.rds.cn-north-1.amazonaws.com.cn",
+            "orders.cluster-c9a.rds.cn-northwest-1.amazonaws.com.cn",
+            "shop.proxy-c9a.rds.cn-north-1.amazonaws.com.cn",
         ] {
             assert_eq!(Endpoint::new(host, 3306).unwrap().to_string(), format!("{host}:3306"));
         }
@@ -104,6 +123,20 @@ mod tests {
             "169.254.169.254",
             "a?b.rds.amazonaws.com",
             "ü.rds.amazonaws.com",
+            "rds.amazonaws.com.cn",
+            "rds.cn-north-1.amazonaws.com.cn",
+            ".rds.cn-north-1.amazonaws.com.cn",
+            "x.rds.cn-north-1.amazonaws.com",
+            "x.rds.cn-north-1.amazonaws.com.cn.evil.com",
+            "x.rds.cn-north-1.evil.amazonaws.com.cn",
+            "x.rds.evil.amazonaws.com.cn",
+            "x.rds.cn-.amazonaws.com.cn",
+            "x.rds.cn-north-.amazonaws.com.cn",
+            "x.rds.cn-north-1b.amazonaws.com.cn",
+            "x.rds.us-east-1.amazonaws.com.cn",
+            "x.s3.cn-north-1.amazonaws.com.cn",
+            "x.s3.rds.amazonaws.cn",
+            "X.rds.cn-north-1.amazonaws.com.cn",
         ] {
             assert!(Endpoint::new(host, 3306).is_err(), "{host}");
         }

@@ -30,8 +30,8 @@ pub struct Scope {
     pub region: String,
     /// What is done in RDS.
     pub rds: RdsFeatures,
-    /// IAM path of the policies, with a slash at both ends.
-    pub policy_path: String,
+    /// IAM paths of the policies, with a slash at both ends: one, and more while policies move.
+    pub policy_paths: Vec<String>,
     /// Names (with path) of the principals that policies are attached to; `*` for any run of characters.
     pub principals: Vec<(PrincipalKind, String)>,
     /// Whether policies are written into principals (`spec.policy.attach: Inline`).
@@ -130,7 +130,7 @@ fn own_policies(scope: &Scope) -> Value {
         "iam:TagPolicy",
         "iam:UntagPolicy",
     ];
-    statement("OwnPolicies", "Allow", &actions, &[own_policy_arn(scope)])
+    statement("OwnPolicies", "Allow", &actions, &own_policy_arns(scope))
 }
 
 /// For each kind of principal: looking at it is free, attaching and detaching holds for policies under our path alone. What is written into a
@@ -148,7 +148,7 @@ fn attachments(scope: &Scope) -> Vec<Value> {
         statements.push(statement(&format!("LookAt{word}s"), "Allow", &look, &arns));
         let attach = [format!("iam:Attach{word}Policy"), format!("iam:Detach{word}Policy")];
         let mut attach = statement(&format!("Attach{word}s"), "Allow", &attach, &arns);
-        attach["Condition"] = json!({"ArnLike": {"iam:PolicyARN": own_policy_arn(scope)}});
+        attach["Condition"] = json!({"ArnLike": {"iam:PolicyARN": own_policy_arns(scope)}});
         statements.push(attach);
         if scope.inline_policies {
             let inline = [
@@ -163,8 +163,9 @@ fn attachments(scope: &Scope) -> Vec<Value> {
     statements
 }
 
-fn own_policy_arn(scope: &Scope) -> String {
-    iam(scope, "policy", &format!("{}*", scope.policy_path.trim_start_matches('/')))
+fn own_policy_arns(scope: &Scope) -> Vec<String> {
+    let under = |path: &String| iam(scope, "policy", &format!("{}*", path.trim_start_matches('/')));
+    scope.policy_paths.iter().map(under).collect()
 }
 
 fn iam(scope: &Scope, kind: &str, name: &str) -> String {
@@ -187,7 +188,7 @@ mod tests {
             account: "123456789012".into(),
             region: "us-east-1".into(),
             rds: RdsFeatures::default(),
-            policy_path: "/iamdb/c1/".into(),
+            policy_paths: vec!["/iamdb/c1/".into()],
             principals: vec![(PrincipalKind::Role, "shop-*".into())],
             inline_policies: false,
             admin_secrets: vec![],
@@ -256,8 +257,19 @@ mod tests {
         assert_eq!(attach["Resource"], json!(["arn:aws:iam::123456789012:role/shop-*"]));
         assert_eq!(
             attach["Condition"],
-            json!({"ArnLike": {"iam:PolicyARN": "arn:aws:iam::123456789012:policy/iamdb/c1/*"}})
+            json!({"ArnLike": {"iam:PolicyARN": ["arn:aws:iam::123456789012:policy/iamdb/c1/*"]}})
         );
+    }
+
+    #[test]
+    fn policies_that_move_are_written_and_attached_under_both_paths() {
+        let both = ["/iamdb/c1/", "/team/"].map(str::to_owned).to_vec();
+        let document = document(&Scope { policy_paths: both, ..scope() });
+        let statement =
+            |sid: &str| document["Statement"].as_array().unwrap().iter().find(|it| it["Sid"] == sid).unwrap();
+        let arns = ["iamdb/c1", "team"].map(|path| format!("arn:aws:iam::123456789012:policy/{path}/*"));
+        assert_eq!(statement("OwnPolicies")["Resource"], json!(arns));
+        assert_eq!(statement("AttachRoles")["Condition"]["ArnLike"]["iam:PolicyARN"], json!(arns));
     }
 
     #[test]

@@ -18,7 +18,7 @@ pub struct Controller {
     pub kind: &'static str,
 }
 
-/// Labels of a failure.
+/// Labels of a failure, or of what is not ready.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
 pub struct Failure {
     /// The kind.
@@ -44,6 +44,7 @@ pub struct Metrics {
     rotation_failures: Family<Failure, Counter>,
     tokens: Gauge,
     ca_expiry: Family<Source, Gauge>,
+    not_ready: Family<Failure, Gauge>,
     leading: Gauge,
 }
 
@@ -61,6 +62,7 @@ impl Metrics {
         let rotation_failures = Family::<Failure, Counter>::default();
         let tokens = Gauge::default();
         let ca_expiry = Family::<Source, Gauge>::default();
+        let not_ready = Family::<Failure, Gauge>::default();
         let leading = Gauge::default();
         registry.register("reconciliations", "Reconciliations by kind", reconciliations.clone());
         registry.register("reconcile_failures", "Failed reconciliations by kind and reason", failures.clone());
@@ -73,6 +75,7 @@ impl Metrics {
             "When the first of the CA bundles in use expires, by where they come from",
             ca_expiry.clone(),
         );
+        registry.register("not_ready", "Objects whose condition Ready is False, by kind and reason", not_ready.clone());
         registry.register("leading", "Whether this replica acts: 1 or 0", leading.clone());
         Arc::new(Self {
             registry,
@@ -83,6 +86,7 @@ impl Metrics {
             rotation_failures,
             tokens,
             ca_expiry,
+            not_ready,
             leading,
         })
     }
@@ -122,6 +126,13 @@ impl Metrics {
         }
     }
 
+    /// Tells how many objects are not ready, by kind and reason.
+    pub fn not_ready(&self, counts: &BTreeMap<(&'static str, &'static str), i64>) {
+        for ((kind, reason), count) in counts {
+            self.not_ready.get_or_create(&Failure { kind, reason }).set(*count);
+        }
+    }
+
     /// Tells that this replica acts.
     pub fn leads(&self) {
         self.leading.set(1);
@@ -149,11 +160,13 @@ mod tests {
         metrics.rotated();
         metrics.tokens(7);
         metrics.ca_expiry(&BTreeMap::from([("Region", 4_000_000_000)]));
+        metrics.not_ready(&BTreeMap::from([(("IamDbUser", "NotAllowed"), 2)]));
         let text = metrics.text();
         assert!(text.contains("iamdb_reconciliations_total{kind=\"DbServer\"} 1"), "{text}");
         assert!(text.contains("iamdb_reconcile_failures_total{kind=\"DbServer\",reason=\"Unreachable\"} 1"), "{text}");
         assert!(text.contains("iamdb_rotations_total 1"), "{text}");
         assert!(text.contains("iamdb_tokens 7"), "{text}");
         assert!(text.contains("iamdb_ca_expiry_timestamp_seconds{source=\"Region\"} 4000000000"), "{text}");
+        assert!(text.contains("iamdb_not_ready{kind=\"IamDbUser\",reason=\"NotAllowed\"} 2"), "{text}");
     }
 }

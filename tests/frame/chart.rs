@@ -1,5 +1,7 @@
 //! The chart's rights are those that the test world gives the operator, and its CRDs those of the types. Text-based: helm is not needed.
 
+use std::collections::BTreeSet;
+
 use serde_json::Value;
 
 use crate::{files, no_complaints, text};
@@ -93,6 +95,27 @@ fn what_the_chart_sets_and_probes_exists_in_the_program() {
     assert_eq!(probes, ["/healthz", "/readyz"]);
     assert!(probes.iter().all(|path| routes.contains(&format!("\"{path}\""))), "{probes:?} are not all served");
     assert!(deployment.contains("containerPort: 8080") && flags.contains("default_value = \"0.0.0.0:8080\""));
+}
+
+/// Metrics that a text asks for: words that begin as ours do.
+fn asked_for(text: &str) -> BTreeSet<String> {
+    let words = text.split(|it: char| !it.is_ascii_alphanumeric() && it != '_');
+    words.filter(|word| word.starts_with("iamdb_")).map(str::to_owned).collect()
+}
+
+#[test]
+fn alerts_and_dashboard_ask_for_metrics_that_exist() {
+    let registered = text("src/telemetry/metrics.rs");
+    for path in ["alerts.yaml", "dashboard.json"] {
+        let asked = asked_for(&text(format!("charts/iamdb-operator/files/{path}")));
+        assert!(asked.contains("iamdb_not_ready") && asked.contains("iamdb_rotations_total"), "{path}: {asked:?}");
+        // What OpenMetrics puts behind the name of a counter and of a histogram.
+        let name = |it: &String| {
+            it.trim_start_matches("iamdb_").trim_end_matches("_total").trim_end_matches("_bucket").to_owned()
+        };
+        let unknown: Vec<_> = asked.iter().filter(|it| !registered.contains(&format!("\"{}\"", name(it)))).collect();
+        assert!(unknown.is_empty(), "{path} asks for {unknown:?}, which nobody tells");
+    }
 }
 
 /// Values without a comment right above them. What stands below an explained key is explained with it; a key that only groups needs none.

@@ -149,7 +149,7 @@ fn own_actions() -> BTreeSet<String> {
         partition: "aws".into(),
         account: "123456789012".into(),
         region: every(),
-        policy_path: "/iamdb/c1/".into(),
+        policy_paths: vec!["/iamdb/c1/".into()],
         principals: [PrincipalKind::Role, PrincipalKind::User, PrincipalKind::Group].map(|kind| (kind, every())).into(),
         assume_roles: vec![every()],
         rds: RdsFeatures { clusters: true, proxies: true, enable_iam: true, blue_green: true },

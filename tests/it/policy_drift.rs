@@ -251,6 +251,46 @@ async fn a_quota_is_named_and_not_run_against() {
 }
 
 #[tokio::test]
+async fn a_right_that_cannot_be_taken_away_is_told_and_a_tag_that_is_refused_holds_up_nobody() {
+    let _turn = World::get().alone().await;
+    let tenant = Tenant::new(Database::Orders, "clings").await;
+    for name in ["app", "other"] {
+        tenant.apply::<IamDbUser>(tenant.user(name)).await;
+        tenant.user_ready(name).await;
+    }
+    let (role, allowed) = (tenant.role_arn(&tenant.name), tenant.allowed(&tenant.name).await);
+    let policy = tenant.attached(&role).await.remove(0);
+    let refused = |action: &str| {
+        Fault::arm(&json!({"service": "iam", "action": action, "code": "AccessDenied", "status": 403, "times": 99}))
+    };
+
+    // As the operator left it before the former resource id ran out.
+    let former = format!("arn:aws:rds-db:us-east-1:{ACCOUNT}:dbuser:db-FORMER/{}", tenant.username("app"));
+    let mut more = [allowed.clone(), vec![former]].concat();
+    more.sort();
+    let document = json!({"Version": "2012-10-17", "Statement": [
+        {"Effect": "Allow", "Action": "rds-db:connect", "Resource": more}]});
+    let write = tenant.iam.create_policy_version().policy_arn(&policy).policy_document(document.to_string());
+    write.set_as_default(true).send().await.expect("create version");
+    let fault = refused("CreatePolicyVersion");
+    tenant.look_at("app").await;
+    tenant.user_reason("app", "False", "AccessDenied").await;
+    drop(fault);
+    tenant.look_at("app").await;
+    tenant.user_ready("app").await;
+    assert_eq!(tenant.allowed(&tenant.name).await, allowed);
+
+    let fault = refused("TagPolicy");
+    let mut server = tenant.server();
+    server["spec"]["policy"] = json!({"tags": {"team": "shop"}});
+    tenant.apply_server(server).await;
+    tenant.delete(tenant.users(), "other").await;
+    assert_eq!(tenant.allowed(&tenant.name).await, [tenant.resource(&tenant.username("app")).await]);
+    drop(fault);
+    tenant.close().await;
+}
+
+#[tokio::test]
 async fn iam_that_does_not_know_yet_what_it_made_is_waited_for() {
     let _turn = World::get().alone().await;
     let tenant = Tenant::new(Database::Orders, "eventual").await;

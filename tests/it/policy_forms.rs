@@ -149,6 +149,39 @@ async fn policies_move_to_another_place_without_a_moment_of_no_access() {
     tenant.close().await;
 }
 
+/// Places of policies that the status of an IamDbUser remembers.
+async fn remembered(tenant: &Tenant, user: &str) -> Vec<String> {
+    let status = tenant.users().get(user).await.expect("IamDbUser").status.unwrap_or_default();
+    status.attachments.into_iter().map(|it| it.path).collect()
+}
+
+#[tokio::test]
+async fn policies_that_cannot_be_moved_yet_stay_and_are_remembered() {
+    let _turn = World::get().together().await;
+    let tenant = Tenant::new(Database::Billing, "waits").await;
+    tenant.ready_pair("app", "app").await;
+    let (role, default) = (tenant.role_arn(&tenant.name), format!("/iamdb/{}/", tenant.cluster_id().await));
+    let before = tenant.attached(&role).await;
+    let put = tenant.iam.put_role_policy().role_name(&tenant.name).policy_name("theirs");
+    put.policy_document(padding(10_240 - 100)).send().await.expect("put");
+    tenant.apply_server(server_with(&tenant, &json!({"attach": "Inline"}))).await;
+    tenant.user_reason("app", "False", "QuotaExceeded").await;
+    assert_eq!(tenant.attached(&role).await, before);
+    assert_eq!(
+        remembered(&tenant, "app").await,
+        [default.as_str(), "inline"],
+        "a process that comes after this one knows"
+    );
+    tenant.log_in("app", "SELECT 1").await.expect("login");
+
+    tenant.iam.delete_role_policy().role_name(&tenant.name).policy_name("theirs").send().await.expect("delete");
+    tenant.look_at("app").await;
+    tenant.user_ready("app").await;
+    assert_eq!(tenant.attached(&role).await, Vec::<String>::new());
+    assert_eq!(remembered(&tenant, "app").await, ["inline"]);
+    tenant.close().await;
+}
+
 #[tokio::test]
 async fn tags_are_kept_and_those_of_others_left_alone() {
     let _turn = World::get().together().await;

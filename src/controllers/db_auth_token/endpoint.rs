@@ -35,7 +35,7 @@ pub(super) fn signed(asked: &api::Endpoint, server: &Server) -> Result<Endpoint,
         Problem::of_spec(Reason::NotFound, message.trim_end())
     })?;
     Endpoint::new(&host, port)
-        .map_err(|_| Problem::of_spec(Reason::NotAllowed, "spec.endpoint: its host is not under rds.amazonaws.com"))
+        .map_err(|_| Problem::of_spec(Reason::NotAllowed, "spec.endpoint: its host is not under a domain of RDS"))
 }
 
 fn place(list: &[NamedEndpoint], name: &str) -> Option<(String, u16)> {

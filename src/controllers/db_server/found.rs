@@ -144,7 +144,7 @@ fn known_engine(engine: &str) -> Result<(), Problem> {
 
 fn host_port((host, port): &Address) -> Result<HostPort, Problem> {
     let refused =
-        |_| Problem::standing(Reason::NotAllowed, format!("the endpoint {host} is not under rds.amazonaws.com"));
+        |_| Problem::standing(Reason::NotAllowed, format!("the endpoint {host} is not under a domain of RDS"));
     Endpoint::new(host, *port).map_err(refused)?;
     Ok(HostPort { host: host.clone(), port: *port })
 }

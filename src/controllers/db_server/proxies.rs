@@ -127,7 +127,7 @@ mod tests {
         let known = known.unwrap();
         assert_eq!(shortfall, None);
         assert_eq!((known.scheme, known.role_arn, known.port), (ProxyScheme::Standard, None, 3306));
-        assert_eq!(known.endpoints.len(), 1, "what is not under rds.amazonaws.com is left out");
+        assert_eq!(known.endpoints.len(), 1, "what is not under a domain of RDS is left out");
         let (known, _) = judged(Some(Proxy { by_iam: true, ..proxy() }));
         let known = known.unwrap();
         assert_eq!((known.scheme, known.role_arn.is_some()), (ProxyScheme::EndToEndIam, true));

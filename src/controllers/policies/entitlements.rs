@@ -11,7 +11,7 @@ use futures::{FutureExt, StreamExt, stream};
 use kube::{Resource, ResourceExt};
 
 use super::claims::{Claim, Claims};
-use super::rounds::{Ask, Outcome, Rounds};
+use super::rounds::{Ask, Rounds};
 use super::wants::{Form, Wants};
 use super::{Attachment, Granted, rendered, told};
 use crate::api::{AttachmentStatus, DbServer, IamDbUser, Mode};
@@ -25,6 +25,9 @@ use crate::domain::policy::{ConnectArn, ObservedPolicies, Place, PolicyHome, Res
 /// Homes of one object that are brought at the same time.
 const AT_ONCE: usize = 4;
 
+/// What stands for every account in an ARN.
+const EVERY_ACCOUNT: &str = "*";
+
 /// What the objects of this process want.
 #[derive(Default)]
 pub struct Entitlements {
@@ -35,13 +38,23 @@ pub struct Entitlements {
 /// An object that wants something.
 pub(super) struct Claimant {
     uid: String,
+    /// The account that it lets principals connect as; `*` for every one.
+    account: String,
     state: u64,
     /// Homes that its status remembers: principals that were listed before, even by a process that is gone.
     remembered: BTreeSet<PolicyHome>,
 }
 
 impl Claimant {
-    pub(super) fn of<K: Resource>(object: &K, attachments: &[AttachmentStatus], context: &Context) -> Self {
+    fn of_user(user: &IamDbUser, context: &Context) -> Self {
+        Self::of(user, &user.spec.username, attachments_of_user(user), context)
+    }
+
+    pub(super) fn of_server(server: &DbServer, context: &Context) -> Self {
+        Self::of(server, EVERY_ACCOUNT, attachments_of_server(server), context)
+    }
+
+    fn of<K: Resource>(object: &K, account: &str, attachments: &[AttachmentStatus], context: &Context) -> Self {
         let cluster = &context.settings.cluster_id;
         let home = |it: &AttachmentStatus| {
             let principal = it.principal.parse().ok()?;
@@ -49,6 +62,7 @@ impl Claimant {
         };
         Self {
             uid: object.uid().unwrap_or_default(),
+            account: account.to_owned(),
             state: own_state(object),
             remembered: attachments.iter().filter_map(home).collect(),
         }
@@ -58,7 +72,7 @@ impl Claimant {
 impl Entitlements {
     /// Brings the policies of all principals that an IamDbUser lists, or listed before, to what everybody wants.
     pub(in crate::controllers) async fn converge(&self, user: &IamDbUser, wants: &Wants, context: &Context) -> Granted {
-        let claimant = Claimant::of(user, attachments_of_user(user), context);
+        let claimant = Claimant::of_user(user, context);
         let namespace = user.namespace().unwrap_or_default();
         let known = user.status.as_ref().map(|status| status.policies.as_slice()).unwrap_or_default();
         let was_rendered = told::says_rendered(known, &user.name_any());
@@ -70,7 +84,7 @@ impl Entitlements {
 
     /// Takes an IamDbUser out of all policies.
     pub(in crate::controllers) async fn withdraw(&self, user: &IamDbUser, context: &Context) -> Result<(), Problem> {
-        let claimant = Claimant::of(user, attachments_of_user(user), context);
+        let claimant = Claimant::of_user(user, context);
         let found = server::find(context, &user.spec.server_ref.name).ok();
         let found = found.and_then(|object| Some((Server::of(&object)?.access, object.spec.mode)));
         self.take_out(claimant, found, context).await
@@ -99,7 +113,7 @@ impl Entitlements {
     /// Writes what is wanted, then takes away what was wanted before. Policies that move to another place are taken away only where the new ones
     /// are there: nobody is without access meanwhile.
     async fn write(&self, claimant: Claimant, wants: &Wants, context: &Context) -> Vec<Attachment> {
-        let Claimant { uid, state, remembered } = claimant;
+        let Claimant { uid, account, state, remembered } = claimant;
         let of_principal = |former: &PolicyHome| {
             wants
                 .homes
@@ -129,16 +143,14 @@ impl Entitlements {
         if former.is_empty() {
             return attachments;
         }
-        let has_arrived =
-            |home: &PolicyHome| attachments.iter().all(|it| it.home.principal != home.principal || it.result.is_ok());
-        let (gone, kept): (BTreeSet<_>, BTreeSet<_>) = former.into_iter().partition(has_arrived);
-        claim.keeps.retain(|home, _| kept.contains(home));
+        let gone = leavable(former, &mut attachments);
+        claim.keeps.retain(|home, _| !gone.contains(home));
         self.claims().enter(&uid, claim);
         for home in gone {
             let ask = Ask::to_write(true, context);
             let outcome = self.rounds.bring(&home, &manner.access, ask, &self.wished(context), context).await;
             // A principal that is no longer listed matters only while taking it off fails.
-            if let Err(problem) = outcome.is_rid() {
+            if let Err(problem) = outcome.is_rid(&account) {
                 attachments.push(Attachment { home, result: Err(problem), drift: Vec::new() });
             }
         }
@@ -160,8 +172,7 @@ impl Entitlements {
         let is_news = self.claims().enter(&claimant.uid, claim.clone()) != Some(claim);
         let ask = Ask { may_write: false, ..Ask::to_write(is_news, context) };
         let mut attachments = self.bring_all(wants, &ask, context).await;
-        let left = |home: &PolicyHome| Attachment { home: home.clone(), result: Ok(Vec::new()), drift: Vec::new() };
-        attachments.extend(former.into_iter().map(left));
+        attachments.extend(former.into_iter().cloned().map(Attachment::left));
         attachments
     }
 
@@ -181,7 +192,7 @@ impl Entitlements {
         context: &Context,
     ) -> Attachment {
         let outcome = self.rounds.bring(home, &wants.manner.access, *ask, &self.wished(context), context).await;
-        let drift = if ask.may_write { Vec::new() } else { drift(&outcome, resources) };
+        let drift = if ask.may_write { Vec::new() } else { outcome.drift(resources) };
         Attachment { home: home.clone(), result: outcome.grants(resources), drift }
     }
 
@@ -192,7 +203,7 @@ impl Entitlements {
         server: Option<(Access, Mode)>,
         context: &Context,
     ) -> Result<(), Problem> {
-        let Claimant { uid, state, remembered } = claimant;
+        let Claimant { uid, account, state, remembered } = claimant;
         let before = self.claims().enter(&uid, Claim { state, ..Claim::default() }).unwrap_or_default();
         let Some((access, Mode::Enforce)) = server else {
             return Ok(());
@@ -203,7 +214,7 @@ impl Entitlements {
         let mut first = Ok(());
         for home in &homes {
             let ask = Ask::to_write(true, context);
-            let outcome = self.rounds.bring(home, &access, ask, &self.wished(context), context).await.is_rid();
+            let outcome = self.rounds.bring(home, &access, ask, &self.wished(context), context).await.is_rid(&account);
             first = first.and(outcome);
         }
         first
@@ -256,26 +267,18 @@ impl Wished<'_> {
             !claims.knows(server.metadata.uid.as_deref().unwrap_or_default())
                 && was_attached(attachments_of_server(server), home)
         });
-        let every_account = servers.iter().map(|_| "*".to_owned());
+        let every_account = servers.iter().map(|_| EVERY_ACCOUNT.to_owned());
         users.iter().map(|user: &Arc<IamDbUser>| user.spec.username.clone()).chain(every_account).collect()
     }
 }
 
-/// What differs, of what concerns one object: others' accounts are none of its namespace's business.
-fn drift(outcome: &Outcome, resources: &Resources) -> Vec<String> {
-    let principal = &outcome.home.principal;
-    let users: HashSet<&str> = resources.iter().map(ConnectArn::user).collect();
-    let missing = resources.iter().filter(|arn| outcome.policies.allowing(arn).is_none());
-    let missing = missing.map(|arn| format!("{principal} may not connect to {}", arn.as_str()));
-    let surplus: BTreeSet<&ConnectArn> = outcome
-        .policies
-        .named()
-        .filter(|arn| {
-            users.contains(arn.user()) && !resources.contains(*arn) && outcome.policies.allowing(arn).is_some()
-        })
-        .collect();
-    let surplus = surplus.into_iter().map(|arn| format!("{principal} may connect to {} besides", arn.as_str()));
-    missing.chain(surplus).collect()
+/// Of what an object had elsewhere, what may go now. What waits for the new policies of its principal stays attached, and must be remembered.
+fn leavable(former: BTreeSet<PolicyHome>, attachments: &mut Vec<Attachment>) -> BTreeSet<PolicyHome> {
+    let has_arrived =
+        |home: &PolicyHome| attachments.iter().all(|it| it.home.principal != home.principal || it.result.is_ok());
+    let (gone, kept): (BTreeSet<_>, BTreeSet<_>) = former.into_iter().partition(has_arrived);
+    attachments.extend(kept.into_iter().map(Attachment::left));
+    gone
 }
 
 /// Whether the status names the principal there: then what a policy allows by now is kept, whatever came of the last look.
@@ -290,4 +293,32 @@ fn attachments_of_user(user: &IamDbUser) -> &[AttachmentStatus] {
 
 pub(super) fn attachments_of_server(server: &DbServer) -> &[AttachmentStatus] {
     server.status.as_ref().map(|status| status.attachments.as_slice()).unwrap_or_default()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::api::Reason;
+    use crate::controllers::report::Verdict;
+
+    fn home(role: &str, place: &str) -> PolicyHome {
+        let principal = format!("arn:aws:iam::123456789012:role/{role}").parse().unwrap();
+        PolicyHome { principal, place: Place::parse(place), cluster: "c".into() }
+    }
+
+    #[test]
+    fn what_waits_to_be_moved_is_remembered() {
+        let refused = || Problem::standing(Reason::QuotaExceeded, "full");
+        let attachment = |role, result| Attachment { home: home(role, "/new/"), result, drift: Vec::new() };
+        let mut attachments = vec![attachment("a", Ok(vec!["p".into()])), attachment("b", Err(refused()))];
+        let former = ["a", "b", "unlisted"].map(|role| home(role, "/old/"));
+        let gone = leavable(former.clone().into(), &mut attachments);
+        let [of_a, of_b, unlisted] = former;
+        assert_eq!(gone, [of_a, unlisted].into(), "the new ones are there, or none is wanted");
+        assert_eq!(attachments.len(), 3);
+        assert!(attachments[2].home == of_b && attachments[2].result == Ok(Vec::new()));
+        let granted = Granted { attachments, rendered: None };
+        assert!(told::state(&granted).iter().any(|it| it.principal.ends_with("/b") && it.path == "/old/"));
+        assert!(matches!(told::verdict(&granted), Verdict::Bad(problem) if problem == refused()), "it is not well");
+    }
 }

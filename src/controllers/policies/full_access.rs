@@ -70,7 +70,7 @@ async fn bring(
         let next = DbServerStatus { attachments, ..before.clone() };
         status::write(api, object, object.status.as_ref().map(|_| &before), &next).await?;
     }
-    let claimant = Claimant::of(object, remembered, context);
+    let claimant = Claimant::of_server(object, context);
     let namespace = &context.settings.namespace;
     let rendered = rendered::bring(object, namespace, was_rendered(object, context), &wants, context).await;
     let mut granted = context.entitlements.bring(claimant, &wants, context).await;
@@ -80,7 +80,7 @@ async fn bring(
 
 /// Takes full access away from all who have it: the DbServer goes.
 pub(in crate::controllers) async fn withdraw(object: &DbServer, context: &Context) -> Result<(), Problem> {
-    let claimant = Claimant::of(object, attachments_of_server(object), context);
+    let claimant = Claimant::of_server(object, context);
     let access = server::access(object)?;
     context.entitlements.take_out(claimant, Some((access, object.spec.mode)), context).await?;
     context.entitlements.forget(object);

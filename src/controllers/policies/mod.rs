@@ -5,6 +5,7 @@
 //! | `wants` | what an object wants of IAM | none |
 //! | `claims` | what all objects want, by home | none |
 //! | `rounds` | one writer a home at a time, whose one write serves all who wait | IAM |
+//! | `outcome` | what is there after it, and what that means for who asks | none |
 //! | `entitlements` | brings an object's homes to what it wants, and takes it out of them | |
 //! | `rendered` | the same documents in a ConfigMap, where somebody else attaches them | Kubernetes |
 //! | `full_access` | what a DbServer itself wants | |
@@ -13,6 +14,7 @@
 mod claims;
 mod entitlements;
 mod full_access;
+mod outcome;
 mod rendered;
 mod rounds;
 mod told;
@@ -42,4 +44,11 @@ struct Attachment {
     result: Result<Vec<String>, Problem>,
     /// What differs from what is wanted, where nothing is changed.
     drift: Vec<String>,
+}
+
+impl Attachment {
+    /// What is left as it is, where it was.
+    const fn left(home: PolicyHome) -> Self {
+        Self { home, result: Ok(Vec::new()), drift: Vec::new() }
+    }
 }

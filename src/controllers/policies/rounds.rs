@@ -1,6 +1,6 @@
 //! One writer a home at a time. Who waits for its turn while another writes is served by the one write that follows.
 
-use std::collections::{BTreeSet, HashMap};
+use std::collections::HashMap;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
@@ -9,13 +9,14 @@ use jiff::Timestamp;
 use tokio::sync::Semaphore;
 
 use super::entitlements::Wished;
+use super::outcome::Outcome;
 use crate::api::Reason;
 use crate::controllers::context::Context;
-use crate::controllers::problem::{Problem, Retry};
+use crate::controllers::problem::Problem;
 use crate::domain::access::Access;
 use crate::domain::policy::{
-    Budget, ConnectArn, MANAGED_POLICY_LIMIT, ObservedPolicies, Place, Plan, PolicyHome, PolicyStep, Resources,
-    inline_quota, plan, plan_withdrawal,
+    Budget, MANAGED_POLICY_LIMIT, ObservedPolicies, Place, Plan, PolicyHome, PolicyStep, inline_quota, plan,
+    plan_withdrawal,
 };
 use crate::domain::schedule;
 use crate::ports::{Fault, FaultKind};
@@ -65,19 +66,6 @@ pub(super) struct Ask {
     pub(super) freshness: Duration,
 }
 
-/// A home after a round.
-pub(super) struct Outcome {
-    pub(super) home: PolicyHome,
-    /// What is there.
-    pub(super) policies: ObservedPolicies,
-    /// What was wanted of it.
-    wanted: Resources,
-    /// What found no room in the principal.
-    left_over: Resources,
-    /// The first thing that went wrong.
-    pub(super) fault: Option<Problem>,
-}
-
 impl Rounds {
     /// Brings a home to what everybody wants of it, or finds that done since the asker's change.
     pub(super) async fn bring(
@@ -99,6 +87,11 @@ impl Rounds {
         // Whoever enters a claim from here on is not sure to be seen.
         let seen = turn.changes.load(Ordering::SeqCst);
         let outcome = Arc::new(round(home, access, ask.may_write, wished, context).await);
+        // Whoever asks is told only what concerns it; what concerns nobody stands here alone.
+        let before = last.as_ref().and_then(|round| round.outcome.fault.as_ref());
+        if let Some(problem) = outcome.fault.as_ref().filter(|problem| before != Some(*problem)) {
+            tracing::warn!(principal = %home.principal, %problem, "policies are not as they shall be");
+        }
         let round = Round { seen, at: context.clock.now(), access: access.clone(), may_write: ask.may_write, outcome };
         last.insert(round).outcome.clone()
     }
@@ -132,58 +125,6 @@ impl Round {
     }
 }
 
-impl Outcome {
-    fn of(home: &PolicyHome) -> Self {
-        Self {
-            home: home.clone(),
-            policies: ObservedPolicies::default(),
-            wanted: Resources::new(),
-            left_over: Resources::new(),
-            fault: None,
-        }
-    }
-
-    /// What the policies are called that allow these resources; else why one of them is not allowed.
-    pub(super) fn grants(&self, resources: &Resources) -> Result<Vec<String>, Problem> {
-        let mut numbers = BTreeSet::new();
-        for resource in resources {
-            let number = self.policies.allowing(resource).ok_or_else(|| self.why_not(resource))?;
-            numbers.insert(number);
-        }
-        Ok(numbers.into_iter().map(|number| self.home.id(number)).collect())
-    }
-
-    /// Whether everything is away that nobody wants; else why not.
-    pub(super) fn is_rid(&self) -> Result<(), Problem> {
-        match &self.fault {
-            Some(problem) if problem.retry == Retry::Backoff || !self.has_only_wanted() => Err(problem.clone()),
-            _ => Ok(()),
-        }
-    }
-
-    fn has_only_wanted(&self) -> bool {
-        let mut ours = self.policies.policies.values().filter(|policy| policy.is_ours);
-        ours.all(|policy| policy.resources.as_ref().is_some_and(|it| !it.is_empty() && it.is_subset(&self.wanted)))
-    }
-
-    fn why_not(&self, resource: &ConnectArn) -> Problem {
-        if self.left_over.contains(resource) {
-            let principal = &self.home.principal;
-            let message = format!(
-                "the inline policies of {principal} may have {} characters together, and others' have {}: no room for {}",
-                inline_quota(principal.kind()),
-                self.policies.foreign_inline,
-                resource.as_str()
-            );
-            return Problem::standing(Reason::QuotaExceeded, message);
-        }
-        self.fault.clone().unwrap_or_else(|| {
-            let message = format!("{} may not connect to {}", self.home.principal, resource.as_str());
-            Problem::standing(Reason::Drifted, message)
-        })
-    }
-}
-
 /// Observes, plans and applies, and begins anew where IAM contradicts what it said before.
 async fn round(home: &PolicyHome, access: &Access, may_write: bool, wished: &Wished<'_>, context: &Context) -> Outcome {
     let mut waits = LOOK_AGAIN.into_iter();
@@ -193,7 +134,8 @@ async fn round(home: &PolicyHome, access: &Access, may_write: bool, wished: &Wis
             Ok(()) => return outcome,
             Err(Setback::Contradiction(step, fault)) => match waits.next() {
                 Some(wait) => tokio::time::sleep(wait).await,
-                None => return Outcome { fault: Some(problem_of(&step, fault, home)), ..outcome },
+                // What it said is not to be concluded from.
+                None => return Outcome { fault: Some(problem_of(&step, fault, home)), is_seen: false, ..outcome },
             },
             Err(Setback::Problem(problem)) => return Outcome { fault: Some(problem), ..outcome },
         }
@@ -221,6 +163,7 @@ async fn attempt(
 ) -> Result<(), Setback> {
     let home = outcome.home.clone();
     outcome.policies = context.policies.observe(access, &home).await?;
+    outcome.is_seen = true;
     let (wanted, limit) = wished.of(&home, &outcome.policies);
     outcome.wanted.clone_from(&wanted.resources);
     let budget = budget(&home, limit, &outcome.policies);
