@@ -24,13 +24,14 @@ struct Group {
     jitter: Duration,
     /// The token of the last turn, for newcomers.
     token: Option<Token>,
-    in_flight: bool,
+    /// Whose Secrets the turn that is under way writes; none while there is none.
+    in_turn: Option<BTreeSet<Arc<str>>>,
     due: Option<Timestamp>,
 }
 
 impl Group {
     fn new(key: &TokenKey) -> Self {
-        Self { members: BTreeSet::new(), jitter: jitter(key), token: None, in_flight: false, due: None }
+        Self { members: BTreeSet::new(), jitter: jitter(key), token: None, in_turn: None, due: None }
     }
 }
 
@@ -126,7 +127,8 @@ impl Book {
     pub(super) fn notice(&mut self, uid: &str, seen: Option<&Known>) {
         let Some(slot) = self.slots.get_mut(uid) else { return };
         let key = slot.order.key();
-        if self.groups.get(&key).is_some_and(|group| group.in_flight) {
+        let turn = self.groups.get(&key).and_then(|group| group.in_turn.as_ref());
+        if turn.is_some_and(|members| members.contains(uid)) {
             slot.went_meanwhile |= seen.is_none();
             return; // the turn's own answer tells more; what the store holds then is looked at after it
         }
@@ -208,7 +210,7 @@ impl Book {
             self.queue.insert((next, key.clone()));
             return None;
         }
-        let members = chosen
+        let members: Vec<_> = chosen
             .into_iter()
             .map(|(uid, slot)| Member {
                 uid: uid.clone(),
@@ -217,7 +219,7 @@ impl Book {
                 is_suspect: slot.is_suspect,
             })
             .collect();
-        group.in_flight = true;
+        group.in_turn = Some(members.iter().map(|member| member.uid.clone()).collect());
         Some(Turn { key: key.clone(), token, members })
     }
 
@@ -248,13 +250,14 @@ impl Book {
                 (Outcome::Failed(problem, patience), _) => slot.failed(&member.uid, problem, patience, now),
             }
             let after = slot.progress();
-            // Where the progress is as it was, so is what the object tells; when the token ends is nobody's news.
-            if before != (Progress { expires_at: before.expires_at, ..after }) {
+            // Where the progress is as it was, so is what the object tells; when the token ends is nobody's news, unless it had ended.
+            let lives_again = after.expires_at > before.expires_at && before.expires_at.is_some_and(|end| end <= now);
+            if lives_again || before != (Progress { expires_at: before.expires_at, ..after }) {
                 news.push(member.order.object());
             }
         }
         if let Some(group) = self.groups.get_mut(key) {
-            group.in_flight = false;
+            group.in_turn = None;
             if let Some(token) = token {
                 group.token = Some(token.clone());
             }
@@ -280,7 +283,7 @@ impl Book {
     /// Gives up a turn of which nothing is known; its Secrets are tried again after a while.
     pub(super) fn abandon(&mut self, key: &TokenKey, now: Timestamp) {
         let Some(group) = self.groups.get_mut(key) else { return };
-        group.in_flight = false;
+        group.in_turn = None;
         for uid in &group.members {
             if let Some(slot) = self.slots.get_mut(uid) {
                 slot.abandoned(uid, now);
@@ -321,7 +324,7 @@ impl Book {
         if let Some(due) = group.due.take() {
             self.queue.remove(&(due, key.clone()));
         }
-        if group.in_flight {
+        if group.in_turn.is_some() {
             return;
         }
         let due = group.members.iter().filter_map(|uid| self.slots.get(uid)).map(|slot| slot.due(group.jitter)).min();
