@@ -165,9 +165,7 @@ impl Book {
 
     /// The most urgent turn that is due: never issued first, then soonest due.
     pub(super) fn begin(&mut self, now: Timestamp) -> Option<Turn> {
-        if self.told.replace(now).is_some_and(|told| told > schedule::plus(now, LONGEST_PATIENCE)) {
-            self.try_again(now);
-        }
+        self.hear(now);
         loop {
             let (due, key) = self.queue.first()?.clone();
             if due > now {
@@ -231,6 +229,7 @@ impl Book {
         outcomes: Vec<(Member, Outcome)>,
         now: Timestamp,
     ) -> Vec<ObjectName> {
+        self.hear(now);
         let (mut news, mut moved) = (Vec::new(), Vec::new());
         for (member, outcome) in outcomes {
             let Some(slot) = self.slots.get_mut(&member.uid) else {
@@ -282,6 +281,7 @@ impl Book {
 
     /// Gives up a turn of which nothing is known; its Secrets are tried again after a while.
     pub(super) fn abandon(&mut self, key: &TokenKey, now: Timestamp) {
+        self.hear(now);
         let Some(group) = self.groups.get_mut(key) else { return };
         group.in_turn = None;
         for uid in &group.members {
@@ -292,14 +292,16 @@ impl Book {
         self.schedule(key);
     }
 
-    /// Whatever waits longer than anything does waits by a clock that was ahead and has been put right. It would wait until its token is dead.
-    fn try_again(&mut self, now: Timestamp) {
+    /// What time it is. Where that is much earlier than it was, what waits longer than anything does waits by a clock that was ahead and has been put
+    /// right. It would wait until its token is dead.
+    fn hear(&mut self, now: Timestamp) {
         let latest = schedule::plus(now, LONGEST_PATIENCE);
-        let mut keys = BTreeSet::new();
-        for slot in self.slots.values_mut().filter(|slot| slot.retry_at.is_some_and(|retry_at| retry_at > latest)) {
-            slot.retry_at = None;
-            keys.insert(slot.order.key());
+        if self.told.replace(now).is_none_or(|told| told <= latest) {
+            return;
         }
+        let late =
+            self.slots.values_mut().filter_map(|slot| slot.waits_no_longer_than(latest).then(|| slot.order.key()));
+        let keys: BTreeSet<_> = late.collect();
         for key in keys {
             self.schedule(&key);
         }
