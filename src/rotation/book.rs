@@ -1,5 +1,6 @@
 //! The engine's book: who is due, what a turn writes, what came of it. Pure: the time is an argument.
 
+mod queue;
 mod slot;
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
@@ -13,6 +14,8 @@ use super::order::{Identity, ObjectName, Order, Problem, Progress, TokenKey};
 use crate::domain::schedule;
 use crate::domain::token::Token;
 
+pub(super) use queue::MOST_FAILING;
+use queue::Queue;
 pub(super) use slot::Published;
 use slot::{LONGEST_PATIENCE, Slot};
 
@@ -24,6 +27,8 @@ struct Group {
     jitter: Duration,
     /// The token of the last turn, for newcomers.
     token: Option<Token>,
+    /// Whether the last turn got no token.
+    is_failing: bool,
     /// Whose Secrets the turn that is under way writes; none while there is none.
     in_turn: Option<BTreeSet<Arc<str>>>,
     due: Option<Timestamp>,
@@ -31,7 +36,7 @@ struct Group {
 
 impl Group {
     fn new(key: &TokenKey) -> Self {
-        Self { members: BTreeSet::new(), jitter: jitter(key), token: None, in_turn: None, due: None }
+        Self { members: BTreeSet::new(), jitter: jitter(key), token: None, is_failing: false, in_turn: None, due: None }
     }
 }
 
@@ -40,7 +45,7 @@ impl Group {
 pub(super) struct Book {
     slots: HashMap<Arc<str>, Box<Slot>>,
     groups: BTreeMap<TokenKey, Group>,
-    queue: BTreeSet<(Timestamp, TokenKey)>,
+    queue: Queue,
     /// The latest time that it was told, unless the clock was put back.
     told: Option<Timestamp>,
     held_back: HeldBack,
@@ -171,7 +176,7 @@ impl Book {
             if due > now {
                 return None;
             }
-            self.queue.remove(&(due, key.clone()));
+            self.queue.remove(due, &key);
             if let Some(turn) = self.turn(&key, now) {
                 return Some(turn);
             }
@@ -205,7 +210,7 @@ impl Book {
         let next = group.token.as_ref().map(|token| schedule::plus(token.signed_at, Duration::from_secs(1)));
         if let Some(next) = next.filter(|next| token.is_none() && *next > now) {
             group.due = Some(next);
-            self.queue.insert((next, key.clone()));
+            self.queue.insert(next, key, group.is_failing);
             return None;
         }
         let members: Vec<_> = chosen
@@ -218,6 +223,7 @@ impl Book {
             })
             .collect();
         group.in_turn = Some(members.iter().map(|member| member.uid.clone()).collect());
+        self.queue.began(key, group.is_failing);
         Some(Turn { key: key.clone(), token, members })
     }
 
@@ -255,8 +261,9 @@ impl Book {
                 news.push(member.order.object());
             }
         }
+        self.queue.ended(key);
         if let Some(group) = self.groups.get_mut(key) {
-            group.in_turn = None;
+            (group.in_turn, group.is_failing) = (None, token.is_none());
             if let Some(token) = token {
                 group.token = Some(token.clone());
             }
@@ -282,6 +289,7 @@ impl Book {
     /// Gives up a turn of which nothing is known; its Secrets are tried again after a while.
     pub(super) fn abandon(&mut self, key: &TokenKey, now: Timestamp) {
         self.hear(now);
+        self.queue.ended(key);
         let Some(group) = self.groups.get_mut(key) else { return };
         group.in_turn = None;
         for uid in &group.members {
@@ -312,7 +320,7 @@ impl Book {
         group.members.remove(uid);
         if group.members.is_empty() {
             if let Some(due) = group.due {
-                self.queue.remove(&(due, key.clone()));
+                self.queue.remove(due, key);
             }
             self.groups.remove(key);
         } else {
@@ -324,14 +332,16 @@ impl Book {
     fn schedule(&mut self, key: &TokenKey) {
         let Some(group) = self.groups.get_mut(key) else { return };
         if let Some(due) = group.due.take() {
-            self.queue.remove(&(due, key.clone()));
+            self.queue.remove(due, key);
         }
         if group.in_turn.is_some() {
             return;
         }
         let due = group.members.iter().filter_map(|uid| self.slots.get(uid)).map(|slot| slot.due(group.jitter)).min();
         group.due = due;
-        self.queue.extend(due.map(|due| (due, key.clone())));
+        if let Some(due) = due {
+            self.queue.insert(due, key, group.is_failing);
+        }
     }
 }
 

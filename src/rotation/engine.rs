@@ -9,7 +9,7 @@ use tokio::sync::{Notify, OwnedSemaphorePermit, Semaphore};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
-use super::book::{Book, Member, Outcome, Turn};
+use super::book::{Book, MOST_FAILING, Member, Outcome, Turn};
 use super::credentials::CredentialCache;
 use super::known::TokenSecret;
 use super::logins::Logins;
@@ -29,8 +29,9 @@ use crate::telemetry::pulse::Pulse;
 /// Secrets that are written at the same time. The raw limit of an apiserver is reached at about this many; more only adds latency.
 const WRITERS: usize = 32;
 
-/// Turns that are under way at the same time. What is due beyond them stays in the queue, where the most urgent comes first.
-const TURNS: usize = 64;
+/// Turns that are under way at the same time, half of them for keys that fail. What is due beyond them stays in the queue, where the most urgent comes
+/// first.
+const TURNS: usize = 2 * MOST_FAILING;
 
 /// The longest sleep. The wall clock may jump (a suspended machine), so it is looked at again this often.
 const LONGEST_SLEEP: Duration = Duration::from_secs(5);

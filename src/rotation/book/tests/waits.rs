@@ -192,3 +192,28 @@ fn a_repair_that_somebody_undoes_each_time_waits_after_a_while() {
         }
     }
 }
+
+#[test]
+fn keys_whose_tokens_cannot_be_had_leave_half_of_the_turns_to_the_others() {
+    let mut book = Book::default();
+    for number in 0..100 {
+        let name = format!("u{number}");
+        book.place(&name, order(&name, &name), None);
+    }
+    let fail = |book: &mut Book, turn: Turn, now| {
+        let failed = |member| (member, Outcome::Failed(Problem::SessionTooShort, None));
+        book.finish(&turn.key, None, turn.members.into_iter().map(failed).collect(), now);
+    };
+    let first: Vec<_> = std::iter::from_fn(|| book.begin(at(0))).collect();
+    assert_eq!(first.len(), 100, "nobody has failed yet");
+    for turn in first {
+        fail(&mut book, turn, at(0));
+    }
+    let mut hanging: Vec<_> = std::iter::from_fn(|| book.begin(at(60))).collect();
+    assert_eq!(hanging.len(), MOST_FAILING);
+    assert_eq!(book.next_due(), None, "nothing is to be woken for");
+    book.place("good", order("good", "good"), Some((known(1), published(500))));
+    assert_eq!(uids(&book.begin(at(60)).unwrap()), ["good"]);
+    fail(&mut book, hanging.pop().unwrap(), at(70));
+    assert!(book.begin(at(70)).is_some() && book.begin(at(70)).is_none(), "one has ended, another begins");
+}
