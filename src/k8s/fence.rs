@@ -44,6 +44,21 @@ impl Fence {
         self.set(Some(end));
     }
 
+    /// Lets work go on until then, if it may go on now; else it never may again, and the answer is no. Some of it may have been refused already, and
+    /// nothing would poll that once more.
+    #[must_use]
+    pub fn prolong_until(&self, end: Instant) -> bool {
+        match &mut *self.0.lock().unwrap_or_else(PoisonError::into_inner) {
+            Until::Always => true,
+            Until::Lease(until) => {
+                // Looked at under the lock: whoever was refused before has seen an earlier time.
+                let now = Instant::now();
+                *until = until.filter(|until| now < *until).map(|_| end);
+                until.is_some()
+            }
+        }
+    }
+
     /// Lets nothing go on. No effect on one that is open for ever.
     pub fn close(&self) {
         self.set(None);
@@ -104,8 +119,27 @@ mod tests {
     }
 
     #[test]
+    fn what_was_refused_once_is_not_let_on_by_a_renewal_that_comes_too_late() {
+        let (fence, later) = (Fence::closed(), || Instant::now() + Duration::from_secs(60));
+        let effects = Mutex::new(0);
+        fence.open_until(later());
+        assert!(fence.prolong_until(later()));
+        let (resume, resumed) = futures::channel::oneshot::channel();
+        let mut held = pin!(fence.clone().hold(work(&effects, resumed.map(drop))));
+        assert!(held.as_mut().now_or_never().is_none());
+        // The process was stopped across the end of its lease. Its work was looked at first, then the answer to the renewal.
+        fence.open_until(Instant::now());
+        resume.send(()).unwrap();
+        assert!(held.as_mut().now_or_never().is_none());
+        assert!(!fence.prolong_until(later()), "the lead is over");
+        assert!(held.as_mut().now_or_never().is_none());
+        assert_eq!(*effects.lock().unwrap(), 1);
+    }
+
+    #[test]
     fn without_an_election_nothing_stops() {
         let fence = Fence::open();
+        assert!(fence.prolong_until(Instant::now()));
         fence.close();
         let effects = Mutex::new(0);
         fence.hold(work(&effects, async {})).now_or_never().unwrap();

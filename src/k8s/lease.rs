@@ -76,7 +76,7 @@ impl Candidate {
                 }
             }
         }
-        self.extend(fence);
+        fence.open_until(self.end());
     }
 
     /// Keeps the lead, and the fence open. Ends when the lead is lost, and the fence is closed then.
@@ -88,7 +88,11 @@ impl Candidate {
                 break;
             }
             match self.attempt(left.min(REQUEST)).await {
-                Ok(Standing::Ours) => self.extend(fence),
+                Ok(Standing::Ours) if fence.prolong_until(self.end()) => {}
+                Ok(Standing::Ours) => {
+                    tracing::warn!("the lease was renewed too late: it had run out before the answer was seen");
+                    break;
+                }
                 Ok(Standing::Theirs(_)) => break,
                 Ok(Standing::Free) => {}
                 Err(error) => tracing::warn!(%error, ?left, "the lease was not renewed"),
@@ -122,15 +126,14 @@ impl Candidate {
         Ok(())
     }
 
-    fn extend(&self, fence: &Fence) {
-        if let Some(claimed) = self.claimed {
-            fence.open_until(claimed + RENEW_DEADLINE);
-        }
+    /// The renew deadline; now, where there was no claim.
+    fn end(&self) -> Instant {
+        self.claimed.map_or_else(Instant::now, |claimed| claimed + RENEW_DEADLINE)
     }
 
-    /// What is left until the renew deadline.
+    /// What is left until then.
     fn left(&self) -> Duration {
-        self.claimed.map_or(Duration::ZERO, |claimed| RENEW_DEADLINE.saturating_sub(claimed.elapsed()))
+        self.end().saturating_duration_since(Instant::now())
     }
 
     /// Claims the lead if it is free or ours; `Ours` only if the claim was accepted. A leader claims without a look, since it remembers

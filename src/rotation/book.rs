@@ -1,5 +1,6 @@
 //! The engine's book: who is due, what a turn writes, what came of it. Pure: the time is an argument.
 
+mod queue;
 mod slot;
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
@@ -13,6 +14,8 @@ use super::order::{Identity, ObjectName, Order, Problem, Progress, TokenKey};
 use crate::domain::schedule;
 use crate::domain::token::Token;
 
+pub(super) use queue::MOST_FAILING;
+use queue::Queue;
 pub(super) use slot::Published;
 use slot::{LONGEST_PATIENCE, Slot};
 
@@ -24,13 +27,16 @@ struct Group {
     jitter: Duration,
     /// The token of the last turn, for newcomers.
     token: Option<Token>,
-    in_flight: bool,
+    /// Whether the last turn got no token.
+    is_failing: bool,
+    /// Whose Secrets the turn that is under way writes; none while there is none.
+    in_turn: Option<BTreeSet<Arc<str>>>,
     due: Option<Timestamp>,
 }
 
 impl Group {
     fn new(key: &TokenKey) -> Self {
-        Self { members: BTreeSet::new(), jitter: jitter(key), token: None, in_flight: false, due: None }
+        Self { members: BTreeSet::new(), jitter: jitter(key), token: None, is_failing: false, in_turn: None, due: None }
     }
 }
 
@@ -39,7 +45,7 @@ impl Group {
 pub(super) struct Book {
     slots: HashMap<Arc<str>, Box<Slot>>,
     groups: BTreeMap<TokenKey, Group>,
-    queue: BTreeSet<(Timestamp, TokenKey)>,
+    queue: Queue,
     /// The latest time that it was told, unless the clock was put back.
     told: Option<Timestamp>,
     held_back: HeldBack,
@@ -126,7 +132,8 @@ impl Book {
     pub(super) fn notice(&mut self, uid: &str, seen: Option<&Known>) {
         let Some(slot) = self.slots.get_mut(uid) else { return };
         let key = slot.order.key();
-        if self.groups.get(&key).is_some_and(|group| group.in_flight) {
+        let turn = self.groups.get(&key).and_then(|group| group.in_turn.as_ref());
+        if turn.is_some_and(|members| members.contains(uid)) {
             slot.went_meanwhile |= seen.is_none();
             return; // the turn's own answer tells more; what the store holds then is looked at after it
         }
@@ -163,15 +170,13 @@ impl Book {
 
     /// The most urgent turn that is due: never issued first, then soonest due.
     pub(super) fn begin(&mut self, now: Timestamp) -> Option<Turn> {
-        if self.told.replace(now).is_some_and(|told| told > schedule::plus(now, LONGEST_PATIENCE)) {
-            self.try_again(now);
-        }
+        self.hear(now);
         loop {
             let (due, key) = self.queue.first()?.clone();
             if due > now {
                 return None;
             }
-            self.queue.remove(&(due, key.clone()));
+            self.queue.remove(due, &key);
             if let Some(turn) = self.turn(&key, now) {
                 return Some(turn);
             }
@@ -205,10 +210,10 @@ impl Book {
         let next = group.token.as_ref().map(|token| schedule::plus(token.signed_at, Duration::from_secs(1)));
         if let Some(next) = next.filter(|next| token.is_none() && *next > now) {
             group.due = Some(next);
-            self.queue.insert((next, key.clone()));
+            self.queue.insert(next, key, group.is_failing);
             return None;
         }
-        let members = chosen
+        let members: Vec<_> = chosen
             .into_iter()
             .map(|(uid, slot)| Member {
                 uid: uid.clone(),
@@ -217,7 +222,8 @@ impl Book {
                 is_suspect: slot.is_suspect,
             })
             .collect();
-        group.in_flight = true;
+        group.in_turn = Some(members.iter().map(|member| member.uid.clone()).collect());
+        self.queue.began(key, group.is_failing);
         Some(Turn { key: key.clone(), token, members })
     }
 
@@ -229,6 +235,7 @@ impl Book {
         outcomes: Vec<(Member, Outcome)>,
         now: Timestamp,
     ) -> Vec<ObjectName> {
+        self.hear(now);
         let (mut news, mut moved) = (Vec::new(), Vec::new());
         for (member, outcome) in outcomes {
             let Some(slot) = self.slots.get_mut(&member.uid) else {
@@ -248,13 +255,15 @@ impl Book {
                 (Outcome::Failed(problem, patience), _) => slot.failed(&member.uid, problem, patience, now),
             }
             let after = slot.progress();
-            // Where the progress is as it was, so is what the object tells; when the token ends is nobody's news.
-            if before != (Progress { expires_at: before.expires_at, ..after }) {
+            // Where the progress is as it was, so is what the object tells; when the token ends is nobody's news, unless it had ended.
+            let lives_again = after.expires_at > before.expires_at && before.expires_at.is_some_and(|end| end <= now);
+            if lives_again || before != (Progress { expires_at: before.expires_at, ..after }) {
                 news.push(member.order.object());
             }
         }
+        self.queue.ended(key);
         if let Some(group) = self.groups.get_mut(key) {
-            group.in_flight = false;
+            (group.in_turn, group.is_failing) = (None, token.is_none());
             if let Some(token) = token {
                 group.token = Some(token.clone());
             }
@@ -279,8 +288,10 @@ impl Book {
 
     /// Gives up a turn of which nothing is known; its Secrets are tried again after a while.
     pub(super) fn abandon(&mut self, key: &TokenKey, now: Timestamp) {
+        self.hear(now);
+        self.queue.ended(key);
         let Some(group) = self.groups.get_mut(key) else { return };
-        group.in_flight = false;
+        group.in_turn = None;
         for uid in &group.members {
             if let Some(slot) = self.slots.get_mut(uid) {
                 slot.abandoned(uid, now);
@@ -289,14 +300,16 @@ impl Book {
         self.schedule(key);
     }
 
-    /// Whatever waits longer than anything does waits by a clock that was ahead and has been put right. It would wait until its token is dead.
-    fn try_again(&mut self, now: Timestamp) {
+    /// What time it is. Where that is much earlier than it was, what waits longer than anything does waits by a clock that was ahead and has been put
+    /// right. It would wait until its token is dead.
+    fn hear(&mut self, now: Timestamp) {
         let latest = schedule::plus(now, LONGEST_PATIENCE);
-        let mut keys = BTreeSet::new();
-        for slot in self.slots.values_mut().filter(|slot| slot.retry_at.is_some_and(|retry_at| retry_at > latest)) {
-            slot.retry_at = None;
-            keys.insert(slot.order.key());
+        if self.told.replace(now).is_none_or(|told| told <= latest) {
+            return;
         }
+        let late =
+            self.slots.values_mut().filter_map(|slot| slot.waits_no_longer_than(latest).then(|| slot.order.key()));
+        let keys: BTreeSet<_> = late.collect();
         for key in keys {
             self.schedule(&key);
         }
@@ -307,7 +320,7 @@ impl Book {
         group.members.remove(uid);
         if group.members.is_empty() {
             if let Some(due) = group.due {
-                self.queue.remove(&(due, key.clone()));
+                self.queue.remove(due, key);
             }
             self.groups.remove(key);
         } else {
@@ -319,14 +332,16 @@ impl Book {
     fn schedule(&mut self, key: &TokenKey) {
         let Some(group) = self.groups.get_mut(key) else { return };
         if let Some(due) = group.due.take() {
-            self.queue.remove(&(due, key.clone()));
+            self.queue.remove(due, key);
         }
-        if group.in_flight {
+        if group.in_turn.is_some() {
             return;
         }
         let due = group.members.iter().filter_map(|uid| self.slots.get(uid)).map(|slot| slot.due(group.jitter)).min();
         group.due = due;
-        self.queue.extend(due.map(|due| (due, key.clone())));
+        if let Some(due) = due {
+            self.queue.insert(due, key, group.is_failing);
+        }
     }
 }
 

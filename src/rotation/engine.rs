@@ -4,12 +4,13 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use futures::{Stream, StreamExt, stream};
+use jiff::{SignedDuration, Timestamp};
 use tokio::sync::mpsc::UnboundedSender;
 use tokio::sync::{Notify, OwnedSemaphorePermit, Semaphore};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
-use super::book::{Book, Member, Outcome, Turn};
+use super::book::{Book, MOST_FAILING, Member, Outcome, Turn};
 use super::credentials::CredentialCache;
 use super::known::TokenSecret;
 use super::logins::Logins;
@@ -29,8 +30,9 @@ use crate::telemetry::pulse::Pulse;
 /// Secrets that are written at the same time. The raw limit of an apiserver is reached at about this many; more only adds latency.
 const WRITERS: usize = 32;
 
-/// Turns that are under way at the same time. What is due beyond them stays in the queue, where the most urgent comes first.
-const TURNS: usize = 64;
+/// Turns that are under way at the same time, half of them for keys that fail. What is due beyond them stays in the queue, where the most urgent comes
+/// first.
+const TURNS: usize = 2 * MOST_FAILING;
 
 /// The longest sleep. The wall clock may jump (a suspended machine), so it is looked at again this often.
 const LONGEST_SLEEP: Duration = Duration::from_secs(5);
@@ -150,6 +152,15 @@ impl Engine {
         Some(Progress { login: self.logins.finding(uid), ..progress })
     }
 
+    /// What time it is for what comes due and dies. By a clock that is far behind tokens would die unnoticed: the apiserver's counts then. Nothing is
+    /// signed by it.
+    pub fn now(&self) -> Timestamp {
+        let ours = self.clock.now();
+        let behind =
+            self.server_date.offset(ours).filter(SignedDuration::is_negative).map(SignedDuration::unsigned_abs);
+        behind.filter(|behind| *behind > schedule::LARGEST_SKEW).map_or(ours, |behind| schedule::plus(ours, behind))
+    }
+
     /// Runs until `stop`, then finishes the turns that are under way. They go on only while the fence is open.
     pub async fn run(
         self: Arc<Self>,
@@ -163,8 +174,9 @@ impl Engine {
         loop {
             while let Ok(permit) = self.turns.clone().try_acquire_owned() {
                 pulse.beat(); // a turn has ended, or more may begin: not all of them hang
-                let Some(turn) = self.next_turn() else { break };
-                turns.spawn(fence.clone().hold(self.clone().take(turn, permit, fence.clone())));
+                let now = self.now();
+                let Some(turn) = self.with(|book| book.begin(now)) else { break };
+                turns.spawn(fence.clone().hold(self.clone().take(turn, now, permit, fence.clone())));
             }
             tokio::select! {
                 () = stop.cancelled() => break,
@@ -178,13 +190,8 @@ impl Engine {
         self.logins.stop();
     }
 
-    fn next_turn(&self) -> Option<Turn> {
-        let now = self.clock.now();
-        self.with(|book| book.begin(now))
-    }
-
     fn until_next(&self) -> Duration {
-        let now = self.clock.now();
+        let now = self.now();
         if self.turns.available_permits() == 0 {
             return LONGEST_SLEEP; // the end of a turn wakes
         }
@@ -203,12 +210,12 @@ impl Engine {
         self.with(|book| book.notice(uid, seen));
     }
 
-    async fn take(self: Arc<Self>, turn: Turn, permit: OwnedSemaphorePermit, fence: Fence) {
+    async fn take(self: Arc<Self>, turn: Turn, begun: Timestamp, permit: OwnedSemaphorePermit, fence: Fence) {
         let Turn { key, token, members } = turn;
         let under_way = UnderWay { engine: &self, key: Some(&key) };
         let token = match token {
             Some(token) => Ok(token),
-            None => self.sign(&key).await,
+            None => self.sign(&key, begun).await,
         };
         let outcomes: Vec<(Member, Outcome)> = match &token {
             Ok(token) => {
@@ -225,7 +232,7 @@ impl Engine {
             self.verify(&outcomes, token, &fence);
         }
         let seen: Vec<_> = outcomes.iter().map(|(member, _)| (member.uid.clone(), member.order.clone())).collect();
-        let now = self.clock.now();
+        let now = self.now();
         under_way.ended();
         let news = self.with(|book| {
             let news = book.finish(&key, token.as_ref().ok(), outcomes, now);
@@ -244,7 +251,12 @@ impl Engine {
         self.wake.notify_one();
     }
 
-    async fn sign(&self, key: &TokenKey) -> Result<Token, Problem> {
+    async fn sign(&self, key: &TokenKey, begun: Timestamp) -> Result<Token, Problem> {
+        // What is due by the apiserver's clock alone is not signed by ours, even if they agree again: of several apiservers one may be ahead, and would
+        // have everything signed anew by each answer.
+        if begun > schedule::plus(self.clock.now(), schedule::LARGEST_SKEW) {
+            return Err(Problem::ClockSkew);
+        }
         self.check_clock().await?;
         let credentials = self.credentials.get(&key.identity).await?;
         Ok(token::sign(&credentials, &key.connect, self.clock.now()))
@@ -318,7 +330,7 @@ impl UnderWay<'_> {
 impl Drop for UnderWay<'_> {
     fn drop(&mut self) {
         if let Some(key) = self.key {
-            let now = self.engine.clock.now();
+            let now = self.engine.now();
             self.engine.with(|book| book.abandon(key, now));
             self.engine.wake.notify_one();
         }

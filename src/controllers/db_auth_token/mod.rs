@@ -7,8 +7,10 @@ mod secret;
 mod status;
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use futures::{StreamExt, future};
+use jiff::Timestamp;
 use k8s_openapi::api::core::v1::ServiceAccount;
 use kube::ResourceExt;
 use kube::api::Api;
@@ -58,11 +60,11 @@ pub(super) async fn reconcile(object: Arc<DbAuthToken>, context: Arc<Context>) -
             let progress = steady(&object, context.engine.progress(&uid).unwrap_or_default());
             // The first thing told of an object is what came of it: the engine tells soon, and thousands may be new at once.
             if object.status.is_none() && !progress.is_current && progress.problem.is_none() {
-                return Ok(next_look(&progress, &context));
+                return Ok(next_look(&progress, context.engine.now()));
             }
-            let findings = status::Findings::of(&object, &order, &progress, context.clock.now());
+            let findings = status::Findings::of(&object, &order, &progress, context.engine.now());
             status::write(&api, &object, &findings, &context).await?;
-            Ok(next_look(&progress, &context))
+            Ok(next_look(&progress, context.engine.now()))
         }
         Err(problem) => withhold(&api, &object, problem, &context).await,
     }
@@ -85,14 +87,13 @@ fn is_there(object: &DbAuthToken, context: &Context) -> bool {
 
 /// Rotation tells of itself when something changes; only the passing of time must be looked for: failure becomes an alarm, and an alarm an expiry.
 /// All else is looked at seldom: a status that a lagging watch hid.
-fn next_look(progress: &Progress, context: &Context) -> Action {
+fn next_look(progress: &Progress, now: Timestamp) -> Action {
     let (Some(expires_at), Some(_)) = (progress.expires_at, &progress.problem) else {
         return Action::await_change();
     };
-    let now = context.clock.now();
     let alarm = schedule::until(schedule::minus(expires_at, schedule::ALARM), now);
     let wait = if alarm.is_zero() { schedule::until(expires_at, now) } else { alarm };
-    if wait.is_zero() { Action::await_change() } else { Action::requeue(wait + std::time::Duration::from_secs(1)) }
+    if wait.is_zero() { Action::await_change() } else { Action::requeue(wait + Duration::from_secs(1)) }
 }
 
 /// No token is to be had. The engine stops where somebody decided so; for what may pass it goes on with the order that it has.
@@ -113,10 +114,12 @@ async fn withhold(api: &Api<DbAuthToken>, object: &DbAuthToken, problem: Problem
             let was_placed = context.engine.withdraw(&uid);
             secret::retire(object, problem.reason, was_placed, context).await
         }
-        Withdrawal::Signing(_) | Withdrawal::Connecting => Ok(Action::await_change()),
+        Withdrawal::Signing(_) | Withdrawal::Connecting => {
+            Ok(next_look(&context.engine.progress(&uid).unwrap_or_default(), context.engine.now()))
+        }
     };
     let progress = context.engine.progress(&uid);
-    let findings = status::Findings::withheld(&problem, progress.as_ref(), context.clock.now());
+    let findings = status::Findings::withheld(&problem, progress.as_ref(), context.engine.now());
     status::write(api, object, &findings, context).await?;
     match problem.retry {
         Retry::OnChange => outcome,
@@ -154,4 +157,25 @@ pub(super) async fn withdraw_deleted(context: &Context, stop: &CancellationToken
             future::ready(())
         })
         .await;
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::rotation;
+
+    #[test]
+    fn a_token_that_cannot_be_renewed_is_looked_at_when_that_is_an_alarm_and_when_it_dies() {
+        let at = |second| Timestamp::from_second(second).unwrap();
+        let failing = Progress {
+            expires_at: Some(at(1_000)),
+            problem: Some(rotation::Problem::SessionTooShort),
+            ..Progress::default()
+        };
+        let wait = |seconds| Action::requeue(Duration::from_secs(seconds));
+        assert_eq!(next_look(&failing, at(700)), wait(61));
+        assert_eq!(next_look(&failing, at(800)), wait(201));
+        assert_eq!(next_look(&failing, at(1_000)), Action::await_change(), "its renewal is news");
+        assert_eq!(next_look(&Progress::default(), at(700)), Action::await_change());
+    }
 }

@@ -80,11 +80,11 @@ fn user(object: &DbAuthToken, namespace: &str, context: &Context) -> Result<Arc<
     Ok(user)
 }
 
-/// Why nobody is to have tokens for a user: no rule admits it, or the account of that name is not its own.
+/// Why nobody is to have tokens for a user: no rule admits it, or the account of that name is not its own. Both are told of the account. `Ready` may
+/// tell of a policy instead, and one that a former principal cannot be rid of is nothing against the tokens of the others.
 pub(in crate::controllers) fn barred(user: &IamDbUser) -> Option<Reason> {
     let conditions = user.status.as_ref().map(|status| status.conditions.as_slice()).unwrap_or_default();
-    let told =
-        [ConditionType::Ready, ConditionType::AccountReady].map(|kind| conditions::reason(conditions, kind.as_str()));
+    let told = conditions::reason(conditions, ConditionType::AccountReady.as_str());
     let bars = [
         Reason::NotAllowed,
         Reason::Conflict,
@@ -93,7 +93,7 @@ pub(in crate::controllers) fn barred(user: &IamDbUser) -> Option<Reason> {
         Reason::Protected,
         Reason::InvalidUsername,
     ];
-    bars.into_iter().find(|reason| told.contains(&Some(reason.as_str())))
+    bars.into_iter().find(|reason| told == Some(reason.as_str()))
 }
 
 /// Whether a user of another namespace lets this one have tokens.
@@ -158,4 +158,38 @@ fn assume(arn: &str, field: &str, namespace: &str, context: &Context) -> Result<
         .parse::<Principal>()
         .map_err(|error| Problem::of_spec(Reason::IdentityDenied, format!("spec.identity.{field} is {error}")))?;
     Ok(Assume::new(role, &context.settings.cluster_id, namespace, context.settings.session_tags))
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    /// A user of which this is told.
+    fn user(ready: (&str, &str), account: (&str, &str)) -> IamDbUser {
+        let condition = |kind: &str, (status, reason): (&str, &str)| {
+            let since = "2026-01-02T03:04:05Z";
+            json!({"type": kind, "status": status, "reason": reason, "message": "", "lastTransitionTime": since})
+        };
+        serde_json::from_value(json!({
+            "apiVersion": "iamdb.dev/v1alpha1",
+            "kind": "IamDbUser",
+            "metadata": {"name": "app", "namespace": "shop"},
+            "spec": {"serverRef": {"name": "orders"}, "username": "app"},
+            "status": {"conditions": [condition("Ready", ready), condition("AccountReady", account)]},
+        }))
+        .unwrap()
+    }
+
+    #[test]
+    fn what_is_wrong_with_a_policy_bars_no_tokens_and_what_is_wrong_with_the_account_does() {
+        assert_eq!(barred(&user(("True", "Ready"), ("True", "Ready"))), None);
+        assert_eq!(barred(&user(("False", "Conflict"), ("True", "Ready"))), None, "a policy that cannot be deleted");
+        assert_eq!(barred(&user(("False", "Unreachable"), ("False", "Unreachable"))), None, "it may pass");
+        for reason in [Reason::NotAllowed, Reason::Conflict, Reason::ForeignAccount, Reason::Protected] {
+            let told = ("False", reason.as_str());
+            assert_eq!(barred(&user(told, told)), Some(reason));
+        }
+    }
 }

@@ -71,6 +71,10 @@ impl<K: Lookup<DynamicType = ()> + Clone + 'static> Merge<K> {
     /// What an event of one watch means for the whole.
     fn take(&mut self, watch: usize, event: Event<K>) -> Vec<Event<K>> {
         let Some(part) = self.parts.get_mut(watch) else { return Vec::new() };
+        // A watch that was forbidden may go on where it was, without a new list.
+        if matches!(event, Event::Apply(_) | Event::Delete(_)) {
+            self.unseen.leave(&part.namespace);
+        }
         match event {
             Event::Init => {
                 part.has_listed = false;
@@ -212,6 +216,18 @@ mod tests {
         stage.list(1, &[object("b", "1")]);
         assert!(!stage.merge.unseen.holds("b"));
         assert_eq!(stage.names(), names(&["a/1", "b/1"]));
+    }
+
+    #[test]
+    fn a_watch_that_goes_on_where_it_was_forbidden_sees_again() {
+        let mut stage = Stage::of_two();
+        stage.list(0, &[object("a", "1")]);
+        stage.list(1, &[object("b", "1")]);
+        assert!(stage.merge.forbidden(1).is_empty());
+        assert_eq!(stage.take(0, Event::Apply(object("a", "2"))), 1);
+        assert!(stage.merge.unseen.holds("b"), "another watch says nothing of it");
+        assert_eq!(stage.take(1, Event::Delete(object("b", "1"))), 1);
+        assert!(!stage.merge.unseen.holds("b"));
     }
 
     #[test]

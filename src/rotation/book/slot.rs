@@ -17,6 +17,9 @@ const RETRY_CAP: Duration = Duration::from_secs(30);
 /// The longest wait that the apiserver can ask for: tokens die meanwhile.
 pub(super) const LONGEST_PATIENCE: Duration = Duration::from_secs(60);
 
+/// Repairs in a row that are made at once. Those that follow wait like failures: somebody undoes them.
+const PROMPT_REPAIRS: u32 = 8;
+
 /// What a Secret holds, as its own annotations tell it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(in crate::rotation) struct Published {
@@ -36,8 +39,10 @@ pub(super) struct Slot {
     problem: Option<Problem>,
     pub(super) failures: u32,
     pub(super) retry_at: Option<Timestamp>,
-    /// Not renewed by schedule before this.
-    rests_until: Timestamp,
+    /// When this process wrote it last, or found it whole.
+    written_at: Timestamp,
+    /// How many of the last writes, with no long pause between them, put right what somebody else had done.
+    repairs: u32,
     /// Whether the last write had to leave `my.cnf` out.
     omits_my_cnf: Option<bool>,
     /// Somebody else wrote the Secret: look at it before anything else.
@@ -57,7 +62,8 @@ impl Slot {
             problem: None,
             failures: 0,
             retry_at: None,
-            rests_until: Timestamp::MIN,
+            written_at: Timestamp::MIN,
+            repairs: 0,
             omits_my_cnf: None,
             is_suspect: false,
             went_meanwhile: false,
@@ -66,10 +72,13 @@ impl Slot {
 
     /// The Secret holds a token now, with what `order` asked for, which may be another order by now.
     pub(super) fn written(&mut self, known: Known, order: &Order, token: &Token, now: Timestamp) {
+        let was_undone = self.is_suspect || (self.published.is_none() && self.written_at > Timestamp::MIN);
+        let in_a_row = if now < schedule::plus(self.written_at, LONGEST_PATIENCE) { self.repairs } else { 0 };
+        self.repairs = in_a_row.saturating_add(u32::from(was_undone));
         self.known = Some(known);
         self.published = Some(Published { expires_at: token.usable_until, inputs: order.inputs.clone() });
         (self.problem, self.retry_at, self.failures) = (None, None, 0);
-        self.rests_until = schedule::plus(now, schedule::LEAST_PAUSE);
+        self.written_at = now;
         self.omits_my_cnf = Some(order.binding.omits_my_cnf(token));
         self.is_suspect = std::mem::take(&mut self.went_meanwhile);
     }
@@ -87,6 +96,15 @@ impl Slot {
         self.retry_at = Some(schedule::plus(now, retry_delay(uid, self.failures)));
     }
 
+    /// Forgets what it waits for by a clock that was ahead, and tells whether there was any such thing. Nothing waits longer than until `latest`.
+    pub(super) fn waits_no_longer_than(&mut self, latest: Timestamp) -> bool {
+        let is_late = self.retry_at.is_some_and(|retry_at| retry_at > latest) || self.written_at > latest;
+        if is_late {
+            (self.retry_at, self.written_at) = (None, Timestamp::MIN);
+        }
+        is_late
+    }
+
     pub(super) fn progress(&self) -> Progress {
         Progress {
             expires_at: self.published.as_ref().map(|published| published.expires_at),
@@ -101,15 +119,21 @@ impl Slot {
     pub(super) fn due(&self, jitter: Duration) -> Timestamp {
         match (self.retry_at, &self.published) {
             (Some(retry_at), _) => retry_at,
-            (None, Some(published)) if published.inputs == self.order.inputs && !self.is_suspect => {
-                self.scheduled(published, jitter)
-            }
-            (None, _) => Timestamp::MIN,
+            (None, Some(published)) if published.inputs != self.order.inputs => Timestamp::MIN,
+            (None, Some(published)) if !self.is_suspect => self.scheduled(published, jitter),
+            (None, _) => self.repair_from(),
         }
     }
 
     fn scheduled(&self, published: &Published, jitter: Duration) -> Timestamp {
-        schedule::due(published.expires_at, self.order.renew_before, jitter).max(self.rests_until)
+        let rests_until = schedule::plus(self.written_at, schedule::LEAST_PAUSE);
+        schedule::due(published.expires_at, self.order.renew_before, jitter).max(rests_until)
+    }
+
+    fn repair_from(&self) -> Timestamp {
+        let further = self.repairs.checked_sub(PROMPT_REPAIRS);
+        let pause = |further| schedule::plus(self.written_at, retry_delay(&self.order.owner.uid, further));
+        further.map_or(Timestamp::MIN, pause)
     }
 
     pub(super) fn is_due_by_schedule(&self, jitter: Duration, now: Timestamp) -> bool {

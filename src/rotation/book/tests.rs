@@ -258,3 +258,29 @@ fn a_file_that_had_to_be_left_out_is_news() {
     assert_eq!(names(book.finish(&turn.key, Some(&long), outcomes, at(0))), ["a"]);
     assert_eq!(book.progress("a").unwrap().omits_my_cnf, Some(true));
 }
+
+#[test]
+fn what_happens_to_a_secret_while_another_of_its_key_is_written_is_not_lost() {
+    let mut book = Book::default();
+    for uid in ["a", "b", "c"] {
+        book.place(uid, order("app", uid), Some((known(1), published(800))));
+    }
+    book.notice("a", None);
+    let turn = book.begin(at(0)).unwrap();
+    assert_eq!(uids(&turn), ["a"]);
+    book.notice("b", None);
+    book.notice("c", Some(&known(5)));
+    write_all(&mut book, turn, 0, 9);
+    let turn = book.begin(at(1)).unwrap();
+    assert_eq!(uids(&turn), ["b", "c"]);
+    assert!(turn.members[0].known.is_none() && turn.members[1].is_suspect);
+}
+
+#[test]
+fn a_renewal_after_death_is_news() {
+    let mut book = issued();
+    let turn = book.begin(at(869)).unwrap();
+    assert_eq!(write_all(&mut book, turn, 869, 2), Vec::<String>::new());
+    let turn = book.begin(at(869 + 870)).unwrap();
+    assert_eq!(write_all(&mut book, turn, 869 + 870, 3), ["a"]);
+}

@@ -1,7 +1,11 @@
 use kube::runtime::reflector;
 use tokio::sync::mpsc::unbounded_channel;
+use tower::{Layer, Service};
 
 use super::*;
+use crate::k8s::dates::DateLayer;
+use crate::rotation::book::Published;
+use crate::rotation::known::Known;
 use crate::rotation::sample::{MARKS, Silence, no_apiserver, order, role};
 
 fn engine(silence: &Arc<Silence>) -> Arc<Engine> {
@@ -50,4 +54,43 @@ async fn how_many_tokens_there_are_is_told_without_a_turn() {
     assert!(engine.metrics.text().contains("iamdb_tokens 1"));
     engine.withdraw("a");
     assert!(engine.metrics.text().contains("iamdb_tokens 0"));
+}
+
+/// The apiserver tells what time it is.
+async fn tell(engine: &Engine, date: &'static str) {
+    let answer = move |_: http::Request<()>| async move {
+        let answer = http::Response::builder().header(http::header::DATE, date);
+        Ok::<_, std::convert::Infallible>(answer.body(()).unwrap())
+    };
+    let layer = DateLayer::new(engine.server_date.clone());
+    layer.layer(tower::service_fn(answer)).call(http::Request::new(())).await.unwrap();
+}
+
+#[tokio::test]
+async fn a_clock_that_is_behind_does_not_hide_that_tokens_die() {
+    let silence = Arc::new(Silence::new());
+    let engine = engine(&silence);
+    let end = schedule::plus(Timestamp::UNIX_EPOCH, schedule::TOKEN_LIFE);
+    let published = Published { expires_at: end, inputs: "i1".into() };
+    engine.with(|book| book.place("a", order("app", "a"), Some((Known::default(), published))));
+    let running = engine.clone().run(stream::pending(), Fence::open(), Pulse::default(), CancellationToken::new());
+    let running = tokio::spawn(running);
+    tell(&engine, "Thu, 01 Jan 1970 00:00:30 GMT").await;
+    assert_eq!(engine.now(), Timestamp::UNIX_EPOCH, "half a minute is nothing");
+    tell(&engine, "Thu, 01 Jan 1970 00:20:00 GMT").await;
+    assert!(engine.now() > end);
+    engine.wake.notify_one();
+    while engine.progress("a").unwrap().problem != Some(Problem::ClockSkew) {
+        tokio::task::yield_now().await;
+    }
+    assert_eq!(silence.asked(), 0, "nothing is signed");
+    running.abort();
+}
+
+#[tokio::test]
+async fn what_is_due_by_the_apiservers_clock_alone_is_not_signed_even_if_the_clocks_agree_again() {
+    let silence = Arc::new(Silence::new());
+    let begun = schedule::plus(Timestamp::UNIX_EPOCH, 2 * schedule::LARGEST_SKEW);
+    assert_eq!(engine(&silence).sign(&order("app", "a").key(), begun).await, Err(Problem::ClockSkew));
+    assert_eq!(silence.asked(), 0);
 }

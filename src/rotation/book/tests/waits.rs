@@ -152,3 +152,68 @@ fn a_clock_that_was_ahead_and_is_put_right_leaves_nobody_waiting() {
     assert!(book.begin(at(3_590)).is_none(), "a few seconds are nothing");
     assert_eq!(uids(&book.begin(at(10)).unwrap()), ["a"]);
 }
+
+#[test]
+fn what_was_entered_by_a_clock_that_was_ahead_waits_no_longer_than_by_the_right_one() {
+    let mut book = Book::default();
+    book.place("a", order("app", "a"), None);
+    let turn = book.begin(at(0)).unwrap();
+    let failed = |member| (member, Outcome::Failed(Problem::ClockSkew, None));
+    book.finish(&turn.key, None, turn.members.into_iter().map(failed).collect(), at(3_600));
+    assert_eq!(uids(&book.begin(at(10)).unwrap()), ["a"]);
+}
+
+#[test]
+fn a_repair_that_somebody_undoes_each_time_waits_after_a_while() {
+    for is_edited in [true, false] {
+        let undo = |book: &mut Book, version| book.notice("a", is_edited.then(|| known(version)).as_ref());
+        let mut book = issued();
+        let mut repairs = 0;
+        for version in (10..50).step_by(2) {
+            undo(&mut book, version);
+            let Some(turn) = book.begin(at(0)) else { break };
+            write_all(&mut book, turn, 0, version + 1);
+            repairs += 1;
+        }
+        assert_eq!(repairs, 8, "at one instant");
+        let due = book.next_due().unwrap();
+        assert!(due > at(0) && due <= at(30), "{due}");
+
+        let turn = book.begin(at(30)).unwrap();
+        write_all(&mut book, turn, 30, 100);
+        undo(&mut book, 101);
+        assert!(book.begin(at(31)).is_none(), "it goes on");
+        let turn = book.begin(at(60)).unwrap();
+        write_all(&mut book, turn, 60, 102);
+        for version in [103, 105] {
+            undo(&mut book, version);
+            let turn = book.begin(at(130)).expect("nobody undid it for a minute");
+            write_all(&mut book, turn, 130, version + 1);
+        }
+    }
+}
+
+#[test]
+fn keys_whose_tokens_cannot_be_had_leave_half_of_the_turns_to_the_others() {
+    let mut book = Book::default();
+    for number in 0..100 {
+        let name = format!("u{number}");
+        book.place(&name, order(&name, &name), None);
+    }
+    let fail = |book: &mut Book, turn: Turn, now| {
+        let failed = |member| (member, Outcome::Failed(Problem::SessionTooShort, None));
+        book.finish(&turn.key, None, turn.members.into_iter().map(failed).collect(), now);
+    };
+    let first: Vec<_> = std::iter::from_fn(|| book.begin(at(0))).collect();
+    assert_eq!(first.len(), 100, "nobody has failed yet");
+    for turn in first {
+        fail(&mut book, turn, at(0));
+    }
+    let mut hanging: Vec<_> = std::iter::from_fn(|| book.begin(at(60))).collect();
+    assert_eq!(hanging.len(), MOST_FAILING);
+    assert_eq!(book.next_due(), None, "nothing is to be woken for");
+    book.place("good", order("good", "good"), Some((known(1), published(500))));
+    assert_eq!(uids(&book.begin(at(60)).unwrap()), ["good"]);
+    fail(&mut book, hanging.pop().unwrap(), at(70));
+    assert!(book.begin(at(70)).is_some() && book.begin(at(70)).is_none(), "one has ended, another begins");
+}
