@@ -5,7 +5,7 @@ use std::time::Instant;
 use kube::ResourceExt;
 
 use super::desired;
-use super::desk::{Chair, Desk, Survey};
+use super::desk::{Chair, Desk, Survey, Told};
 use super::judgements::Need;
 use super::resolve::{self, Inputs, known_server};
 use crate::api::{ConditionType, IamDbUser, Mode, Reason, Scope};
@@ -16,10 +16,9 @@ use crate::controllers::run::own_state;
 use crate::controllers::server::Server;
 use crate::domain::account::{AccountStep, Catalogue, DesiredUser, Question, Refusal, plan, plan_withdrawal};
 use crate::domain::engine::ServerFacts;
-use crate::domain::names::Username;
 use crate::k8s::conditions;
 use crate::k8s::feed::digest;
-use crate::ports::{Fault, FaultKind};
+use crate::ports::FaultKind;
 
 /// What became of the account, and of its grants. Grants are open while there is no account.
 pub(super) struct Converged {
@@ -28,7 +27,7 @@ pub(super) struct Converged {
     /// What differs from the spec and was left so.
     pub(super) drift: Vec<String>,
     /// What people are to be told once.
-    pub(super) warnings: Vec<(Reason, String)>,
+    pub(super) warnings: Vec<Told>,
 }
 
 /// Who made what is there.
@@ -236,25 +235,14 @@ async fn at_desk(
 }
 
 /// Applies the steps. A grant that the server refuses (its table may be gone) holds up no other step, above all no REVOKE: the first such refusal is
-/// told at the end. Sessions that cannot be ended are told too, and hold up nothing.
+/// told at the end.
 async fn apply(desired: &DesiredUser, steps: &[AccountStep], chair: &mut Chair) -> Result<Converged, Problem> {
     let (mut first_refusal, mut warnings) = (None, Vec::new());
     for step in steps {
         match chair.apply(&desired.username, step).await {
-            Ok(()) if matches!(step, AccountStep::Adopt { .. }) => {
-                let note = format!(
-                    "'{}'@'{}' was there before and logs in with IAM tokens only now",
-                    desired.username,
-                    step.host()
-                );
-                warnings.push((Reason::Adopted, note));
-            }
-            Ok(()) => {}
+            Ok(told) => warnings.extend(told),
             Err(fault) if step.is_grant() && fault.kind != FaultKind::Unreachable => {
                 first_refusal.get_or_insert(fault);
-            }
-            Err(fault) if matches!(step, AccountStep::EndSessions { .. }) => {
-                warnings.push(sessions_left(&desired.username, step, &fault));
             }
             Err(fault) => return Err(fault.into()),
         }
@@ -269,8 +257,4 @@ async fn apply(desired: &DesiredUser, steps: &[AccountStep], chair: &mut Chair) 
         Err(if is_missing { problem.because(Reason::ObjectMissing) } else { problem })
     });
     Ok(Converged { warnings, ..Converged::made(grants) })
-}
-
-pub(super) fn sessions_left(username: &Username, step: &AccountStep, fault: &Fault) -> (Reason, String) {
-    (Reason::SessionsLeft, format!("open sessions of '{username}'@'{}' go on: {fault}", step.host()))
 }
