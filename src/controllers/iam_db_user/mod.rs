@@ -84,8 +84,11 @@ async fn refused(object: &IamDbUser, context: &Context) -> Outcome {
 }
 
 /// Whom a change of another one concerns: those who may have the account that it leaves, and at any change those who let somebody in to an account
-/// that it may speak for now. What they were judged by last was read before.
+/// that it may speak for now. What they were judged by last was read before. One that makes no account concerns nobody.
 pub(super) fn namesakes(changed: &IamDbUser, context: &Context) -> Vec<ObjectRef<IamDbUser>> {
+    if account::leaves_account_to_others(changed) {
+        return Vec::new();
+    }
     let leaves = changed.metadata.deletion_timestamp.is_some();
     let is_concerned = |user: &IamDbUser| {
         (leaves || account::leaves_account_to_others(user)) && resolve::is_of_same_account(user, changed, context)
