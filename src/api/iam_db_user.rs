@@ -39,7 +39,8 @@ pub struct IamDbUserSpec {
     /// Name of the account. Case is kept and matters: in the database, in the policy and in the token. Immutable.
     #[schemars(length(min = 1, max = 32), regex(pattern = r"^[A-Za-z0-9_][A-Za-z0-9_.-]{0,31}$"))]
     pub username: String,
-    /// Host patterns; one account is made for each.
+    /// Host patterns; one account is made for each. The account of a host that leaves is dropped, or locked where the deletion policy is not Drop. If it
+    /// stays and a wider host lets its clients in, it is kept as the spec says.
     #[serde(default = "any_host")]
     #[schemars(length(min = 1, max = 16), inner(length(min = 1, max = 255), regex(pattern = r"^[a-z0-9.:/_%-]+$")))]
     // Not a set: server-side apply would add to the default instead of replacing it.

@@ -1,11 +1,13 @@
-//! Since when an object is refused that was admitted before. A condition cannot tell: its time does not move when only its reason changes.
+//! Since when an object is refused that was admitted before, or its accounts cannot be removed. A condition cannot tell: its time does not move when
+//! only its reason changes.
 
 use std::collections::HashMap;
 use std::sync::{Mutex, PoisonError};
 
 use jiff::Timestamp;
 
-/// The first instant of each refusal, by uid. It begins anew with the process: what was admitted once loses nothing earlier because of that.
+/// The first instant of each refusal, by uid and what it is of. It begins anew with the process: what was admitted once loses nothing earlier because
+/// of that.
 #[derive(Debug, Default)]
 pub struct Refusals(Mutex<HashMap<String, Timestamp>>);
 

@@ -230,8 +230,8 @@ fn server_wakes(context: &Context) -> impl Stream<Item = ObjectRef<DbServer>> + 
     stream::select_all([of_users.boxed(), of_config_maps.boxed(), of_failures.boxed()])
 }
 
-/// An IamDbUser looks at its DbServer and that one's CA, at the labels of its namespace, at the roles of its ServiceAccounts, and at those who leave
-/// it the account.
+/// An IamDbUser looks at its DbServer and that one's CA, at the labels of its namespace, at the roles of its ServiceAccounts, and at others for its
+/// account.
 fn user_wakes(context: &Arc<Context>) -> impl Stream<Item = ObjectRef<IamDbUser>> + Send + 'static {
     let feeds = &context.feeds;
     let (servers, users) = (feeds.servers.store().clone(), feeds.users.store().clone());
@@ -255,7 +255,7 @@ fn user_wakes(context: &Arc<Context>) -> impl Stream<Item = ObjectRef<IamDbUser>
     });
     let of_namesakes = related(&feeds.users, own_state, {
         let context = context.clone();
-        move |user: &IamDbUser| iam_db_user::heirs(user, &context)
+        move |user: &IamDbUser| iam_db_user::namesakes(user, &context)
     });
     stream::select_all([
         of_servers.boxed(),

@@ -50,7 +50,7 @@ pub struct DesiredUser {
     pub elder: Option<String>,
     /// Whether an account of somebody else is taken over.
     pub adopts: bool,
-    /// Whether an account whose host has left the spec is dropped.
+    /// Whether an account whose host has left the spec is dropped, and not locked.
     pub drop_surplus: bool,
     /// Whether even an adopted account is dropped.
     pub drops_adopted: bool,

@@ -24,6 +24,14 @@ pub fn wins_over(other: &str, host: &str) -> bool {
     !is_local(other) && specificity(other) > specificity(host) && may_meet(other, host)
 }
 
+/// Whether every client that matches `other` surely matches `host`, too: where both are networks or odd patterns, nobody is sure.
+#[must_use]
+pub fn covers(host: &str, other: &str) -> bool {
+    let before_wildcard = host.strip_suffix('%').filter(|prefix| !prefix.contains(['%', '_', '/']));
+    let is_within = |prefix: &str| prefix.is_empty() || (other.starts_with(prefix) && !other.contains('/'));
+    host == other || before_wildcard.is_some_and(is_within)
+}
+
 fn is_local(host: &str) -> bool {
     matches!(host, "localhost" | "127.0.0.1" | "::1")
 }
@@ -92,6 +100,20 @@ mod tests {
         assert_eq!(winner(hosts, "10.9.9.9"), Some("10.%"));
         assert_eq!(winner(hosts, "192.168.0.1"), Some("%"));
         assert_eq!(winner(["10.%"], "192.168.0.1"), None);
+    }
+
+    #[test]
+    fn a_host_covers_those_that_are_surely_within_it() {
+        for (host, other) in
+            [("%", "10.%"), ("%", "10.0.0.0/255.0.0.0"), ("10.%", "10.1.2.3"), ("10.%", "10.1.%"), ("a", "a")]
+        {
+            assert!(covers(host, other), "{host} {other}");
+        }
+        for (host, other) in
+            [("10.%", "%"), ("10.%", "10.0.0.0/255.0.0.0"), ("10.1.%", "10.%"), ("10._", "10.%"), ("a", "ab")]
+        {
+            assert!(!covers(host, other), "{host} {other}");
+        }
     }
 
     #[test]

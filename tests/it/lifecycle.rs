@@ -128,6 +128,35 @@ async fn deletion_by_locking_leaves_a_locked_account_that_its_object_can_have_ba
 }
 
 #[tokio::test]
+async fn an_account_that_stays_is_locked_while_its_host_is_not_in_the_spec() {
+    let _turn = World::get().together().await;
+    for (database, error) in [(Database::Orders, "3118"), (Database::Billing, "4151")] {
+        let tenant = Tenant::new(database, "hosts").await;
+        let user = |host: &str| {
+            let mut user = tenant.user("app");
+            user["spec"]["deletionPolicy"] = json!("Lock");
+            user["spec"]["hosts"] = json!([host]);
+            user
+        };
+        tenant.apply::<IamDbUser>(user("%")).await;
+        tenant.apply::<DbAuthToken>(tenant.token("app", "app")).await;
+        tenant.user_ready("app").await;
+        tenant.token_ready("app").await;
+        tenant.log_in("app", "SELECT 1").await.expect("login");
+        tenant.apply::<IamDbUser>(user("10.%")).await;
+        tenant.user_ready("app").await;
+        let refusal = tenant.log_in("app", "SELECT 1").await.expect_err("its host has left the spec");
+        assert!(refusal.contains(error), "{refusal}");
+        tenant.apply::<IamDbUser>(user("%")).await;
+        tenant.user_ready("app").await;
+        tenant.log_in("app", "SELECT 1").await.expect("its host is back");
+        tenant.apply::<IamDbUser>(tenant.user("app")).await; // so that nothing stays
+        tenant.user_ready("app").await;
+        tenant.close().await;
+    }
+}
+
+#[tokio::test]
 async fn tokens_for_accounts_that_somebody_else_makes_need_no_administrator() {
     let _turn = World::get().together().await;
     let tenant = Tenant::bare(Database::Orders, "external").await;

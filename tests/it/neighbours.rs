@@ -5,7 +5,7 @@ use serde_json::{Value, json};
 
 use crate::fields::untried;
 use crate::tenant::Tenant;
-use crate::world::{Database, World};
+use crate::world::{Database, SOON, World, until};
 
 /// The owner's DbServer, with a rule for each of the two.
 fn server(owner: &Tenant, thief: &Tenant) -> Value {
@@ -117,5 +117,50 @@ async fn no_field_of_a_user_leads_to_what_is_somebody_elses() {
     let refusal = thief.log_in("app", "SELECT * FROM orders.orders").await.expect_err("another's database");
     assert!(refusal.contains("1142"), "{refusal}");
     thief.close().await;
+    owner.close().await;
+}
+
+/// The other one's rule admits the same name, and it says that somebody else makes the account.
+#[tokio::test]
+async fn an_account_is_its_owners_alone_until_it_is_gone_with_it() {
+    let _turn = World::get().together().await;
+    let owner = Tenant::bare(Database::Orders, "owner").await;
+    let other = Tenant::bare(Database::Orders, "heir").await;
+    let mut both = server(&owner, &other);
+    both["spec"]["tenancy"][1]["usernames"] = json!(["owner_*"]);
+    owner.apply_server(both.clone()).await;
+    let name = owner.username("owner");
+    let external = |connections: u32| {
+        let mut user = user(&other, &owner, "app", &name, "orders_archive");
+        user["spec"]["management"] = json!({"account": "External"});
+        user["spec"]["limits"] = json!({"maxUserConnections": connections});
+        user
+    };
+    let let_in = || async { other.attached(&other.role_arn(&other.name)).await };
+    // There is nobody yet whose account it would be.
+    other.apply::<IamDbUser>(external(1)).await;
+    other.user_ready("app").await;
+    assert_eq!(let_in().await.len(), 1);
+    owner.apply::<IamDbUser>(user(&owner, &owner, "app", &name, "orders")).await;
+    owner.user_ready("app").await;
+    other.user_reason("app", "False", "Conflict").await;
+    until("nobody else is let in", SOON, || async { let_in().await.is_empty().then_some(()) }).await;
+
+    let mut narrowed = both;
+    narrowed["spec"]["tenancy"][0]["usernames"] = json!(["somebody"]);
+    owner.apply_server(narrowed).await;
+    owner.user_reason("app", "False", "NotAllowed").await;
+    other.apply::<IamDbUser>(external(2)).await; // it is looked at once more
+    let message = other.user_reason("app", "False", "Conflict").await;
+    assert!(message.contains(&format!("{}/app", owner.name)), "{message}");
+    other.apply::<DbAuthToken>(other.token("app", "app")).await;
+    other.token_reason("app", "False", "NotAllowed").await;
+    assert_eq!(let_in().await, Vec::<String>::new());
+    assert!(!owner.account(&name).is_empty(), "what is refused keeps its account");
+
+    owner.delete(owner.users(), "app").await;
+    assert_eq!(owner.account(&name), "");
+    other.user_ready("app").await;
+    other.close().await;
     owner.close().await;
 }

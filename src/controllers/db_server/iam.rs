@@ -58,8 +58,8 @@ fn next(object: &DbServer, name: &ServerName, found: &Found) -> Next {
     }
     if found.pending.iam_authentication {
         return match apply {
-            // What was asked for at once is under way; what waits for the window is brought forward by nobody but people.
-            Apply::Immediately => Next::Wait(under_way(name)),
+            // What waits for the window is brought forward by nobody but people.
+            Apply::Immediately => Next::Wait(accepted(name)),
             Apply::InMaintenanceWindow => standing("RDS switches it on in the next maintenance window"),
         };
     }
@@ -91,12 +91,15 @@ async fn ask(
     if context.looks.may_ask_rds(&uid, ASK_AGAIN_AFTER, context.clock.now()) {
         match context.rds.enable_iam(&access, name, apply).await {
             // It is not available any more since it was described.
-            Err(fault) if fault.kind == FaultKind::Conflict => return Err(under_way(name)),
+            Err(fault) if fault.kind == FaultKind::Conflict => {
+                let message = format!("{} takes no change just now; IAM database authentication is off", called(name));
+                return Err(Problem::passing(Reason::Resolving, message));
+            }
             answer => answer?,
         }
         tracing::info!(server = object.name_any(), ?apply, "RDS was asked to switch IAM authentication on");
     }
-    Err(under_way(name))
+    Err(accepted(name))
 }
 
 /// While RDS does not answer, what it said last.
@@ -112,19 +115,31 @@ pub(super) fn as_told_last(object: &DbServer) -> Result<(), Problem> {
 
 /// Nobody has asked the operator to switch it on.
 pub(super) fn off(name: &ServerName) -> Problem {
-    let (called, kind) = match name {
-        ServerName::Instance(_) => (called(name), "db-instance"),
-        ServerName::Cluster(_) => (called(name), "db-cluster"),
-    };
     let message = format!(
-        "IAM database authentication of {called} is off; switch it on with \
-         aws rds modify-{kind} --enable-iam-database-authentication, or by spec.iamAuthentication"
+        "IAM database authentication of {} is off; switch it on with \
+         aws rds modify-{} --enable-iam-database-authentication, or by spec.iamAuthentication",
+        called(name),
+        kind(name)
     );
     Problem::standing(Reason::IamAuthDisabled, message)
 }
 
-fn under_way(name: &ServerName) -> Problem {
-    let message = format!("RDS is switching IAM database authentication of {} on", called(name));
+/// How the AWS CLI calls what it is.
+const fn kind(name: &ServerName) -> &'static str {
+    match name {
+        ServerName::Instance(_) => "db-instance",
+        ServerName::Cluster(_) => "db-cluster",
+    }
+}
+
+/// RDS has it to do, and does not say when: somebody else may have asked for it, or it was asked for in the window.
+fn accepted(name: &ServerName) -> Problem {
+    let message = format!(
+        "IAM database authentication of {} is off; RDS has accepted to switch it on, and does so now or, where it was not asked to at once, in the \
+         next maintenance window (aws rds modify-{} --apply-immediately brings that forward)",
+        called(name),
+        kind(name)
+    );
     Problem::passing(Reason::Resolving, message)
 }
 
@@ -209,7 +224,9 @@ mod tests {
     #[test]
     fn what_rds_was_asked_for_already_is_waited_for() {
         let asked = switched_off(Pending { iam_authentication: true, ..Pending::default() });
-        assert_eq!(waits("Enable", "Enforce", &asked).0, Reason::Resolving);
+        let (reason, message) = waits("Enable", "Enforce", &asked);
+        assert_eq!(reason, Reason::Resolving);
+        assert!(message.contains("in the next maintenance window"), "nobody knows who asked for it: {message}");
         let (reason, message) = waits("EnableInMaintenanceWindow", "Enforce", &asked);
         assert_eq!(reason, Reason::IamAuthDisabled);
         assert!(message.contains("next maintenance window"));

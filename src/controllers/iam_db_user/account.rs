@@ -4,11 +4,10 @@ use std::time::Instant;
 
 use kube::ResourceExt;
 
-use super::desired;
-use super::desk::{Chair, Desk, Survey};
+use super::desk::{Chair, Desk, Survey, Told};
 use super::judgements::Need;
 use super::resolve::{self, Inputs, known_server};
-use crate::api::{ConditionType, IamDbUser, Mode, Reason, Scope};
+use crate::api::{ConditionType, IamDbUser, Manager, Mode, Reason, Scope};
 use crate::controllers::context::Context;
 use crate::controllers::problem::{Problem, Retry};
 use crate::controllers::report;
@@ -16,10 +15,9 @@ use crate::controllers::run::own_state;
 use crate::controllers::server::Server;
 use crate::domain::account::{AccountStep, Catalogue, DesiredUser, Question, Refusal, plan, plan_withdrawal};
 use crate::domain::engine::ServerFacts;
-use crate::domain::names::Username;
 use crate::k8s::conditions;
 use crate::k8s::feed::digest;
-use crate::ports::{Fault, FaultKind};
+use crate::ports::FaultKind;
 
 /// What became of the account, and of its grants. Grants are open while there is no account.
 pub(super) struct Converged {
@@ -28,7 +26,7 @@ pub(super) struct Converged {
     /// What differs from the spec and was left so.
     pub(super) drift: Vec<String>,
     /// What people are to be told once.
-    pub(super) warnings: Vec<(Reason, String)>,
+    pub(super) warnings: Vec<Told>,
 }
 
 /// Who made what is there.
@@ -69,16 +67,14 @@ impl Converged {
     }
 }
 
-/// Somebody else makes the account: it is taken for granted, unless that somebody is another object here. Its owner alone says who may use it.
+/// Somebody else makes the account: it is taken for granted, unless another object here speaks for it. That one alone says who may use it.
 pub(super) fn external(object: &IamDbUser, server: &Server, context: &Context) -> Converged {
     let store = context.feeds.users.store();
     let owner = store.find(|other| {
         other.metadata.uid != object.metadata.uid
             && other.spec.username == object.spec.username
-            && other.metadata.deletion_timestamp.is_none()
-            && desired::management(other).is_ok_and(|managed| managed.account)
             && reaches(object.spec.scope, server, other, context)
-            && resolve::is_admitted(other, context)
+            && speaks(other, || resolve::is_admitted(other, context))
     });
     match owner {
         Some(owner) => {
@@ -88,6 +84,19 @@ pub(super) fn external(object: &IamDbUser, server: &Server, context: &Context) -
         }
         None => Converged { account: Ok(Maker::Other), ..Converged::made(Ok(Maker::Other)) },
     }
+}
+
+/// Whether an object speaks for the account of its name. One that may have made it does until it is gone, and the account with it: the rule that
+/// admitted it may be narrowed, deletion may wait. One without an account does while a rule admits it: else it could keep a name from everybody.
+fn speaks(object: &IamDbUser, is_admitted: impl FnOnce() -> bool) -> bool {
+    let may_have_made_it = object.status.as_ref().is_some_and(|status| !status.accounts.is_empty());
+    let may_make_it = || object.metadata.deletion_timestamp.is_none() && is_admitted();
+    !leaves_account_to_others(object) && (may_have_made_it || may_make_it())
+}
+
+/// Whether the object says that somebody else makes its account.
+pub(super) fn leaves_account_to_others(object: &IamDbUser) -> bool {
+    object.spec.management.as_ref().is_some_and(|said| said.account == Manager::External)
 }
 
 /// Whether a policy of this scope on `server` would also open the account of `other`.
@@ -236,25 +245,14 @@ async fn at_desk(
 }
 
 /// Applies the steps. A grant that the server refuses (its table may be gone) holds up no other step, above all no REVOKE: the first such refusal is
-/// told at the end. Sessions that cannot be ended are told too, and hold up nothing.
+/// told at the end.
 async fn apply(desired: &DesiredUser, steps: &[AccountStep], chair: &mut Chair) -> Result<Converged, Problem> {
     let (mut first_refusal, mut warnings) = (None, Vec::new());
     for step in steps {
         match chair.apply(&desired.username, step).await {
-            Ok(()) if matches!(step, AccountStep::Adopt { .. }) => {
-                let note = format!(
-                    "'{}'@'{}' was there before and logs in with IAM tokens only now",
-                    desired.username,
-                    step.host()
-                );
-                warnings.push((Reason::Adopted, note));
-            }
-            Ok(()) => {}
+            Ok(told) => warnings.extend(told),
             Err(fault) if step.is_grant() && fault.kind != FaultKind::Unreachable => {
                 first_refusal.get_or_insert(fault);
-            }
-            Err(fault) if matches!(step, AccountStep::EndSessions { .. }) => {
-                warnings.push(sessions_left(&desired.username, step, &fault));
             }
             Err(fault) => return Err(fault.into()),
         }
@@ -271,6 +269,49 @@ async fn apply(desired: &DesiredUser, steps: &[AccountStep], chair: &mut Chair) 
     Ok(Converged { warnings, ..Converged::made(grants) })
 }
 
-pub(super) fn sessions_left(username: &Username, step: &AccountStep, fault: &Fault) -> (Reason, String) {
-    (Reason::SessionsLeft, format!("open sessions of '{username}'@'{}' go on: {fault}", step.host()))
+#[cfg(test)]
+mod tests {
+    use jiff::Timestamp;
+    use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
+    use serde_json::json;
+
+    use super::*;
+
+    /// An object with this management of its account, and these accounts in its status.
+    fn user(management: &str, accounts: &[&str]) -> IamDbUser {
+        let accounts: Vec<_> = accounts.iter().map(|host| json!({"host": host, "state": "Pending"})).collect();
+        serde_json::from_value(json!({
+            "apiVersion": "iamdb.dev/v1alpha1", "kind": "IamDbUser", "metadata": {"name": "u"},
+            "spec": {"serverRef": {"name": "s"}, "username": "app", "management": {"account": management}},
+            "status": {"accounts": accounts},
+        }))
+        .unwrap()
+    }
+
+    fn deleted(mut user: IamDbUser) -> IamDbUser {
+        user.metadata.deletion_timestamp = Some(Time(Timestamp::UNIX_EPOCH));
+        user
+    }
+
+    #[test]
+    fn who_has_made_an_account_speaks_for_it_until_it_is_gone_with_it() {
+        for management in ["Managed", "Somebody"] {
+            let maker = user(management, &["%"]);
+            assert!(speaks(&maker, || false), "refused, the account is still there");
+            assert!(speaks(&deleted(maker), || false), "and while deletion waits");
+        }
+    }
+
+    #[test]
+    fn who_has_no_account_speaks_for_the_name_while_it_may_have_one() {
+        let hopeful = user("Managed", &[]);
+        assert!(speaks(&hopeful, || true));
+        assert!(!speaks(&hopeful, || false), "it keeps a name from nobody");
+        assert!(!speaks(&deleted(hopeful), || true));
+    }
+
+    #[test]
+    fn of_two_who_leave_the_account_to_others_neither_speaks_for_it() {
+        assert!(!speaks(&user("External", &["%"]), || true));
+    }
 }

@@ -20,7 +20,7 @@ use crate::controllers::problem::Problem;
 use crate::controllers::server::Server;
 use crate::domain::account::{AccountStep, Catalogue, Definer, Question};
 use crate::domain::engine::ServerFacts;
-use crate::domain::names::Username;
+use crate::domain::names::{HostPattern, Username};
 use crate::ports::{AdminSession, Fault, FaultKind};
 
 /// How long a session is handed on. Others wait for it: the DbServer, and those of another DbServer for the same database.
@@ -188,9 +188,19 @@ impl Chair {
         Ok(open.definers.clone().unwrap_or_default())
     }
 
-    pub(super) async fn apply(&mut self, username: &Username, step: &AccountStep) -> Result<(), Fault> {
-        let open = self.seat.open.as_mut().ok_or_else(closed)?;
-        open.session.apply(username, step).await
+    /// Takes a step, and returns what people are to be told of it. Sessions that cannot be ended hold up nothing, and a login that may not see who is
+    /// a DEFINER is told so by the server: the account is locked then.
+    pub(super) async fn apply(&mut self, username: &Username, step: &AccountStep) -> Result<Option<Told>, Fault> {
+        let session = &mut self.open()?.session;
+        match (session.apply(username, step).await, step) {
+            (Ok(()), AccountStep::Adopt { host, .. }) => Ok(Some(adopted(username, host))),
+            (Err(fault), AccountStep::EndSessions { host, .. }) => Ok(Some(sessions_left(username, host, &fault))),
+            (Err(fault), AccountStep::Drop { host }) if fault.kind == FaultKind::Definer => {
+                session.apply(username, &AccountStep::Lock { host: host.clone() }).await?;
+                Ok(Some(locked_instead(username, host)))
+            }
+            (outcome, _) => outcome.map(|()| None),
+        }
     }
 
     /// Gets up. A session that is well is left for whoever waits.
@@ -208,6 +218,22 @@ impl Chair {
     }
 }
 
+/// What people are to be told once.
+pub(super) type Told = (Reason, String);
+
+fn adopted(username: &Username, host: &HostPattern) -> Told {
+    (Reason::Adopted, format!("'{username}'@'{host}' was there before and logs in with IAM tokens only now"))
+}
+
+fn sessions_left(username: &Username, host: &HostPattern, fault: &Fault) -> Told {
+    (Reason::SessionsLeft, format!("open sessions of '{username}'@'{host}' go on: {fault}"))
+}
+
+pub(super) fn locked_instead(username: &Username, host: &HostPattern) -> Told {
+    let note = format!("'{username}'@'{host}' is the DEFINER of something: it is locked and stays, with its mark");
+    (Reason::ReferencedAsDefiner, note)
+}
+
 fn closed() -> Fault {
     Fault::new(FaultKind::Unreachable, "use the administrator's session").with_code("session-ended")
 }
@@ -219,4 +245,78 @@ async fn open(definition: &DbServer, server: &Server, context: &Context) -> Resu
         return Err(Problem::standing(Reason::UnexpectedError, "the server is of another engine than RDS says"));
     }
     Ok(Open { facts, session, since: Instant::now(), definers: None })
+}
+
+#[cfg(test)]
+mod tests {
+    use async_trait::async_trait;
+
+    use super::*;
+    use crate::domain::engine::Engine;
+
+    /// A server that refuses these steps, and what was asked of it.
+    struct Refusing {
+        kind: FaultKind,
+        refuses: fn(&AccountStep) -> bool,
+        asked: Arc<Mutex<Vec<AccountStep>>>,
+    }
+
+    #[async_trait]
+    impl AdminSession for Refusing {
+        async fn observe(&mut self, _: &Question) -> Result<Catalogue, Fault> {
+            Ok(Catalogue::default())
+        }
+
+        async fn apply(&mut self, _: &Username, step: &AccountStep) -> Result<(), Fault> {
+            self.asked.lock().unwrap().push(step.clone());
+            if (self.refuses)(step) { Err(Fault::new(self.kind, "take a step")) } else { Ok(()) }
+        }
+
+        async fn close(self: Box<Self>) {}
+    }
+
+    /// What becomes of a step that such a server is asked for, and all that it was asked for.
+    async fn taken(
+        step: AccountStep,
+        kind: FaultKind,
+        refuses: fn(&AccountStep) -> bool,
+    ) -> (Result<Option<Reason>, Fault>, Vec<AccountStep>) {
+        let asked = Arc::new(Mutex::new(Vec::new()));
+        let facts = ServerFacts {
+            engine: Engine::MySql,
+            partial_revokes: false,
+            folds_names: false,
+            read_only: false,
+            plugin_active: true,
+        };
+        let session = Box::new(Refusing { kind, refuses, asked: asked.clone() });
+        let mut chair = Arc::new(Desk::default()).sit().await;
+        chair.seat.open = Some(Open { facts, session, since: Instant::now(), definers: None });
+        let told = chair.apply(&Username::parse("app").unwrap(), &step).await;
+        let asked = asked.lock().unwrap().clone();
+        (told.map(|told| told.map(|(reason, _)| reason)), asked)
+    }
+
+    #[tokio::test]
+    async fn who_turns_out_to_be_a_definer_is_locked_instead_of_dropped() {
+        let host = || HostPattern::parse("%").unwrap();
+        let (told, asked) =
+            taken(AccountStep::Drop { host: host() }, FaultKind::Definer, |it| matches!(it, AccountStep::Drop { .. }))
+                .await;
+        assert_eq!(told, Ok(Some(Reason::ReferencedAsDefiner)));
+        assert_eq!(asked, [AccountStep::Drop { host: host() }, AccountStep::Lock { host: host() }]);
+        let (told, _) = taken(AccountStep::Drop { host: host() }, FaultKind::Definer, |_| true).await;
+        assert!(told.is_err(), "it could not be locked either");
+        let (told, asked) = taken(AccountStep::Drop { host: host() }, FaultKind::Unreachable, |_| true).await;
+        assert!(told.is_err() && asked.len() == 1, "{told:?} {asked:?}");
+    }
+
+    #[tokio::test]
+    async fn sessions_that_cannot_be_ended_are_told_and_hold_up_nothing() {
+        let ending = AccountStep::EndSessions { host: HostPattern::parse("%").unwrap(), beside: BTreeSet::new() };
+        let (told, _) = taken(ending.clone(), FaultKind::LacksPrivilege, |_| true).await;
+        assert_eq!(told, Ok(Some(Reason::SessionsLeft)));
+        let (told, _) = taken(ending, FaultKind::LacksPrivilege, |_| false).await;
+        assert_eq!(told, Ok(None));
+    }
 }

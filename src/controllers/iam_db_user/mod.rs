@@ -83,17 +83,22 @@ async fn refused(object: &IamDbUser, context: &Context) -> Outcome {
     }
 }
 
-/// Those who may have the account that another one leaves. What they were judged by last was read while it was still that one's.
-pub(super) fn heirs(leaving: &IamDbUser, context: &Context) -> Vec<ObjectRef<IamDbUser>> {
-    if leaving.metadata.deletion_timestamp.is_none() {
+/// Whom a change of another one concerns: those who may have the account that it leaves, and at any change those who let somebody in to an account
+/// that it may speak for now. What they were judged by last was read before. One that makes no account concerns nobody.
+pub(super) fn namesakes(changed: &IamDbUser, context: &Context) -> Vec<ObjectRef<IamDbUser>> {
+    if account::leaves_account_to_others(changed) {
         return Vec::new();
     }
-    let heirs = context.feeds.users.store().state_filter(|user| resolve::is_of_same_account(user, leaving, context));
+    let leaves = changed.metadata.deletion_timestamp.is_some();
+    let is_concerned = |user: &IamDbUser| {
+        (leaves || account::leaves_account_to_others(user)) && resolve::is_of_same_account(user, changed, context)
+    };
+    let namesakes = context.feeds.users.store().state_filter(is_concerned);
     let wake = |user: Arc<IamDbUser>| {
         context.desks.judgements.forget(&user.uid().unwrap_or_default());
         ObjectRef::from_obj(user.as_ref())
     };
-    heirs.into_iter().map(wake).collect()
+    namesakes.into_iter().map(wake).collect()
 }
 
 /// Whether the account is not the object's to let anybody in to. What fails for the moment says nothing of that.

@@ -8,8 +8,7 @@ use kube::ResourceExt;
 use kube::api::Api;
 use kube::runtime::controller::Action;
 
-use super::account::sessions_left;
-use super::desk::Chair;
+use super::desk::{Chair, Told, locked_instead};
 use super::resolve::known_server;
 use super::{desired, status};
 use crate::api::{DbServer, DeletionPolicy, IamDbUser, Mode, Reason, UnreachableAction};
@@ -17,18 +16,20 @@ use crate::controllers::context::Context;
 use crate::controllers::problem::Problem;
 use crate::controllers::report;
 use crate::controllers::run::Outcome;
-use crate::controllers::server::Server;
+use crate::controllers::server::{self, Server};
 use crate::domain::account::{AccountStep, Question, Removal, Undoing, plan_removal};
-use crate::domain::names::{HostPattern, Username};
+use crate::domain::names::Username;
 use crate::domain::schedule;
-use crate::ports::FaultKind;
 
 /// How long deletion tries to reach a database before it leaves the account behind, where the object says nothing.
 const ORPHAN_AFTER: Duration = Duration::from_secs(3_600);
 
+/// How long it has to fail under the eyes of this process: what passes when it comes after a while, a failover say, is no reason.
+const LEAST_TRIED: Duration = Duration::from_mins(5);
+
 pub(super) async fn remove(api: &Api<IamDbUser>, object: &IamDbUser, context: &Context) -> Outcome {
-    // Without a server that was resolved once, nothing was ever made.
     let Some((definition, server)) = known_server(object, context) else {
+        tell_left(object, context).await;
         return Ok(done(object, context));
     };
     let management = desired::management(object);
@@ -53,11 +54,12 @@ pub(super) async fn remove(api: &Api<IamDbUser>, object: &IamDbUser, context: &C
     }
     match remove_accounts(object, &definition, &server, removal, context).await {
         Ok(()) => Ok(done(object, context)),
-        Err(problem) if may_orphan(object, context.clock.now()) => {
-            tell_orphan(object, &problem, context).await;
-            Ok(done(object, context))
-        }
         Err(problem) => {
+            let now = context.clock.now();
+            if may_orphan(object, context.refusals.since(&failing(object), now), now) {
+                tell_orphan(object, &problem, context).await;
+                return Ok(done(object, context));
+            }
             let waits = match object.spec.on_unreachable.as_ref().map(|on| on.action) {
                 None | Some(UnreachableAction::Orphan) => "it is left behind after a while, see spec.onUnreachable",
                 Some(UnreachableAction::Wait | UnreachableAction::Unknown) => {
@@ -73,8 +75,14 @@ fn done(object: &IamDbUser, context: &Context) -> Action {
     context.entitlements.forget(object);
     let uid = object.uid().unwrap_or_default();
     context.refusals.over(&uid);
+    context.refusals.over(&failing(object));
     context.desks.judgements.forget(&uid);
     Action::await_change()
+}
+
+/// What it is remembered by since when the removal of an object's accounts fails.
+fn failing(object: &IamDbUser) -> String {
+    format!("{}/accounts", object.uid().unwrap_or_default())
 }
 
 async fn blocked(
@@ -124,7 +132,7 @@ async fn at_desk(
     definition: &DbServer,
     server: &Server,
     context: &Context,
-) -> Result<Vec<(Reason, String)>, Problem> {
+) -> Result<Vec<Told>, Problem> {
     let username = &undoing.username;
     let facts = chair.facts(definition, server, context).await?;
     let mut catalogue = chair.observe(&Question::of(username, &BTreeSet::new())).await?;
@@ -135,18 +143,7 @@ async fn at_desk(
     }
     let mut warnings: Vec<_> = plan.definers.iter().map(|host| locked_instead(username, host)).collect();
     for step in &plan.steps {
-        match chair.apply(username, step).await {
-            Ok(()) => {}
-            Err(fault) if matches!(step, AccountStep::EndSessions { .. }) => {
-                warnings.push(sessions_left(username, step, &fault));
-            }
-            // A login that may not see who is a DEFINER is told by the server.
-            Err(fault) if fault.kind == FaultKind::Definer => {
-                chair.apply(username, &AccountStep::Lock { host: step.host().clone() }).await?;
-                warnings.push(locked_instead(username, step.host()));
-            }
-            Err(fault) => return Err(fault.into()),
-        }
+        warnings.extend(chair.apply(username, step).await?);
     }
     if !plan.steps.is_empty() {
         let (server, removal) = (&undoing.claimant.owner.server, undoing.removal);
@@ -155,18 +152,33 @@ async fn at_desk(
     Ok(warnings)
 }
 
-fn locked_instead(username: &Username, host: &HostPattern) -> (Reason, String) {
-    let note = format!("'{username}'@'{host}' is the DEFINER of something: it is locked and stays, with its mark");
-    (Reason::ReferencedAsDefiner, note)
-}
-
-/// Whether the time is over in which deletion waits for the database.
-fn may_orphan(object: &IamDbUser, now: Timestamp) -> bool {
+/// Whether the time is over in which deletion waits for the database, that has failed since `failing_since`.
+fn may_orphan(object: &IamDbUser, failing_since: Timestamp, now: Timestamp) -> bool {
     let on = object.spec.on_unreachable.as_ref();
     let action = on.map_or(UnreachableAction::Orphan, |on| on.action);
     let after = on.and_then(|on| on.after.as_ref()).map_or(ORPHAN_AFTER, crate::api::Duration::value);
     let since = object.metadata.deletion_timestamp.as_ref().map(|time| time.0);
-    action == UnreachableAction::Orphan && since.is_some_and(|since| schedule::plus(since, after) <= now)
+    let is_over = |since, span| schedule::plus(since, span) <= now;
+    action == UnreachableAction::Orphan
+        && since.is_some_and(|since| is_over(since, after))
+        && is_over(failing_since, after.min(LEAST_TRIED))
+}
+
+/// Without its server nothing can be undone. Where nothing was ever made, there is nothing to tell.
+async fn tell_left(object: &IamDbUser, context: &Context) {
+    let found = server::find(context, &object.spec.server_ref.name).and_then(|found| server::resolved(&found));
+    if let (Err(problem), Some(left)) = (found, left(object)) {
+        report::warn(context, object, problem.reason, format!("{}; left behind are {left}", problem.message)).await;
+    }
+}
+
+/// What may have been made for an object, by its status.
+fn left(object: &IamDbUser) -> Option<String> {
+    let status = object.status.as_ref()?;
+    let accounts = status.accounts.iter().map(|it| format!("the account '{}'@'{}'", object.spec.username, it.host));
+    let policies = status.attachments.iter().map(|it| format!("the policies of {}", it.principal));
+    let left: Vec<String> = accounts.chain(policies).collect();
+    (!left.is_empty()).then(|| left.join(", "))
 }
 
 async fn tell_orphan(object: &IamDbUser, problem: &Problem, context: &Context) {
@@ -197,18 +209,45 @@ mod tests {
     #[test]
     fn by_default_an_account_is_left_behind_after_an_hour() {
         let user = deleted(&serde_json::Value::Null);
-        assert!(!may_orphan(&user, at(1_000 + 3_599)));
-        assert!(may_orphan(&user, at(1_000 + 3_600)));
+        assert!(!may_orphan(&user, at(1_000), at(1_000 + 3_599)));
+        assert!(may_orphan(&user, at(1_000), at(1_000 + 3_600)));
+    }
+
+    #[test]
+    fn whoever_comes_late_tries_for_a_while_before_an_account_is_left_behind() {
+        let user = deleted(&serde_json::Value::Null);
+        let came = 1_000 + 90_000;
+        assert!(!may_orphan(&user, at(came), at(came)), "its first failure");
+        assert!(!may_orphan(&user, at(came), at(came + 299)));
+        assert!(may_orphan(&user, at(came), at(came + 300)));
+        let soon = deleted(&serde_json::json!({"after": "5s"}));
+        assert!(!may_orphan(&soon, at(came), at(came + 4)));
+        assert!(may_orphan(&soon, at(came), at(came + 5)), "as the object says");
+    }
+
+    #[test]
+    fn what_is_left_without_a_server_is_told_by_name() {
+        let mut user = deleted(&serde_json::Value::Null);
+        assert_eq!(left(&user), None);
+        user.status = serde_json::from_value(serde_json::json!({
+            "accounts": [{"host": "%", "state": "Ready"}],
+            "attachments": [{"principal": "arn:aws:iam::123456789012:role/app", "state": "Attached"}],
+        }))
+        .unwrap();
+        let told = left(&user).unwrap();
+        assert_eq!(told, "the account 'app'@'%', the policies of arn:aws:iam::123456789012:role/app");
+        user.status = Some(crate::api::IamDbUserStatus::default());
+        assert_eq!(left(&user), None, "nothing was ever made");
     }
 
     #[test]
     fn the_object_may_say_sooner_or_never() {
         let soon = deleted(&serde_json::json!({"action": "Orphan", "after": "5s"}));
-        assert!(!may_orphan(&soon, at(1_004)));
-        assert!(may_orphan(&soon, at(1_005)));
+        assert!(!may_orphan(&soon, at(1_000), at(1_004)));
+        assert!(may_orphan(&soon, at(1_000), at(1_005)));
         let never = deleted(&serde_json::json!({"action": "Wait", "after": "5s"}));
-        assert!(!may_orphan(&never, at(9_999_999)));
+        assert!(!may_orphan(&never, at(1_000), at(9_999_999)));
         let unknown = deleted(&serde_json::json!({"action": "Explode", "after": "5s"}));
-        assert!(!may_orphan(&unknown, at(9_999_999)), "an unknown choice is the careful one");
+        assert!(!may_orphan(&unknown, at(1_000), at(9_999_999)), "an unknown choice is the careful one");
     }
 }

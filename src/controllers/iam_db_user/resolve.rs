@@ -9,7 +9,7 @@ use kube::core::PartialObjectMeta;
 use kube::runtime::reflector::ObjectRef;
 
 use super::desired::{self, Managed};
-use crate::api::{DbServer, IamDbUser, ROLE_ARN_ANNOTATION, Reason, ServiceAccountRef};
+use crate::api::{DbServer, IamDbUser, ROLE_ARN_ANNOTATION, Reason, Scope, ServiceAccountRef};
 use crate::controllers::context::Context;
 use crate::controllers::problem::Problem;
 use crate::controllers::server::{self, Server};
@@ -79,12 +79,14 @@ pub(super) fn known_server(user: &IamDbUser, context: &Context) -> Option<(Arc<D
     Some((definition, server))
 }
 
-/// Whether two objects ask for accounts of one name on one server, be it through two DbServers.
+/// Whether one object's account, or what its policy opens, may be that of another: of one name on one server, be it through two DbServers.
 pub(super) fn is_of_same_account(one: &IamDbUser, other: &IamDbUser, context: &Context) -> bool {
     let id = |user: &IamDbUser| known_server(user, context).map(|(_, server)| server.resource_id);
     one.spec.username == other.spec.username
         && one.metadata.uid != other.metadata.uid
-        && (one.spec.server_ref.name == other.spec.server_ref.name || id(one).is_some_and(|it| Some(it) == id(other)))
+        && (one.spec.server_ref.name == other.spec.server_ref.name
+            || one.spec.scope == Scope::AccountRegion
+            || id(one).is_some_and(|it| Some(it) == id(other)))
 }
 
 fn is_admitted_to(user: &IamDbUser, server: &Server, context: &Context) -> bool {

@@ -119,8 +119,10 @@ impl Findings {
     }
 }
 
+/// The accounts that the operator makes: whoever has one here speaks for it.
 fn accounts(desired: &Desired, state: AccountState) -> Vec<AccountStatus> {
-    desired.user.hosts.iter().map(|host| AccountStatus { host: host.to_string(), state }).collect()
+    let hosts = desired.user.hosts.iter().filter(|_| desired.management.account);
+    hosts.map(|host| AccountStatus { host: host.to_string(), state }).collect()
 }
 
 /// The policies of the status: they leave it only when it is known what became of them.

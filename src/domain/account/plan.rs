@@ -35,30 +35,32 @@ impl Planner<'_> {
     fn plan(&self) -> Result<Vec<AccountStep>, Refusal> {
         let wanted = grants::stored(&self.desired.grants, self.facts);
         let wanted_roles = roles::wanted(self.desired, self.catalogue, self.facts)?;
-        let surplus = self.surplus()?;
+        let (let_in, surplus): (Vec<_>, Vec<_>) =
+            self.surplus()?.into_iter().partition(|(host, _, mark)| self.is_let_in(host, mark));
+        let hosts: Vec<&HostPattern> = self.desired.hosts.iter().chain(let_in.iter().map(|(host, ..)| host)).collect();
         self.check_anonymous()?;
         let mut steps = Vec::new();
-        for host in &self.desired.hosts {
+        for &host in &hosts {
             match self.observed.accounts.get(host.as_str()) {
                 None => steps.extend(self.create(host)?),
                 Some(account) => steps.extend(self.repair(host, account)?),
             }
         }
-        self.check_shadows()?; // the accounts are ours
+        self.check_shadows(&hosts)?; // the accounts are ours
         let nothing = Grants::new();
         let account = |host: &HostPattern| self.observed.accounts.get(host.as_str());
         let held = |host: &HostPattern| account(host).map_or(&nothing, |account| &account.grants);
-        for host in &self.desired.hosts {
+        for &host in &hosts {
             steps.extend(grants::difference(host, &wanted, held(host), Direction::Grant));
         }
-        for host in &self.desired.hosts {
+        for &host in &hosts {
             let (revoke, mandatory) = (self.desired.revoke_surplus, &self.catalogue.mandatory_roles);
             steps.extend(roles::difference(host, &wanted_roles, account(host), revoke, mandatory));
         }
-        for host in self.desired.hosts.iter().filter(|_| self.desired.revoke_surplus) {
+        for &host in hosts.iter().filter(|_| self.desired.revoke_surplus) {
             steps.extend(grants::difference(host, held(host), &wanted, Direction::Revoke));
         }
-        for (host, account, mark) in surplus.into_iter().filter(|_| self.desired.drop_surplus) {
+        for (host, account, mark) in surplus {
             steps.extend(self.leave(host, account, &mark));
         }
         let unwanted = rows_without_account(&self.desired.claimant.owner, self.observed)
@@ -76,6 +78,7 @@ impl Planner<'_> {
             }
             match (self.standing(host, account), HostPattern::parse(host)) {
                 (Standing::Ours { mark, .. }, Ok(host)) => surplus.push((host, account, mark)),
+                (Standing::Refused(refusal @ Refusal::Owned { .. }), _) => return Err(refusal),
                 _ => {
                     return Err(Refusal::Shadowed { username: self.desired.username.clone(), host: host.clone() });
                 }
@@ -93,11 +96,11 @@ impl Planner<'_> {
     }
 
     /// What others granted stays, so nothing may be granted that makes it count no more. Where it is revoked anyway, it may.
-    fn check_shadows(&self) -> Result<(), Refusal> {
+    fn check_shadows(&self, hosts: &[&HostPattern]) -> Result<(), Refusal> {
         if self.desired.revoke_surplus {
             return Ok(());
         }
-        for host in self.desired.hosts.iter().map(HostPattern::as_str) {
+        for host in hosts.iter().map(|host| host.as_str()) {
             let held = self.observed.accounts.get(host).map(|account| &account.grants);
             let shadowed = held.and_then(|held| grants::shadowed(&self.desired.grants, held, self.facts));
             if let Some((database, pattern)) = shadowed {
@@ -117,10 +120,21 @@ impl Planner<'_> {
         standing(&desired.username, &desired.claimant, host, account, self.observed, self.facts, self.is_alive)
     }
 
+    /// Whether an account of ours stays when its host has left the spec.
+    fn stays(&self, host: &HostPattern, mark: &Owner) -> bool {
+        let is_definer = self.catalogue.is_definer(&self.desired.username, host.as_str());
+        !self.desired.drop_surplus || is_definer || self.leaving().keeps(mark)
+    }
+
+    /// Whether an account that stays is for clients alone that the spec lets in by a wider host. It wins their logins, so it is kept as if the spec
+    /// named it: locked it would shut them out.
+    fn is_let_in(&self, host: &HostPattern, mark: &Owner) -> bool {
+        self.stays(host, mark) && self.desired.hosts.iter().any(|wider| hosts::covers(wider.as_str(), host.as_str()))
+    }
+
     fn leave(&self, host: HostPattern, account: &ObservedAccount, mark: &Owner) -> Vec<AccountStep> {
         let leave = self.leaving();
-        let is_definer = self.catalogue.is_definer(&self.desired.username, host.as_str());
-        if is_definer || leave.keeps(mark) { leave.by_lock(host, account.is_locked) } else { leave.by_drop(host) }
+        if self.stays(&host, mark) { leave.by_lock(host, account.is_locked) } else { leave.by_drop(host) }
     }
 
     fn leaving(&self) -> Leave<'_> {

@@ -8,6 +8,7 @@ use proptest::sample::{select, subsequence};
 
 use super::*;
 use crate::domain::engine::{Engine, ServerFacts};
+use crate::domain::hosts;
 use crate::domain::names::DatabaseName;
 use crate::domain::ownership::Owner;
 use crate::domain::privilege::Right;
@@ -266,8 +267,13 @@ proptest! {
         }
         prop_assert_eq!(plan(&desired, &after, &facts, is_alive), Ok(vec![]), "after {:?}", steps);
         let wanted = grants::stored(&desired.grants, &facts);
-        for host in &desired.hosts {
-            let account = &after.user(&desired.username).accounts[host.as_str()];
+        let accounts = &after.user(&desired.username).accounts;
+        prop_assert!(desired.hosts.iter().all(|host| accounts.contains_key(host.as_str())));
+        for (host, account) in accounts {
+            if !desired.hosts.iter().any(|wanted| hosts::covers(wanted.as_str(), host)) {
+                prop_assert!(account.is_locked, "{host} is open and not in the spec");
+                continue;
+            }
             prop_assert!(account.plugin == PLUGIN && account.plugin_string_is_rds && account.requires_tls);
             prop_assert_eq!(account.is_locked, desired.is_locked);
             let held: Grants = account.grants.clone().into_iter().filter(|(_, rights)| !rights.is_empty()).collect();

@@ -234,9 +234,18 @@ fn an_account_whose_host_left_the_spec_is_dropped_if_it_is_ours_and_else_shadows
     observed.accounts.insert("10.%".into(), account(Some(owner()), &[]));
     let steps = plan(&desired(&[]), &observed, &facts(Engine::MySql), ALIVE).unwrap();
     assert_eq!(steps, [AccountStep::Drop { host: host("10.%") }]);
-    observed.accounts.insert("10.%".into(), account(None, &[]));
+    let mut privileged = account(Some(owner()), &[]);
+    privileged.is_privileged = true;
+    for foreign in [account(None, &[]), privileged] {
+        observed.accounts.insert("10.%".into(), foreign);
+        let refusal = plan(&desired(&[]), &observed, &facts(Engine::MySql), ALIVE).unwrap_err();
+        assert!(matches!(refusal, Refusal::Shadowed { .. }), "{refusal}");
+    }
+    let another = Owner { uid: "u2".into(), name: "x".into(), ..owner() };
+    observed.accounts.insert("10.%".into(), account(Some(another), &[]));
     let refusal = plan(&desired(&[]), &observed, &facts(Engine::MySql), ALIVE).unwrap_err();
-    assert!(matches!(refusal, Refusal::Shadowed { .. }), "{refusal}");
+    let owned = |owner: &OtherOwner| *owner == OtherOwner::Object("shop/x".into());
+    assert!(matches!(&refusal, Refusal::Owned { owner, .. } if owned(owner)), "whose it is, is known: {refusal}");
 }
 
 #[test]

@@ -101,6 +101,43 @@ fn who_is_a_definer_is_locked_instead_of_dropped_and_not_made_anew() {
 }
 
 #[test]
+fn an_account_that_stays_is_locked_when_its_host_has_left_the_spec_and_opened_when_it_is_back() {
+    let stays = |hosts: &[&str]| DesiredUser {
+        hosts: hosts.iter().map(|text| host(text)).collect(),
+        drop_surplus: false,
+        ends_sessions: true,
+        ..desired(&[])
+    };
+    let steps = |hosts: &[&str], seen: &ObservedUser| plan(&stays(hosts), seen, &facts(Engine::MySql), ALIVE).unwrap();
+    let mut seen = with("%", account(Some(owner()), &[("old", &[Privilege::Select])]));
+    seen.accounts.insert("10.%".into(), account(Some(owner()), &[]));
+    let ended = AccountStep::EndSessions { host: host("%"), beside: ["10.%".to_owned()].into() };
+    assert_eq!(steps(&["10.%"], &seen), [AccountStep::Lock { host: host("%") }, ended]);
+    seen.accounts.get_mut("%").unwrap().is_locked = true;
+    assert_eq!(steps(&["10.%"], &seen), []);
+    let back = steps(&["%", "10.%"], &seen);
+    assert_eq!(back[0], AccountStep::Unlock { host: host("%") });
+    assert!(matches!(&back[1..], [AccountStep::Revoke { .. }]), "with the grants of the spec: {back:?}");
+}
+
+#[test]
+fn an_account_that_stays_is_as_the_spec_says_where_the_spec_lets_its_clients_in_by_a_wider_host() {
+    let adopted = Owner { adopted: true, ..owner() };
+    let wanted = |drop_surplus| DesiredUser { drop_surplus, ..desired(&[("new", &[Privilege::Select])]) };
+    for (mark, drop_surplus) in [(owner(), false), (adopted, true)] {
+        let held: &[(&str, &[Privilege])] = &[("new", &[Privilege::Select])];
+        let mut seen = with("%", account(Some(mark.clone()), held));
+        let mut narrow = account(Some(mark), &[("old", &[Privilege::Select])]);
+        narrow.is_locked = true;
+        seen.accounts.insert("10.%".into(), narrow);
+        let steps = plan(&wanted(drop_surplus), &seen, &facts(Engine::MySql), ALIVE).unwrap();
+        assert_eq!(steps[0], AccountStep::Unlock { host: host("10.%") }, "locked it would shut them out");
+        assert!(matches!(&steps[1..], [AccountStep::Grant { .. }, AccountStep::Revoke { .. }]), "{steps:?}");
+        assert!(steps.iter().all(|step| *step.host() == host("10.%")), "{steps:?}");
+    }
+}
+
+#[test]
 fn sessions_end_after_the_door_is_shut() {
     let mut observed = with("%", account(Some(owner()), &[]));
     observed.accounts.insert("10.%".into(), account(Some(owner()), &[]));
