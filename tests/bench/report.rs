@@ -88,7 +88,7 @@ fn document(figures: &Figures, charts: &[(String, String)]) -> String {
         section(&mut text, figures, fleet);
     }
     if let Some(it) = &figures.accounts {
-        accounts(&mut text, it);
+        accounts(&mut text, it, figures.fleets.last());
     }
     for peer in &figures.peers {
         text.push_str(&beside::section(peer, Some(figures)));
@@ -203,20 +203,30 @@ fn section(text: &mut String, figures: &Figures, fleet: &FleetFigures) {
     memory(figures, fleet, &mut row);
 }
 
-fn accounts(text: &mut String, it: &Accounts) {
+fn accounts(text: &mut String, it: &Accounts, fleet: Option<&FleetFigures>) {
     let _ = writeln!(text, "\n## Accounts on MySQL\n");
     let _ = writeln!(
         text,
         "{} IamDbUsers with one grant each and no policy are there when the operator starts. It makes their accounts one at a time, {:.0} a second, on a \
          MySQL that waits for its disk at each commit; a bare connection that sends the same CREATE USER and GRANT and nothing else makes {:.0}: {:.2} of it, and the goal is 0.50. Of each user the \
-         apiserver hears {:.1} writes (finalizer, intent, status, Event), and 1,000 users take {:.1} s of the operator's CPU.",
+         apiserver hears {:.1} writes (finalizer, intent, status, Event), and 1,000 users take {:.1} s of the operator's CPU.{}",
         it.users,
         it.rate,
         it.bare,
         it.rate / it.bare,
         it.writes,
-        it.operator_ms
+        it.operator_ms,
+        fleet.map(|fleet| limit_of_writes(it.writes, fleet)).unwrap_or_default(),
     );
+}
+
+/// What the apiserver leaves of it.
+fn limit_of_writes(writes: f64, fleet: &FleetFigures) -> String {
+    let rate = fleet.raw_create.rate;
+    format!(
+        " A bare loop makes {rate:.0} Secrets a second, so by the apiserver alone it is {:.0} users a second.",
+        rate / writes
+    )
 }
 
 fn memory(figures: &Figures, fleet: &FleetFigures, row: &mut impl FnMut(&str, String, &str)) {
