@@ -25,15 +25,15 @@ const PAUSE: Duration = Duration::from_secs(5);
 /// Seconds that sessions live, one after the other: down to one that is dead when it has arrived. No token is signed with those under 870.
 const LIVES: [u32; 10] = [3_600, 960, 869, 930, 600, 900, 180, 880, 30, 1];
 
-/// A round begins with so much time in which STS throttles. All tokens are asked for again and again: a replica that still has its sessions asks STS
-/// for nothing, and the next kill leaves one without.
+/// A round begins with so much time in which STS throttles, when all tokens are asked for.
 const THROTTLED: Duration = Duration::from_secs(20);
 
-/// All tokens are asked for so often.
-const ASKED_FOR: Duration = Duration::from_secs(4);
+/// A replica that still has its sessions asks STS for nothing. The next kill leaves one without: all tokens are asked for once more after this pause,
+/// so never within the half minute in which a request may set an expiry back.
+const ASKED_AGAIN: Duration = Duration::from_secs(15);
 
 /// Somebody was throttled by then: a kill, and a lease that runs out.
-const THROTTLED_AT_MOST: Duration = Duration::from_secs(80);
+const THROTTLED_AT_MOST: Duration = Duration::from_secs(110);
 
 /// Then they are given so much time, until an outage ends the round.
 const GIVEN: Duration = Duration::from_secs(25);
@@ -91,11 +91,15 @@ pub async fn rage(stage: &Stage, replicas: Vec<Replica>, tenants: &[Arc<Tenant>]
         {
             let fault = Fault::arm(&json!({"service": "sts", "code": "Throttling", "status": 400, "times": 1_000_000}));
             let begun = Instant::now();
-            while begun.elapsed() < THROTTLED || (fault.fired() == 0 && begun.elapsed() < THROTTLED_AT_MOST) {
+            loop {
                 for tenant in tenants {
                     join_all(names().map(|name| async move { tenant.rotate(&name).await })).await;
                 }
-                tokio::time::sleep(ASKED_FOR).await;
+                tokio::time::sleep(THROTTLED).await;
+                if fault.fired() > 0 || begun.elapsed() >= THROTTLED_AT_MOST {
+                    break;
+                }
+                tokio::time::sleep(ASKED_AGAIN).await;
             }
             throttled += fault.fired();
         }
