@@ -33,6 +33,12 @@ fn write_all(book: &mut Book, turn: Turn, signed: i64, version: u64) -> Vec<Stri
     names(book.finish(&turn.key, Some(&token), outcomes, at(signed)))
 }
 
+/// No token was to be had for a turn.
+fn get_no_token(book: &mut Book, turn: Turn, problem: &Problem, now: i64) {
+    let failed = |member| (member, Outcome::Failed(problem.clone(), None));
+    book.finish(&turn.key, None, turn.members.into_iter().map(failed).collect(), at(now));
+}
+
 /// The order of "a", whose token was signed at 0.
 fn issued() -> Book {
     let mut book = Book::default();

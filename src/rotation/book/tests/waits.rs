@@ -37,12 +37,7 @@ fn waits_grow_to_thirty_seconds() {
     for _ in 0..8 {
         let turn = book.begin(at(now)).unwrap();
         let fault = Fault::new(FaultKind::Unreachable, "assume role");
-        let outcomes = turn
-            .members
-            .into_iter()
-            .map(|member| (member, Outcome::Failed(Problem::Identity(fault.clone()), None)))
-            .collect();
-        book.finish(&turn.key, None, outcomes, at(now));
+        get_no_token(&mut book, turn, &Problem::Identity(fault), now);
         let wait = schedule::until(book.next_due().unwrap(), at(now)).as_secs();
         waits.push(wait);
         now += i64::try_from(wait).unwrap() + 1;
@@ -146,8 +141,7 @@ fn a_clock_that_was_ahead_and_is_put_right_leaves_nobody_waiting() {
     let mut book = Book::default();
     book.place("a", order("app", "a"), None);
     let turn = book.begin(at(3_600)).unwrap();
-    let failed = |member| (member, Outcome::Failed(Problem::ClockSkew, None));
-    book.finish(&turn.key, None, turn.members.into_iter().map(failed).collect(), at(3_600));
+    get_no_token(&mut book, turn, &Problem::ClockSkew, 3_600);
     assert!(book.begin(at(3_601)).is_none());
     assert!(book.begin(at(3_590)).is_none(), "a few seconds are nothing");
     assert_eq!(uids(&book.begin(at(10)).unwrap()), ["a"]);
@@ -158,8 +152,7 @@ fn what_was_entered_by_a_clock_that_was_ahead_waits_no_longer_than_by_the_right_
     let mut book = Book::default();
     book.place("a", order("app", "a"), None);
     let turn = book.begin(at(0)).unwrap();
-    let failed = |member| (member, Outcome::Failed(Problem::ClockSkew, None));
-    book.finish(&turn.key, None, turn.members.into_iter().map(failed).collect(), at(3_600));
+    get_no_token(&mut book, turn, &Problem::ClockSkew, 3_600);
     assert_eq!(uids(&book.begin(at(10)).unwrap()), ["a"]);
 }
 
@@ -200,20 +193,16 @@ fn keys_whose_tokens_cannot_be_had_leave_half_of_the_turns_to_the_others() {
         let name = format!("u{number}");
         book.place(&name, order(&name, &name), None);
     }
-    let fail = |book: &mut Book, turn: Turn, now| {
-        let failed = |member| (member, Outcome::Failed(Problem::SessionTooShort, None));
-        book.finish(&turn.key, None, turn.members.into_iter().map(failed).collect(), now);
-    };
     let first: Vec<_> = std::iter::from_fn(|| book.begin(at(0))).collect();
     assert_eq!(first.len(), 100, "nobody has failed yet");
     for turn in first {
-        fail(&mut book, turn, at(0));
+        get_no_token(&mut book, turn, &Problem::SessionTooShort, 0);
     }
     let mut hanging: Vec<_> = std::iter::from_fn(|| book.begin(at(60))).collect();
     assert_eq!(hanging.len(), MOST_FAILING);
     assert_eq!(book.next_due(), None, "nothing is to be woken for");
     book.place("good", order("good", "good"), Some((known(1), published(500))));
     assert_eq!(uids(&book.begin(at(60)).unwrap()), ["good"]);
-    fail(&mut book, hanging.pop().unwrap(), at(70));
+    get_no_token(&mut book, hanging.pop().unwrap(), &Problem::SessionTooShort, 70);
     assert!(book.begin(at(70)).is_some() && book.begin(at(70)).is_none(), "one has ended, another begins");
 }
