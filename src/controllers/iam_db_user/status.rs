@@ -174,8 +174,8 @@ pub(super) async fn write(
 /// The status that tells what was found.
 fn told(object: &IamDbUser, findings: &Findings, context: &Context) -> IamDbUserStatus {
     let (generation, kept) = (object.metadata.generation, object.status.clone().unwrap_or_default());
-    let told = report::findings(&findings.parts, "the account can be used");
-    let conditions = report::conditions(context, &kept.conditions, &told, generation);
+    let parts = report::findings(&findings.parts, "the account can be used");
+    let conditions = report::conditions(context, &kept.conditions, &parts, generation);
     match &findings.made {
         Some(made) => IamDbUserStatus {
             observed_generation: generation,
