@@ -15,7 +15,7 @@ use crate::domain::schedule;
 use crate::domain::token::Token;
 
 pub(super) use queue::MOST_FAILING;
-use queue::Queue;
+use queue::{Queue, SOON};
 pub(super) use slot::Published;
 use slot::{LONGEST_PATIENCE, Slot};
 
@@ -165,18 +165,14 @@ impl Book {
 
     /// When the next turn is due.
     pub(super) fn next_due(&self) -> Option<Timestamp> {
-        self.queue.first().map(|(due, _)| *due)
+        self.queue.next_due()
     }
 
-    /// The most urgent turn that is due: never issued first, then soonest due.
+    /// The most urgent turn that is due: never issued first, then what holds another order, then soonest due.
     pub(super) fn begin(&mut self, now: Timestamp) -> Option<Turn> {
         self.hear(now);
         loop {
-            let (due, key) = self.queue.first()?.clone();
-            if due > now {
-                return None;
-            }
-            self.queue.remove(due, &key);
+            let key = self.queue.take(now)?;
             if let Some(turn) = self.turn(&key, now) {
                 return Some(turn);
             }
@@ -279,7 +275,7 @@ impl Book {
     fn tell(&mut self, news: Vec<ObjectName>, now: Timestamp) -> Vec<ObjectName> {
         self.held_back.news.extend(news);
         let since = *self.held_back.since.get_or_insert(now);
-        let secrets_wait = self.next_due().is_some_and(|due| due == Timestamp::MIN);
+        let secrets_wait = self.next_due().is_some_and(|due| due <= SOON);
         if secrets_wait && now < schedule::plus(since, LONGEST_SILENCE) {
             return Vec::new();
         }

@@ -10,6 +10,8 @@ use crate::domain::token::Token;
 use crate::rotation::known::Known;
 use crate::rotation::order::{Order, Problem, Progress};
 
+use super::queue::{AT_ONCE, SOON};
+
 /// First wait after a failure; doubles up to [`RETRY_CAP`].
 const RETRY_FIRST: Duration = Duration::from_secs(5);
 const RETRY_CAP: Duration = Duration::from_secs(30);
@@ -119,7 +121,7 @@ impl Slot {
     pub(super) fn due(&self, jitter: Duration) -> Timestamp {
         match (self.retry_at, &self.published) {
             (Some(retry_at), _) => retry_at,
-            (None, Some(published)) if published.inputs != self.order.inputs => Timestamp::MIN,
+            (None, Some(published)) if published.inputs != self.order.inputs => SOON,
             (None, Some(published)) if !self.is_suspect => self.scheduled(published, jitter),
             (None, _) => self.repair_from(),
         }
@@ -133,7 +135,7 @@ impl Slot {
     fn repair_from(&self) -> Timestamp {
         let further = self.repairs.checked_sub(PROMPT_REPAIRS);
         let pause = |further| schedule::plus(self.written_at, retry_delay(&self.order.owner.uid, further));
-        further.map_or(Timestamp::MIN, pause)
+        further.map_or(AT_ONCE, pause)
     }
 
     pub(super) fn is_due_by_schedule(&self, jitter: Duration, now: Timestamp) -> bool {

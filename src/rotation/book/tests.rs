@@ -4,7 +4,7 @@ use super::*;
 use crate::domain::engine::Engine;
 use crate::domain::secret::Secret;
 use crate::ports::{Fault, FaultKind};
-use crate::rotation::sample::{MARKS, order};
+use crate::rotation::sample::{MARKS, order, role};
 
 mod waits;
 

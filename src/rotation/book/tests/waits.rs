@@ -206,3 +206,37 @@ fn keys_whose_tokens_cannot_be_had_leave_half_of_the_turns_to_the_others() {
     get_no_token(&mut book, hanging.pop().unwrap(), &Problem::SessionTooShort, 70);
     assert!(book.begin(at(70)).is_some() && book.begin(at(70)).is_none(), "one has ended, another begins");
 }
+
+#[test]
+fn who_signs_for_a_crowd_has_every_other_turn() {
+    let mut book = Book::default();
+    let crowd = |number: usize| Order {
+        identity: role("a-crowd").into(),
+        ..order(&format!("u{number}"), &format!("c{number}"))
+    };
+    (0..50).for_each(|number| book.place(&format!("c{number}"), crowd(number), None));
+    assert!(book.begin(at(0)).is_some());
+    for name in ["x", "y"] {
+        book.place(name, Order { identity: role("b-few").into(), ..order(name, name) }, None);
+    }
+    let next: Vec<_> = std::iter::from_fn(|| book.begin(at(0))).take(4).map(|turn| uids(&turn)[0].to_owned()).collect();
+    assert_eq!((next[0].as_str(), next[2].as_str()), ("x", "y"), "{next:?}");
+}
+
+#[test]
+fn a_secret_that_is_not_there_comes_before_all_that_hold_another_order() {
+    let mut book = Book::default();
+    for number in 0..50 {
+        let (name, changed) = (format!("u{number}"), Some((known(1), published(800))));
+        let order = Order { inputs: "i2".into(), identity: role("a-crowd").into(), ..order(&name, &name) };
+        book.place(&name, order, changed);
+    }
+    book.place("new", Order { identity: role("b-few").into(), ..order("new", "new") }, None);
+    book.place(
+        "due",
+        Order { identity: role("b-few").into(), ..order("due", "due") },
+        Some((known(1), published(400))),
+    );
+    let order: Vec<_> = std::iter::from_fn(|| book.begin(at(0))).map(|turn| uids(&turn)[0].to_owned()).collect();
+    assert_eq!((order.len(), order[0].as_str(), order[51].as_str()), (52, "new", "due"));
+}
