@@ -17,6 +17,7 @@ use super::logins::Logins;
 use super::order::{ObjectName, Order, Problem, Progress, SecretRef, TokenKey};
 use super::sight::Sight;
 use super::write::{self, Marks};
+use super::writers::{WRITERS, Writers};
 use crate::domain::schedule;
 use crate::domain::token::{self, Token};
 use crate::k8s::dates::ServerDate;
@@ -26,9 +27,6 @@ use crate::k8s::status::{CallError, call};
 use crate::ports::Clock;
 use crate::telemetry::metrics::Metrics;
 use crate::telemetry::pulse::Pulse;
-
-/// Secrets that are written at the same time. The raw limit of an apiserver is reached at about this many; more only adds latency.
-const WRITERS: usize = 32;
 
 /// Turns that are under way at the same time, half of them for keys that fail. What is due beyond them stays in the queue, where the most urgent comes
 /// first.
@@ -41,7 +39,7 @@ const LONGEST_SLEEP: Duration = Duration::from_secs(5);
 pub struct Engine {
     book: Mutex<Book>,
     wake: Notify,
-    writers: Semaphore,
+    writers: Writers,
     turns: Arc<Semaphore>,
     client: kube::Client,
     marks: Marks,
@@ -80,7 +78,7 @@ impl Engine {
     /// An engine without orders.
     #[must_use]
     pub fn new(parts: Parts) -> Arc<Self> {
-        let (book, wake, writers) = (Mutex::default(), Notify::new(), Semaphore::new(WRITERS));
+        let (book, wake, writers) = (Mutex::default(), Notify::new(), Writers::new());
         let turns = Arc::new(Semaphore::new(TURNS));
         let Parts { client, marks, sight, credentials, logins, server_date, clock, metrics, news } = parts;
         Arc::new(Self {
@@ -285,8 +283,7 @@ impl Engine {
     }
 
     async fn write(&self, member: Member, token: &Token) -> (Member, Outcome) {
-        // A closed semaphore would be a bug; writing without a permit is still right.
-        let _permit = self.writers.acquire().await.ok();
+        let _permit = self.writers.enter(member.known.is_some()).await;
         match write::publish(&self.client, &self.marks, &member, token).await {
             Ok(known) => (member, Outcome::Written(known)),
             Err(refusal) => (member, Outcome::Failed(refusal.problem, refusal.patience)),

@@ -25,6 +25,7 @@ mod order;
 mod sample;
 mod sight;
 mod write;
+mod writers;
 
 pub use credentials::CredentialCache;
 pub use engine::{Engine, Parts};
