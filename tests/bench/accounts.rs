@@ -50,7 +50,7 @@ pub async fn measure(plane: &Plane) -> Accounts {
         operator_ms: meter.cpu().operator * 1_000.0 / USERS as f64,
     };
     println!("    {accounts:.2?}");
-    remove(plane).await;
+    remove(plane, (0..NAMESPACES).map(namespace).collect(), &[NAME.to_owned()]).await;
     plane.world.root_sql(Database::Orders, "SET GLOBAL innodb_flush_log_at_trx_commit = 0");
     accounts
 }
@@ -75,11 +75,19 @@ fn bare(plane: &Plane) -> f64 {
 }
 
 async fn make(plane: &Plane) {
+    make_server(plane, NAME, "orders").await;
+    let namespaces = Api::<Namespace>::all(plane.client.clone());
+    each(0..NAMESPACES, async |at| create(&namespaces, json!({"metadata": {"name": namespace(at)}})).await).await;
+    each(0..USERS, async |at| make_user(plane, &namespace(at % NAMESPACES), NAME, at).await).await;
+}
+
+/// Makes a DbServer of one of the world's DB instances.
+pub async fn make_server(plane: &Plane, name: &str, identifier: &str) {
     let server = json!({
-        "apiVersion": "iamdb.dev/v1alpha1", "kind": "DbServer", "metadata": {"name": NAME},
+        "apiVersion": "iamdb.dev/v1alpha1", "kind": "DbServer", "metadata": {"name": name},
         "spec": {
             "region": "us-east-1",
-            "source": {"type": "DbInstance", "dbInstance": {"identifier": "orders"}},
+            "source": {"type": "DbInstance", "dbInstance": {"identifier": identifier}},
             "admin": {"type": "MasterUserSecret"},
             "ca": {"type": "ConfigMap", "configMap": {"name": "world-ca", "key": "ca.crt"}},
             "tenancy": [{"name": "all", "namespaces": {"selector": {}}, "usernames": ["bench_*"],
@@ -88,23 +96,23 @@ async fn make(plane: &Plane) {
     });
     let servers = Api::<DbServer>::all(plane.client.clone());
     let server: DbServer = serde_json::from_value(server).expect("DbServer");
-    servers.patch(NAME, &PatchParams::apply(NAME).force(), &Patch::Apply(&server)).await.expect("DbServer");
-    let namespaces = Api::<Namespace>::all(plane.client.clone());
-    each(0..NAMESPACES, async |at| create(&namespaces, json!({"metadata": {"name": namespace(at)}})).await).await;
-    each(0..USERS, async |at| {
-        let user = json!({
-            "metadata": {"name": format!("u-{at}")},
-            "spec": {
-                "serverRef": {"name": NAME}, "username": format!("bench_{at}"),
-                "grants": [{"database": "orders", "objectType": "Schema", "object": "*", "privileges": ["SELECT"]}],
-            }
-        });
-        create(&Api::<IamDbUser>::namespaced(plane.client.clone(), &namespace(at % NAMESPACES)), user).await;
-    })
-    .await;
+    servers.patch(name, &PatchParams::apply(NAME).force(), &Patch::Apply(&server)).await.expect("DbServer");
 }
 
-async fn remove(plane: &Plane) {
+/// Makes a user of that server, with one grant.
+pub async fn make_user(plane: &Plane, namespace: &str, server: &str, at: usize) {
+    let user = json!({
+        "metadata": {"name": format!("u-{at}")},
+        "spec": {
+            "serverRef": {"name": server}, "username": format!("bench_{at}"),
+            "grants": [{"database": "orders", "objectType": "Schema", "object": "*", "privileges": ["SELECT"]}],
+        }
+    });
+    create(&Api::<IamDbUser>::namespaced(plane.client.clone(), namespace), user).await;
+}
+
+/// Removes all users there are, and these namespaces and DbServers; the operator has to run.
+pub async fn remove(plane: &Plane, namespaces: Vec<String>, servers: &[String]) {
     let users = Api::<IamDbUser>::all(plane.client.clone()).list(&ListParams::default()).await.expect("users");
     stream::iter(users)
         .for_each_concurrent(16, |user| async move {
@@ -116,11 +124,15 @@ async fn remove(plane: &Plane) {
         })
         .await;
     until(plane, <[IamDbUser]>::is_empty).await;
-    plane.remove_namespaces((0..NAMESPACES).map(namespace).collect()).await;
-    Api::<DbServer>::all(plane.client.clone()).delete(NAME, &DeleteParams::default()).await.expect("delete DbServer");
+    plane.remove_namespaces(namespaces).await;
+    for server in servers {
+        let all = Api::<DbServer>::all(plane.client.clone());
+        all.delete(server, &DeleteParams::default()).await.expect("delete DbServer");
+    }
 }
 
-async fn until(plane: &Plane, is_so: impl Fn(&[IamDbUser]) -> bool) {
+/// Waits until all users there are, are so.
+pub async fn until(plane: &Plane, is_so: impl Fn(&[IamDbUser]) -> bool) {
     let (users, started) = (Api::<IamDbUser>::all(plane.client.clone()), Instant::now());
     while !is_so(&users.list(&ListParams::default()).await.expect("users").items) {
         assert!(started.elapsed() < PATIENCE, "the accounts take longer than {PATIENCE:?}");
@@ -128,7 +140,8 @@ async fn until(plane: &Plane, is_so: impl Fn(&[IamDbUser]) -> bool) {
     }
 }
 
-fn is_ready(user: &IamDbUser) -> bool {
+/// Whether it says so.
+pub fn is_ready(user: &IamDbUser) -> bool {
     let conditions = user.status.iter().flat_map(|status| &status.conditions);
     conditions.into_iter().any(|condition| condition.type_ == "Ready" && condition.status == "True")
 }

@@ -9,6 +9,7 @@ use plotters::prelude::{
 };
 
 use crate::figures::{Figures, FleetFigures, Schedule, best, median};
+use crate::schedule::tens;
 
 /// Pixels.
 const SIZE: (u32, u32) = (720, 320);
@@ -71,13 +72,14 @@ fn memory(figures: &Figures) -> Chart<'static> {
 /// Of the largest fleet that rotated by its schedule.
 fn schedule(figures: &Figures) -> Option<Chart<'static>> {
     let schedule: &Schedule = figures.fleets.iter().rev().find_map(|fleet| fleet.schedule.as_ref())?;
-    let seconds = schedule.by_second.iter().enumerate();
+    let tens = tens(&schedule.by_second);
+    let points = tens.iter().enumerate().map(|(ten, &count)| (ten as f64 * 10.0, f64::from(count) / 10.0));
     Some(Chart {
         file: "schedule.svg",
         title: "Rotations by schedule, after all Secrets were written at once",
         across: "seconds since the first",
         up: "rotations a second",
-        lines: vec![("rotations", seconds.map(|(second, &count)| (second as f64, f64::from(count))).collect())],
+        lines: vec![("rotations", points.collect())],
     })
 }
 

@@ -14,6 +14,8 @@ pub struct Figures {
     pub fleets: Vec<FleetFigures>,
     #[serde(default)]
     pub accounts: Option<Accounts>,
+    #[serde(default)]
+    pub neighbours: Option<Neighbours>,
     /// Other operators, each beside a bare loop of its own.
     #[serde(default)]
     pub peers: Vec<PeerFigures>,
@@ -30,6 +32,43 @@ pub struct Accounts {
     /// Writes at the apiserver for a user.
     pub writes: f64,
     pub operator_ms: f64,
+}
+
+/// What others see of whoever takes much or does not answer.
+#[derive(Clone, Debug, Deserialize, Serialize)]
+pub struct Neighbours {
+    pub crowd: Crowd,
+    pub silence: Silence,
+}
+
+/// New tokens of others beside a namespace with very many.
+#[derive(Clone, Debug, Deserialize, Serialize)]
+pub struct Crowd {
+    /// Of the one namespace.
+    pub tokens: usize,
+    /// Of the others, while there is no crowd; one a second.
+    pub alone: Latency,
+    /// The same at the pace at which they come while the crowd is served.
+    pub alone_in_a_hurry: Latency,
+    /// Beside the crowd at rest, one a second.
+    pub at_rest: Latency,
+    /// While all Secrets of the crowd are due.
+    pub served: Latency,
+    /// How many of these were written in a second meanwhile.
+    pub served_rate: f64,
+}
+
+/// Users and tokens of others beside databases that do not answer.
+#[derive(Clone, Debug, Deserialize, Serialize)]
+pub struct Silence {
+    pub servers: usize,
+    pub silent: usize,
+    /// From an IamDbUser's creation until it is told of as ready, while all answer.
+    pub users_before: Latency,
+    pub users: Latency,
+    /// From a token's creation until its Secret is there, while all answer.
+    pub tokens_before: Latency,
+    pub tokens: Latency,
 }
 
 /// What was measured on one fleet.
@@ -146,34 +185,47 @@ pub struct Latency {
 
 impl Latency {
     /// Of these waits.
-    pub fn of(mut waits: Vec<f64>) -> Self {
-        waits.sort_by(f64::total_cmp);
-        let percentile = |share: f64| {
-            #[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "an index of a short list")]
-            let at = ((waits.len() as f64 * share) as usize).min(waits.len().saturating_sub(1));
-            waits.get(at).copied().unwrap_or_default()
-        };
-        Self { count: waits.len(), p50: percentile(0.5), p90: percentile(0.9), p99: percentile(0.99) }
+    pub fn of(waits: Vec<f64>) -> Self {
+        let at = |share| quantile(waits.clone(), share);
+        Self { count: waits.len(), p50: at(0.5), p90: at(0.9), p99: at(0.99) }
     }
 }
 
-/// One rotation of each Secret, each at its own time.
+/// Half an hour of rotations, each Secret's at its own time.
 #[derive(Clone, Debug, Deserialize, Serialize)]
 pub struct Schedule {
+    pub rotations: usize,
+    /// Of a rotation.
     pub writes: f64,
     pub reads: f64,
     pub kinds: BTreeMap<String, f64>,
     pub operator_ms: f64,
     pub apiserver_ms: f64,
-    /// From the first rotation to the last.
     pub seconds: f64,
-    /// Writes of the fullest second to those of the mean one, the first and last tenth of the time aside.
+    /// Of the last seven minutes, the fullest second to the mean one.
     pub peak_to_mean: f64,
+    /// The same of ten seconds each.
+    pub peak_to_mean_of_tens: f64,
     /// Rotations of each second since the first.
-    #[serde(default)]
     pub by_second: Vec<u32>,
-    /// Seconds between the writes of a Secret: the most. By the schedule it is at most 420.
+    /// Seconds between two writes of a Secret: the most. By the schedule it is at most 420.
     pub oldest: f64,
+    /// Seconds by which a rotation came late, of a thousand but one at most.
+    pub late: f64,
+    /// The most.
+    pub latest: f64,
+    /// Rotations a second while new tokens came.
+    pub busy_rate: f64,
+    /// Of these new tokens.
+    pub busy: Latency,
+}
+
+/// The value below which such a share of them is.
+pub fn quantile(mut values: Vec<f64>, share: f64) -> f64 {
+    values.sort_by(f64::total_cmp);
+    #[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "an index of a list")]
+    let at = ((values.len() as f64 * share) as usize).min(values.len().saturating_sub(1));
+    values.get(at).copied().unwrap_or_default()
 }
 
 /// The middle one of several, which are ordered by what is looked at.

@@ -1,7 +1,9 @@
 //! The objects that are measured: one DbServer described by hand, namespaces with a ServiceAccount each, accounts that somebody else makes, and
 //! tokens. So there is no database and no IAM in the figures, and STS is asked once a ServiceAccount.
 
+use std::cell::Cell;
 use std::fmt::Debug;
+use std::ops::Range;
 use std::time::Duration;
 
 use aws_sdk_iam::operation::create_role::CreateRoleError;
@@ -15,42 +17,70 @@ use serde_json::{Value, json};
 
 use crate::plane::Plane;
 
-/// Tokens of a namespace, which are signed by one identity.
-pub const TOKENS: usize = 50;
-
-/// Accounts of a namespace; so five Secrets share a token.
-pub const USERS: usize = 10;
+/// Secrets that share a token.
+const OF_A_KEY: usize = 5;
 
 /// Requests of the benchmark's own that are under way at the same time.
 const CONCURRENCY: usize = 32;
 
 const ACCOUNT: &str = "123456789012";
-const NAME: &str = "iamdb-bench";
+const ROLE: &str = "iamdb-bench";
 
-/// So many tokens, and what they need.
+/// How tokens are spread.
+#[derive(Clone, Copy, Debug)]
+pub struct Shape {
+    /// Name of the DbServer and of its CA bundle.
+    server: &'static str,
+    namespaces: usize,
+    /// Tokens of a namespace, which are signed by one identity.
+    tokens: usize,
+}
+
+impl Shape {
+    /// So many tokens, 50 in a namespace.
+    pub const fn wide(tokens: usize) -> Self {
+        Self { server: "iamdb-bench", namespaces: tokens.div_ceil(50), tokens: 50 }
+    }
+
+    /// All in one namespace, on a server of their own.
+    pub const fn crowd(tokens: usize) -> Self {
+        Self { server: "iamdb-crowd", namespaces: 1, tokens }
+    }
+
+    /// Accounts of a namespace.
+    const fn users(self) -> usize {
+        self.tokens / OF_A_KEY
+    }
+}
+
+/// Tokens, and what they need.
 pub struct Fleet<'p> {
     plane: &'p Plane,
-    tokens: usize,
+    shape: Shape,
+    /// Tokens of each namespace that were made or promised.
+    made: Cell<usize>,
 }
 
 impl<'p> Fleet<'p> {
     /// Everything but the tokens.
-    pub async fn prepare(plane: &'p Plane, tokens: usize) -> Self {
-        let fleet = Self { plane, tokens };
+    pub async fn prepare(plane: &'p Plane, shape: Shape) -> Self {
+        let fleet = Self { plane, shape, made: Cell::new(shape.tokens) };
         fleet.make_role().await;
         fleet.order_ca(false).await;
-        let server = serde_json::from_value::<DbServer>(server()).expect("DbServer");
+        let server = serde_json::from_value::<DbServer>(server(shape.server)).expect("DbServer");
         let servers = Api::<DbServer>::all(plane.client.clone());
-        servers.patch(NAME, &PatchParams::apply(NAME).force(), &Patch::Apply(&server)).await.expect("DbServer");
+        let apply = PatchParams::apply(ROLE).force();
+        servers.patch(shape.server, &apply, &Patch::Apply(&server)).await.expect("DbServer");
         let namespaces = Api::<Namespace>::all(plane.client.clone());
         each(0..fleet.namespaces(), async |at| {
             let name = fleet.namespace(at);
             create(&namespaces, json!({"metadata": {"name": name}})).await;
-            let role = format!("arn:aws:iam::{ACCOUNT}:role/{NAME}");
+            let role = format!("arn:aws:iam::{ACCOUNT}:role/{ROLE}");
             let account = json!({"metadata": {"name": "app", "annotations": {"eks.amazonaws.com/role-arn": role}}});
             create(&Api::<ServiceAccount>::namespaced(plane.client.clone(), &name), account).await;
-            for user in 0..USERS {
-                create(&Api::<IamDbUser>::namespaced(plane.client.clone(), &name), account_of(user)).await;
+            for user in 0..shape.users() {
+                let account = account_of(shape.server, user);
+                create(&Api::<IamDbUser>::namespaced(plane.client.clone(), &name), account).await;
             }
         })
         .await;
@@ -67,7 +97,13 @@ impl<'p> Fleet<'p> {
 
     /// Makes the tokens.
     pub async fn make_tokens(&self) {
-        each(0..self.tokens, async |at| self.make_token(at).await).await;
+        each(0..self.tokens(), async |at| self.make_token(at).await).await;
+    }
+
+    /// Tokens that it does not have yet: one more of each of so many identities, or of as many as there are.
+    pub fn newcomers(&self, identities: usize) -> Range<usize> {
+        let begin = self.made.replace(self.made.get() + 1) * self.namespaces();
+        begin..begin + identities.min(self.namespaces())
     }
 
     /// Namespace and name of a token, and of its Secret.
@@ -82,7 +118,7 @@ impl<'p> Fleet<'p> {
         let token = json!({
             "metadata": {"name": name},
             "spec": {
-                "userRef": {"name": format!("u-{}", at / self.namespaces() % USERS)},
+                "userRef": {"name": format!("u-{}", at / self.namespaces() % self.shape.users())},
                 "database": "orders",
                 "identity": {"type": "ServiceAccount", "serviceAccount": {"name": "app"}},
                 "secret": {"name": name},
@@ -96,10 +132,9 @@ impl<'p> Fleet<'p> {
         let read = |name: &str| std::fs::read_to_string(self.plane.world.var(name)).expect("a CA");
         let (one, other) = (read("WORLD_CA"), read("WORLD_OTHER_CA"));
         let text = if turned { format!("{other}\n{one}") } else { format!("{one}\n{other}") };
-        let map =
-            json!({"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": NAME}, "data": {"ca.crt": text}});
+        let map = json!({"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": self.shape.server}, "data": {"ca.crt": text}});
         let api = Api::<ConfigMap>::namespaced(self.plane.client.clone(), "iamdb-system");
-        api.patch(NAME, &PatchParams::apply(NAME).force(), &Patch::Apply(&map)).await.expect("CA");
+        api.patch(self.shape.server, &PatchParams::apply(ROLE).force(), &Patch::Apply(&map)).await.expect("CA");
     }
 
     /// One of its Secrets.
@@ -126,13 +161,18 @@ impl<'p> Fleet<'p> {
         self.plane.remove_namespaces((0..self.namespaces()).map(|at| self.namespace(at)).collect()).await;
     }
 
+    /// How many tokens it has from the beginning.
+    pub const fn tokens(&self) -> usize {
+        self.shape.namespaces * self.shape.tokens
+    }
+
     /// How many namespaces it has, and identities that sign.
     pub const fn namespaces(&self) -> usize {
-        self.tokens.div_ceil(TOKENS)
+        self.shape.namespaces
     }
 
     fn namespace(&self, at: usize) -> String {
-        format!("bench-{}-{at:03}", self.tokens)
+        format!("bench-{}-{}-{at:03}", self.namespaces(), self.tokens())
     }
 
     async fn make_role(&self) {
@@ -141,7 +181,7 @@ impl<'p> Fleet<'p> {
             "Principal": {"Federated": format!("arn:aws:iam::{ACCOUNT}:oidc-provider/kubernetes.default.svc")},
             "Condition": {"StringLike": {"kubernetes.default.svc:sub": "system:serviceaccount:bench-*:app"}}}]});
         let iam = aws_sdk_iam::Client::new(&self.plane.world.aws());
-        let made = iam.create_role().role_name(NAME).assume_role_policy_document(trust.to_string()).send().await;
+        let made = iam.create_role().role_name(ROLE).assume_role_policy_document(trust.to_string()).send().await;
         let is_there = made
             .as_ref()
             .err()
@@ -151,26 +191,27 @@ impl<'p> Fleet<'p> {
     }
 }
 
-fn server() -> Value {
-    let host = format!("{NAME}.cworld000001.us-east-1.rds.amazonaws.com");
+fn server(name: &str) -> Value {
+    let host = format!("{name}.cworld000001.us-east-1.rds.amazonaws.com");
+    let resource_id = format!("db-{:0<26}", name.replace('-', "").to_uppercase());
     json!({
-        "apiVersion": "iamdb.dev/v1alpha1", "kind": "DbServer", "metadata": {"name": NAME},
+        "apiVersion": "iamdb.dev/v1alpha1", "kind": "DbServer", "metadata": {"name": name},
         "spec": {
             "region": "us-east-1",
             "source": {"type": "Static", "static": {
-                "accountId": ACCOUNT, "resourceId": "db-BENCH00000000000000000001", "engine": "mysql",
+                "accountId": ACCOUNT, "resourceId": resource_id, "engine": "mysql",
                 "writer": {"host": host, "port": 3306}}},
-            "ca": {"type": "ConfigMap", "configMap": {"name": NAME, "key": "ca.crt"}},
+            "ca": {"type": "ConfigMap", "configMap": {"name": name, "key": "ca.crt"}},
             "tenancy": [{"name": "all", "namespaces": {"selector": {}}, "usernames": ["*"]}],
         }
     })
 }
 
-fn account_of(user: usize) -> Value {
+fn account_of(server: &str, user: usize) -> Value {
     json!({
         "metadata": {"name": format!("u-{user}")},
         "spec": {
-            "serverRef": {"name": NAME},
+            "serverRef": {"name": server},
             "username": format!("app_{user}"),
             "management": {"account": "External", "policy": "External"},
         }

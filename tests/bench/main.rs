@@ -14,6 +14,10 @@
 //! | `raw` | the bare loop |
 //! | `accounts` | accounts on a real MySQL |
 //! | `scenes` | what is measured, one function a figure |
+//! | `latency` | how long a new token waits for its Secret |
+//! | `schedule` | half an hour of rotations, each at its time |
+//! | `crowd` | one namespace with very many tokens |
+//! | `silence` | databases that do not answer |
 //! | `figures` | the figures, as they are kept |
 //! | `charts` | the figures as lines: docs/performance/*.svg |
 //! | `report` | the JSON, and docs/performance.md from it |
@@ -29,9 +33,14 @@ mod accounts;
 mod audit;
 mod beside;
 mod charts;
+mod crowd;
 mod figures;
 mod fleet;
+#[allow(dead_code, reason = "the integration tests spoil more than the benchmark does")]
+#[path = "../it/forward.rs"]
+mod forward;
 mod gate;
+mod latency;
 mod operator;
 mod peer;
 mod plane;
@@ -39,6 +48,8 @@ mod process;
 mod raw;
 mod report;
 mod scenes;
+mod schedule;
+mod silence;
 #[allow(dead_code, reason = "the integration tests look at more of the world than the benchmark does")]
 #[path = "../it/world.rs"]
 mod world;
@@ -55,9 +66,9 @@ struct Options {
     #[arg(long, value_enum, num_args = 0..=1, default_missing_value = "hold")]
     gate: Option<gate::Gate>,
     /// Numbers of tokens, each a fleet of its own.
-    #[arg(long, value_delimiter = ',', default_value = "1000,10000")]
+    #[arg(long, value_delimiter = ',', default_value = "1000,10000,30000")]
     objects: Vec<usize>,
-    /// Of which of them the rotation by schedule is measured, too, which takes eight minutes each; 0 for none.
+    /// Of which of them the rotation by schedule is measured, too, which takes half an hour each; 0 for none.
     #[arg(long, value_delimiter = ',', default_value = "10000")]
     scheduled: Vec<usize>,
     /// Measure another operator, too: an executable as tests/bench/peers/README.md describes it.
@@ -72,6 +83,9 @@ struct Options {
     /// Measure the accounts alone, and put them among the figures that are kept.
     #[arg(long, conflicts_with = "peer")]
     only_accounts: bool,
+    /// Measure what others see of a crowded namespace and of silent databases alone, and put it among the figures that are kept.
+    #[arg(long, conflicts_with = "peer")]
+    only_neighbours: bool,
     /// Measure nothing: write docs/performance.md from these figures.
     #[arg(long)]
     from: Option<PathBuf>,
@@ -107,6 +121,9 @@ async fn measure(options: &Options) -> Result<(), String> {
     if options.only_accounts {
         let accounts = scenes::accounts().await;
         report::amend(|figures| figures.accounts = Some(accounts));
+    } else if options.only_neighbours {
+        let neighbours = scenes::neighbours().await;
+        report::amend(|figures| figures.neighbours = Some(neighbours));
     } else if !options.only_peer {
         scenes::all(&options.objects, &options.scheduled, report::publish).await;
     }

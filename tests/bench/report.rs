@@ -3,7 +3,9 @@
 use std::fmt::Write as _;
 use std::path::PathBuf;
 
-use crate::figures::{Accounts, Burst, Figures, FleetFigures, Latency, Loop, PeerFigures, best, median};
+use crate::figures::{
+    Accounts, Burst, Figures, FleetFigures, Latency, Loop, Neighbours, PeerFigures, Schedule, best, median,
+};
 use crate::raw::Way;
 use crate::{beside, charts};
 
@@ -51,6 +53,12 @@ pub fn add(peer: PeerFigures) {
     });
 }
 
+/// What was measured of other operators before: it stays beside ours until it is measured anew.
+pub fn peers() -> Vec<PeerFigures> {
+    let text = std::fs::read(kept()).unwrap_or_default();
+    serde_json::from_slice(&text).map_or_else(|_| Vec::new(), |figures: Figures| figures.peers)
+}
+
 /// Changes the figures that are kept.
 pub fn amend(change: impl FnOnce(&mut Figures)) {
     let text = std::fs::read(kept()).expect("figures that are kept");
@@ -90,6 +98,9 @@ fn document(figures: &Figures, charts: &[(String, String)]) -> String {
     if let Some(it) = &figures.accounts {
         accounts(&mut text, it, figures.fleets.last());
     }
+    if let Some(it) = &figures.neighbours {
+        neighbours(&mut text, it);
+    }
     for peer in &figures.peers {
         text.push_str(&beside::section(peer, Some(figures)));
     }
@@ -116,7 +127,7 @@ does not wait for its disk. *Everything due*: the CA bundle changes, so every Se
 const TAIL: &str = "
 ## Not measured yet
 
-Lateness over hours; 30,000 tokens; a namespace with most of the objects, or databases that do not answer";
+Lateness over many hours; an etcd that waits for its disk";
 
 fn build_note(build: &str) -> &'static str {
     if build == "debug" {
@@ -176,16 +187,13 @@ fn section(text: &mut String, figures: &Figures, fleet: &FleetFigures) {
     row("the same in bare writes, operator", ratio(|it| it.operator_ms, |it| it.client_ms), "about 2");
     row("the same in bare writes, apiserver", ratio(|it| it.apiserver_ms, |it| it.apiserver_ms), "1.2");
     if let Some(it) = &fleet.schedule {
-        row("writes and reads of a rotation by schedule", both(it.writes, it.reads), "1.02 and 0.02");
-        row("CPU of 1,000 rotations by schedule", cpu(it.operator_ms, it.apiserver_ms), "");
-        row("writes a second, peak to mean; they come in fives", timed(format!("{:.1}", it.peak_to_mean)), "1.5");
-        row("the oldest token at its renewal", timed(format!("{:.1} s", it.oldest)), "420 s and 2 s of lateness");
+        schedule(it, timed, &mut row);
     }
     let cold = &fleet.cold;
     row(
         "cold start, all Secrets absent",
         timed(format!("{:.1} s, {}", cold.seconds, share(cold.rate, fleet.raw_create.rate))),
-        "0.75 of the limit",
+        &format!("{:.1} s: 0.75 of the limit, and 3 s", fleet.tokens as f64 / (0.75 * fleet.raw_create.rate) + 3.0),
     );
     row("writes and reads of a new token", both(cold.writes, cold.reads), "");
     row("CPU of 1,000 new tokens", cpu(cold.operator_ms, cold.apiserver_ms), "");
@@ -196,11 +204,48 @@ fn section(text: &mut String, figures: &Figures, fleet: &FleetFigures) {
         format!("{}; {:.3}", warm.written, warm.reads),
         "0.1 %; 1",
     );
-    let waits =
-        |it: &Latency| timed(format!("p50 {:.1}, p90 {:.1}, p99 {:.1} ms of {}", it.p50, it.p90, it.p99, it.count));
-    row("object made until its Secret is there", waits(&fleet.latency), "p50 10, p99 20 ms");
-    row("the same, the first of its identity", waits(&fleet.first_latency), "");
+    row("object made until its Secret is there", timed(waits(&fleet.latency)), "p50 10, p99 20 ms");
+    row("the same, the first of its identity", timed(waits(&fleet.first_latency)), "");
     memory(figures, fleet, &mut row);
+}
+
+fn schedule(it: &Schedule, timed: impl Fn(String) -> String, row: &mut impl FnMut(&str, String, &str)) {
+    let title = format!("by schedule, {:.0} minutes: rotations", it.seconds / 60.0);
+    row(&title, it.rotations.to_string(), "");
+    row("by schedule: writes and reads of a rotation", both(it.writes, it.reads), "1.02 and 0.02");
+    row("by schedule: CPU of 1,000 rotations", cpu(it.operator_ms, it.apiserver_ms), "");
+    row("by schedule: the oldest token at its renewal", timed(format!("{:.1} s", it.oldest)), "422 s, of 870");
+    let late = format!("p99.9 {:.2}, most {:.2} s", it.late, it.latest);
+    row("by schedule: how late a Secret is written", timed(late), "p99.9 2 s");
+    let peaks = format!("{:.1}; {:.1}", it.peak_to_mean, it.peak_to_mean_of_tens);
+    row("by schedule: writes of a second, peak to mean; of ten seconds", timed(peaks), "1.5");
+    let title = format!("by schedule, {:.0} rotations a second: object made until its Secret is there", it.busy_rate);
+    row(&title, timed(waits(&it.busy)), "p99 100 ms");
+}
+
+fn waits(it: &Latency) -> String {
+    format!("p50 {:.1}, p90 {:.1}, p99 {:.1} ms of {}", it.p50, it.p90, it.p99, it.count)
+}
+
+fn neighbours(text: &mut String, Neighbours { crowd, silence }: &Neighbours) {
+    let _ = writeln!(
+        text,
+        "\n## Beside a crowd, and beside databases that do not answer\n\n\
+         Others have 1,000 tokens in 20 namespaces, and make new ones. One namespace has {} tokens on a server of its own.\n\
+         Of {} DbServers {} do not answer, and have users that wait.\n\n\
+         | what others wait for | without | beside | p50 beside to without; goal 1.2 |\n|---|---|---|---|",
+        crowd.tokens, silence.servers, silence.silent
+    );
+    let served = format!("a Secret, while {:.0} of the crowd's are written a second", crowd.served_rate);
+    for (what, without, beside) in [
+        ("a Secret, beside the crowd at rest", &crowd.alone, &crowd.at_rest),
+        (served.as_str(), &crowd.alone_in_a_hurry, &crowd.served),
+        ("a Secret, beside silent databases", &silence.tokens_before, &silence.tokens),
+        ("an account on another server, beside silent databases", &silence.users_before, &silence.users),
+    ] {
+        let ratio = beside.p50 / without.p50;
+        let _ = writeln!(text, "| {what} | {} | {} | {ratio:.2} |", waits(without), waits(beside));
+    }
 }
 
 fn accounts(text: &mut String, it: &Accounts, fleet: Option<&FleetFigures>) {
