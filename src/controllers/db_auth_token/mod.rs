@@ -25,8 +25,8 @@ use super::context::Context;
 use super::problem::{Problem, Retry};
 use super::run::Outcome;
 use crate::api::{ConditionType, DbAuthToken, Reason};
+use crate::controllers::conditions;
 use crate::domain::schedule::{self, Withdrawal};
-use crate::k8s::conditions;
 use crate::k8s::feed::Change;
 use crate::rotation::Progress;
 
