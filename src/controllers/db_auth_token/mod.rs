@@ -46,7 +46,7 @@ pub(super) async fn reconcile(object: Arc<DbAuthToken>, context: Arc<Context>) -
         resolve::inputs(&object, &context).await.and_then(|inputs| desired::order(&object, &inputs))
     };
     let placed = match order {
-        Ok(order) => context.engine.place(&uid, order.clone()).await.map(|()| order).map_err(Problem::from),
+        Ok(order) => context.engine.place(order.clone()).await.map(|()| order).map_err(Problem::from),
         Err(problem) => Err(problem),
     };
     match placed {
