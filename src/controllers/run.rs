@@ -44,7 +44,7 @@ const TOKENS: Pace = Pace { concurrency: 16, debounce: Duration::from_millis(2) 
 const LONGEST_WAIT: Duration = Duration::from_secs(30);
 
 /// So many wakes pass at once, and no more before a [`PAUSE`], in which as many can be looked at.
-const BURST: usize = 256;
+const BURST: usize = 128;
 const PAUSE: Duration = Duration::from_millis(10);
 
 /// What a reconciliation leaves to do: when it is to be looked at again, or what stands in the way.
