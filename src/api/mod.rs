@@ -13,7 +13,7 @@ mod duration;
 mod iam_db_user;
 mod reason;
 
-pub use condition::{Condition, ConditionType, Conditions};
+pub use condition::{Condition, ConditionType, Conditions, Truth, sentence};
 pub use db_auth_token::*;
 pub use db_server::*;
 pub use duration::Duration;

@@ -4,6 +4,7 @@
 //! (one place, only when it changed). An empty plan makes no call that writes.
 
 mod bundles;
+mod conditions;
 mod context;
 mod db_auth_token;
 mod db_server;

@@ -8,7 +8,7 @@ use tokio::time::sleep;
 use tokio_util::sync::CancellationToken;
 
 use super::context::Context;
-use crate::api::{ConditionType, Conditions, Reason};
+use crate::api::{ConditionType, Conditions, Reason, Truth};
 
 /// How often all objects are counted.
 const TICK: Duration = Duration::from_secs(30);
@@ -50,7 +50,7 @@ fn count<K>(
 
 /// The reason of a Ready that is False. A word that is not ours is another version's, until the object is looked at.
 fn why_not_ready(conditions: &Conditions) -> Option<Reason> {
-    let ready = conditions.iter().find(|it| it.type_ == ConditionType::Ready.as_str() && it.status == "False")?;
+    let ready = conditions.iter().find(|it| it.type_ == ConditionType::Ready.as_str() && it.status == Truth::False)?;
     let word = Reason::ALL.iter().copied().find(|reason| reason.as_str() == ready.reason);
     Some(word.unwrap_or(Reason::UnexpectedError))
 }

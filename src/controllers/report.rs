@@ -6,10 +6,10 @@ use kube::{Resource, ResourceExt};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
+use super::conditions::{self, Finding};
 use super::context::Context;
 use super::problem::Problem;
-use crate::api::{ConditionType, Conditions, Reason};
-use crate::k8s::conditions::{self, Finding, Truth};
+use crate::api::{ConditionType, Conditions, Reason, Truth};
 use crate::k8s::status::{self, CallError, FIELD_MANAGER};
 
 /// The longest note of an Event that the apiserver takes, in bytes.
@@ -106,9 +106,9 @@ where
         return Ok(());
     }
     let (kind, name) = (K::kind(&()), object.name_any());
-    tracing::info!(%kind, namespace = object.namespace(), name, reason = now.reason, message = now.message, "status changed");
-    let type_ = if now.status == "True" { EventType::Normal } else { EventType::Warning };
-    publish(context, object, type_, now.reason, &now.message).await; // one that is lost is told again by the condition
+    tracing::info!(%kind, namespace = object.namespace(), name, reason = &*now.reason, message = &*now.message, "status changed");
+    let type_ = if now.status == Truth::True { EventType::Normal } else { EventType::Warning };
+    publish(context, object, type_, now.reason.into_owned(), &now.message).await; // one that is lost is told again by the condition
     Ok(())
 }
 

@@ -43,6 +43,10 @@ const TOKENS: Pace = Pace { concurrency: 16, debounce: Duration::from_millis(2) 
 /// The longest wait after a failure: what was broken is found mended within a minute.
 const LONGEST_WAIT: Duration = Duration::from_secs(30);
 
+/// So many wakes pass at once, and no more before a [`PAUSE`], in which as many can be looked at.
+const BURST: usize = 128;
+const PAUSE: Duration = Duration::from_millis(10);
+
 /// What a reconciliation leaves to do: when it is to be looked at again, or what stands in the way.
 pub(super) type Outcome = Result<Action, Problem>;
 
@@ -80,7 +84,7 @@ async fn run<K, F>(
 {
     let kind: &'static str = leak_kind::<K>();
     let backoffs = Arc::new(Backoffs::<ObjectRef<K>>::new(Duration::from_secs(2), LONGEST_WAIT));
-    let changed = changes(feed, own_state, Seen::new()).filter_map(|change| future::ready(applied(change)));
+    let changed = paced(changes(feed, own_state, Seen::new()).filter_map(|change| future::ready(applied(change))));
     let reconcile_one = {
         let (backoffs, fence) = (backoffs.clone(), fence.clone());
         move |object: Arc<K>, context: Arc<Context>| {
@@ -120,12 +124,24 @@ async fn run<K, F>(
         Action::requeue(wait)
     };
     Controller::for_shared_stream(changed, feed.store().clone())
-        .reconcile_on(wakes)
+        .reconcile_on(paced(wakes))
         .with_config(Config::default().concurrency(pace.concurrency).debounce(pace.debounce))
         .graceful_shutdown_on(stop.clone().cancelled_owned())
         .run(reconcile_one, error_policy, context.clone())
         .for_each(|_| future::ready(()))
         .await;
+}
+
+/// Few wakes pass at once, thousands in bursts. All objects wake when the operator starts, and what waits in kube's queue has a name in each of its
+/// tables, which stay as large as they were at their fullest.
+fn paced<T: Send>(wakes: impl Stream<Item = T> + Send) -> impl Stream<Item = T> + Send {
+    let bursts = wakes.ready_chunks(BURST).then(async |burst: Vec<T>| {
+        if burst.len() == BURST {
+            tokio::time::sleep(PAUSE).await;
+        }
+        stream::iter(burst)
+    });
+    bursts.flatten()
 }
 
 /// The kind's name as a label of metrics: one small leak a kind and process.
@@ -351,4 +367,19 @@ fn tokens_of(tokens: &Store<DbAuthToken>, users: &[ObjectRef<IamDbUser>]) -> Vec
         let home = user.namespace.as_deref().or(token.metadata.namespace.as_deref());
         wanted.contains(&(home, user.name.as_str()))
     }))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn few_wakes_wait_for_nothing_and_of_many_none_is_lost() {
+        let few = paced(stream::iter(0..3).chain(stream::pending())).take(3).collect::<Vec<_>>();
+        assert_eq!(few.now_or_never(), Some(vec![0, 1, 2]));
+        let many = 3 * BURST + 1;
+        let started = Instant::now();
+        assert_eq!(paced(stream::iter(0..many)).collect::<Vec<_>>().await, (0..many).collect::<Vec<_>>());
+        assert!(started.elapsed() >= 3 * PAUSE);
+    }
 }

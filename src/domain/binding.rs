@@ -5,12 +5,12 @@ mod jdbc;
 mod my_cnf;
 mod uri;
 
+use std::borrow::Cow;
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
-use aws_lc_rs::digest;
-
 use super::ca::{self, Bundle};
+use super::digest::Digest;
 use super::engine::Engine;
 use super::token::{Connect, Token};
 
@@ -64,7 +64,7 @@ pub struct Ca {
     /// The certificates; one copy for all Secrets that hold them.
     pub bundle: Bundle,
     /// Key of the Secret that holds them, as PEM.
-    pub key: String,
+    pub key: Cow<'static, str>,
 }
 
 /// Everything but the token that goes into a Secret.
@@ -138,33 +138,25 @@ impl Binding {
     /// A digest of everything but the token: when it changes, the Secret is rewritten at once. `more` is what the caller puts on the Secret
     /// besides its contents.
     #[must_use]
-    pub fn inputs(&self, more: &[&str]) -> String {
+    pub fn inputs(&self, more: &[&str]) -> Digest {
         let (host, port) = self.dialled();
         let ports = format!("{} {port}", self.connect.endpoint.port());
-        let mut hash = digest::Context::new(&digest::SHA256);
-        let mut add = |text: &str| {
-            // Each part with its length: no two lists of parts run together to the same bytes.
-            hash.update(&(text.len() as u64).to_be_bytes());
-            hash.update(text.as_bytes());
-        };
-        add(LAYOUT);
-        add(&self.connect.region);
-        add(self.connect.endpoint.host());
-        add(host);
-        add(&ports);
-        add(&self.connect.username);
-        add(self.engine.provider());
-        add(self.database.as_deref().unwrap_or_default());
-        add(self.ca.as_ref().map_or("", |ca| &ca.key));
-        add(&self.ca.as_ref().map(|ca| ca.bundle.pem()).unwrap_or_default());
-        add(&self.mount_path);
-        for format in &self.formats {
-            add(format.word());
-        }
-        for text in more {
-            add(text);
-        }
-        hex::encode(&hash.finish().as_ref()[..16])
+        let ca = self.ca.as_ref().map(|ca| ca.bundle.pem()).unwrap_or_default();
+        let texts = [
+            LAYOUT,
+            &self.connect.region,
+            self.connect.endpoint.host(),
+            host,
+            &ports,
+            &self.connect.username,
+            self.engine.provider(),
+            self.database.as_deref().unwrap_or_default(),
+            self.ca.as_ref().map_or("", |ca| &ca.key),
+            &ca,
+            &self.mount_path,
+        ];
+        let formats = self.formats.iter().map(|format| format.word());
+        Digest::of(texts.into_iter().chain(formats).chain(more.iter().copied()))
     }
 
     /// What clients dial.

@@ -9,6 +9,7 @@ pub mod arn;
 pub mod assume;
 pub mod binding;
 pub mod ca;
+pub mod digest;
 pub mod endpoint;
 pub mod engine;
 pub mod glob;

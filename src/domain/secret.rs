@@ -2,15 +2,15 @@
 
 use zeroize::Zeroizing;
 
-/// A secret text. It has no `Display` and no `Serialize`, its `Debug` says nothing, and its memory is wiped when it goes.
+/// A secret text. It has no `Display` and no `Serialize`, its `Debug` says nothing, and its memory, which is no more than the text, is wiped when it goes.
 #[derive(Clone, PartialEq, Eq)]
-pub struct Secret(Zeroizing<String>);
+pub struct Secret(Zeroizing<Box<str>>);
 
 impl Secret {
     /// Takes hold of a text that is secret from here on.
     #[must_use]
     pub fn new(text: impl Into<String>) -> Self {
-        Self(Zeroizing::new(text.into()))
+        Self(Zeroizing::new(text.into().into_boxed_str()))
     }
 
     /// The text itself. Every use of it is a place to look at when a leak is feared.

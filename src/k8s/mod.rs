@@ -1,7 +1,6 @@
-//! Kubernetes plumbing that knows none of our kinds: watches, conditions, status, back-off, leader election, who we are.
+//! Kubernetes plumbing that knows none of our kinds: watches, status, back-off, leader election, who we are.
 
 pub mod backoff;
-pub mod conditions;
 pub mod dates;
 pub mod feed;
 pub mod fence;

@@ -92,24 +92,27 @@ pub(super) enum Outcome {
 
 impl Book {
     /// Takes an order, new or changed. `observed` is the Secret, if it is there and ours.
-    pub(super) fn place(&mut self, uid: &str, mut order: Order, observed: Option<(Known, Published)>) {
+    pub(super) fn place(&mut self, mut order: Order, observed: Option<(Known, Published)>) {
         let key = order.key();
         if let Some((key, _)) = self.groups.get_key_value(&key) {
             (order.identity, order.binding.connect) = (key.identity.clone(), key.connect.clone());
         }
-        match self.slots.get_mut(uid) {
+        if let Some((uid, _)) = self.slots.get_key_value(&order.owner.uid) {
+            order.owner.uid = uid.clone();
+        }
+        let uid = order.owner.uid.clone();
+        match self.slots.get_mut(&uid) {
             Some(slot) if *slot.order == order => return,
             Some(slot) => {
                 let before = std::mem::replace(&mut slot.order, Arc::new(order)).key();
                 slot.retry_at = None;
                 if before != key {
-                    self.leave(uid, &before);
+                    self.leave(&uid, &before);
                 }
             }
-            None => drop(self.slots.insert(uid.into(), Box::new(Slot::new(order, observed)))),
+            None => drop(self.slots.insert(uid.clone(), Box::new(Slot::new(order, observed)))),
         }
-        let uid = self.slots.get_key_value(uid).map(|(uid, _)| uid.clone());
-        self.groups.entry(key.clone()).or_insert_with(|| Group::new(&key)).members.extend(uid);
+        self.groups.entry(key.clone()).or_insert_with(|| Group::new(&key)).members.insert(uid);
         self.schedule(&key);
     }
 

@@ -102,15 +102,15 @@ impl Engine {
     ///
     /// # Errors
     /// When it has to be asked whether there is one, and nobody answers: the order is not placed then.
-    pub async fn place(&self, uid: &str, order: Order) -> Result<(), CallError> {
+    pub async fn place(&self, order: Order) -> Result<(), CallError> {
         // An order that stands knows its Secret already.
-        let seen = if self.with(|book| book.holds(uid)) { None } else { self.look(&order.secret).await? };
+        let seen = if self.with(|book| book.holds(&order.owner.uid)) { None } else { self.look(&order.secret).await? };
         let observed = seen.and_then(|secret| {
             let published = secret.published(&order.owner.uid)?;
             Some((secret.known().clone(), published))
         });
         self.with(|book| {
-            book.place(uid, order, observed);
+            book.place(order, observed);
             self.metrics.tokens(book.len());
         });
         self.wake.notify_one();

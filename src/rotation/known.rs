@@ -13,6 +13,7 @@ use kube::runtime::reflector::Lookup;
 
 use super::book::Published;
 use super::write::Marks;
+use crate::domain::digest::Digest;
 
 /// Which object a Secret is, in which state, and what others put on it.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -84,7 +85,7 @@ pub struct TokenSecret {
     /// The same by its label, which is easily taken off.
     label: Option<Arc<str>>,
     expires_at: Option<Timestamp>,
-    inputs: Option<Arc<str>>,
+    inputs: Option<Digest>,
     known: Known,
 }
 
@@ -106,7 +107,7 @@ impl TokenSecret {
             controller,
             label,
             expires_at: annotation(marks.expires_at).and_then(|text| text.parse().ok()),
-            inputs: annotation(marks.inputs).map(|text| text.as_str().into()),
+            inputs: annotation(marks.inputs).and_then(|text| text.parse().ok()),
             known: Known::of(marks, meta),
         }
     }
@@ -140,7 +141,7 @@ impl TokenSecret {
 
     /// What it says of its contents; none when it does not belong to this object, or its marks cannot be read.
     pub(super) fn published(&self, owner: &str) -> Option<Published> {
-        let (expires_at, inputs) = (self.expires_at?, self.inputs.clone()?);
+        let (expires_at, inputs) = (self.expires_at?, self.inputs?);
         self.is_of(Some(owner)).then_some(Published { expires_at, inputs })
     }
 }
@@ -185,7 +186,7 @@ impl Lookup for TokenSecret {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::rotation::sample::MARKS;
+    use crate::rotation::sample::{MARKS, inputs};
 
     fn meta(value: serde_json::Value) -> ObjectMeta {
         serde_json::from_value(value).unwrap()
@@ -214,7 +215,7 @@ mod tests {
     #[test]
     fn a_secret_belongs_to_its_controller_and_without_one_to_whom_its_label_names() {
         let owner = serde_json::json!([{"apiVersion": "v1", "kind": "K", "name": "n", "uid": "o", "controller": true}]);
-        let marks = serde_json::json!({"expires": "2026-01-02T03:04:05Z", "inputs": "i"});
+        let marks = serde_json::json!({"expires": "2026-01-02T03:04:05Z", "inputs": inputs(1).to_string()});
         let of = |label: &str, owner: &serde_json::Value| {
             let meta = serde_json::json!({"labels": {"owner": label}, "annotations": marks, "ownerReferences": owner});
             TokenSecret::of(&MARKS, self::meta(meta))

@@ -10,6 +10,7 @@ use tokio::task::AbortHandle;
 use tokio::time::{Instant, sleep};
 
 use super::order::{LoginFinding, ObjectName, Order, Verify};
+use crate::domain::digest::Digest;
 use crate::domain::schedule;
 use crate::domain::token::Token;
 use crate::k8s::fence::Fence;
@@ -35,7 +36,7 @@ pub struct Logins {
 
 /// The logins of one order.
 struct Entry {
-    inputs: Arc<str>,
+    inputs: Digest,
     /// When the first token for these inputs was tried.
     began: Instant,
     finding: Option<LoginFinding>,
@@ -82,7 +83,7 @@ impl Logins {
             let finding = same.and_then(|before| before.finding);
             // The lock is held until the entry is there, so the trial finds it.
             let task = tokio::spawn(trial).abort_handle();
-            entries.insert(uid.to_owned(), Entry { inputs: order.inputs.clone(), began, finding, task });
+            entries.insert(uid.to_owned(), Entry { inputs: order.inputs, began, finding, task });
         });
     }
 

@@ -9,6 +9,7 @@ use jiff::Timestamp;
 use crate::domain::arn::Principal;
 use crate::domain::assume::Assume;
 use crate::domain::binding::Binding;
+use crate::domain::digest::Digest;
 use crate::domain::token::Connect;
 use crate::ports::{Fault, FaultKind};
 
@@ -75,8 +76,8 @@ pub struct SecretRef {
 pub struct Owner {
     /// Its name.
     pub name: String,
-    /// Its uid.
-    pub uid: String,
+    /// Its uid, by which the order is known; one copy for the engine.
+    pub uid: Arc<str>,
 }
 
 /// Names the object that placed an order.
@@ -112,7 +113,7 @@ pub struct Order {
     /// Hosts of the account that such a login must be taken for; any, where it is not known.
     pub hosts: Vec<String>,
     /// Digest of everything but the token; when it changes, the Secret is written at once, from a new signing.
-    pub inputs: Arc<str>,
+    pub inputs: Digest,
 }
 
 /// Whether what is published is logged in with.

@@ -17,6 +17,7 @@ use crate::domain::access::Access;
 use crate::domain::arn::Principal;
 use crate::domain::assume::Assume;
 use crate::domain::binding::Binding;
+use crate::domain::digest::Digest;
 use crate::domain::endpoint::Endpoint;
 use crate::domain::engine::Engine;
 use crate::domain::schedule;
@@ -35,6 +36,11 @@ pub(super) const MARKS: Marks = Marks {
     inputs: "inputs",
     applied: "applied",
 };
+
+/// Something that goes into a Secret.
+pub(super) fn inputs(what: usize) -> Digest {
+    Digest::of([what.to_string().as_str()])
+}
 
 /// An order of the object `secret` for a Secret of that name.
 pub(super) fn order(user: &str, secret: &str) -> Order {
@@ -62,7 +68,7 @@ pub(super) fn order(user: &str, secret: &str) -> Order {
         verify: Verify::Never,
         ca: "".into(),
         hosts: Vec::new(),
-        inputs: "i1".into(),
+        inputs: inputs(1),
     }
 }
 

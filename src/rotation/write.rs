@@ -48,7 +48,7 @@ impl Marks {
             api_version: self.owner_kind.0.to_owned(),
             kind: self.owner_kind.1.to_owned(),
             name: owner.name.clone(),
-            uid: owner.uid.clone(),
+            uid: owner.uid.to_string(),
             controller: Some(true),
             block_owner_deletion: None,
         }
@@ -121,7 +121,7 @@ async fn look(client: &Client, marks: &Marks, order: &Order) -> Result<Option<Se
 fn is_ours(marks: &Marks, order: &Order, meta: &ObjectMeta) -> bool {
     let label = meta.labels.as_ref().and_then(|labels| labels.get(marks.owner_uid));
     let owners = meta.owner_references.as_deref().unwrap_or_default();
-    label.is_none_or(|uid| uid == &order.owner.uid) && owners.iter().any(|owner| owner.uid == order.owner.uid)
+    label.is_none_or(|uid| **uid == *order.owner.uid) && owners.iter().any(|owner| *owner.uid == *order.owner.uid)
 }
 
 /// Whether a Secret is already what would be written over it.
@@ -143,7 +143,7 @@ fn body(marks: &Marks, order: &Order, token: &Token, known: &Known) -> Secret {
     }
     labels.extend(order.labels.clone());
     labels.insert(marks.managed_by.0.into(), marks.managed_by.1.into());
-    labels.insert(marks.owner_uid.into(), order.owner.uid.clone());
+    labels.insert(marks.owner_uid.into(), order.owner.uid.to_string());
     labels.insert(marks.expires_at_label.into(), token.usable_until.strftime("%Y%m%dT%H%M%SZ").to_string());
     annotations.extend(order.annotations.clone());
     annotations.insert(marks.issued_at.into(), token.signed_at.to_string());

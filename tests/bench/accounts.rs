@@ -4,7 +4,7 @@ use std::collections::HashMap;
 use std::time::{Duration, Instant};
 
 use futures::{StreamExt, stream};
-use iamdb::api::{DbServer, IamDbUser};
+use iamdb::api::{DbServer, IamDbUser, Truth};
 use k8s_openapi::api::core::v1::Namespace;
 use kube::api::{Api, DeleteParams, ListParams, Patch, PatchParams};
 use serde_json::json;
@@ -143,7 +143,7 @@ pub async fn until(plane: &Plane, is_so: impl Fn(&[IamDbUser]) -> bool) {
 /// Whether it says so.
 pub fn is_ready(user: &IamDbUser) -> bool {
     let conditions = user.status.iter().flat_map(|status| &status.conditions);
-    conditions.into_iter().any(|condition| condition.type_ == "Ready" && condition.status == "True")
+    conditions.into_iter().any(|condition| condition.type_ == "Ready" && condition.status == Truth::True)
 }
 
 fn namespace(at: usize) -> String {

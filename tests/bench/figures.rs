@@ -185,9 +185,10 @@ pub struct Latency {
 
 impl Latency {
     /// Of these waits.
-    pub fn of(waits: Vec<f64>) -> Self {
-        let at = |share| quantile(waits.clone(), share);
-        Self { count: waits.len(), p50: at(0.5), p90: at(0.9), p99: at(0.99) }
+    pub fn of(mut waits: Vec<f64>) -> Self {
+        let mut at = |share| quantile(&mut waits, share);
+        let (p50, p90, p99) = (at(0.5), at(0.9), at(0.99));
+        Self { count: waits.len(), p50, p90, p99 }
     }
 }
 
@@ -221,7 +222,7 @@ pub struct Schedule {
 }
 
 /// The value below which such a share of them is.
-pub fn quantile(mut values: Vec<f64>, share: f64) -> f64 {
+pub fn quantile(values: &mut [f64], share: f64) -> f64 {
     values.sort_by(f64::total_cmp);
     #[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "an index of a list")]
     let at = ((values.len() as f64 * share) as usize).min(values.len().saturating_sub(1));

@@ -77,21 +77,26 @@ struct Options {
     /// How many objects the peer has.
     #[arg(long, default_value_t = 1_000)]
     peer_objects: usize,
-    /// Measure the peer alone, and put it beside the figures that are kept.
-    #[arg(long, requires = "peer")]
-    only_peer: bool,
-    /// Measure the accounts alone, and put them among the figures that are kept.
-    #[arg(long, conflicts_with = "peer")]
-    only_accounts: bool,
-    /// Measure what others see of a crowded namespace and of silent databases alone, and put it among the figures that are kept.
-    #[arg(long, conflicts_with = "peer")]
-    only_neighbours: bool,
+    /// Measure this alone, and put it among the figures that are kept.
+    #[arg(long, value_enum)]
+    only: Option<Part>,
     /// Measure nothing: write docs/performance.md from these figures.
     #[arg(long)]
     from: Option<PathBuf>,
     /// Cargo says so to every benchmark.
     #[arg(long, hide = true)]
     bench: bool,
+}
+
+/// What is measured apart from the fleets.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
+enum Part {
+    /// Accounts on MySQL.
+    Accounts,
+    /// What others see of a crowded namespace, and of databases that do not answer.
+    Neighbours,
+    /// The other operator.
+    Peer,
 }
 
 fn main() -> ExitCode {
@@ -118,16 +123,20 @@ fn main() -> ExitCode {
 async fn measure(options: &Options) -> Result<(), String> {
     // A peer that is not to be had is no surprise after an hour.
     let peer = options.peer.as_deref().map(peer::Peer::prepare).transpose()?;
-    if options.only_accounts {
-        let accounts = scenes::accounts().await;
-        report::amend(|figures| figures.accounts = Some(accounts));
-    } else if options.only_neighbours {
-        let neighbours = scenes::neighbours().await;
-        report::amend(|figures| figures.neighbours = Some(neighbours));
-    } else if !options.only_peer {
-        scenes::all(&options.objects, &options.scheduled, report::publish).await;
+    match options.only {
+        None => scenes::all(&options.objects, &options.scheduled, report::publish).await,
+        Some(Part::Accounts) => {
+            let accounts = scenes::accounts().await;
+            report::amend(|figures| figures.accounts = Some(accounts));
+        }
+        Some(Part::Neighbours) => {
+            let neighbours = scenes::neighbours().await;
+            report::amend(|figures| figures.neighbours = Some(neighbours));
+        }
+        Some(Part::Peer) if peer.is_none() => return Err("which peer? --peer tells".to_owned()),
+        Some(Part::Peer) => {}
     }
-    if let Some(peer) = peer {
+    if let (Some(peer), None | Some(Part::Peer)) = (peer, options.only) {
         report::add(peer::measure(&peer, options.peer_objects).await?);
     }
     Ok(())

@@ -29,20 +29,20 @@ pub async fn measure(plane: &Plane, fleet: &Fleet<'_>, operator: &Operator) -> S
     // Three rounds left the certificates turned.
     fleet.order_ca(false).await;
     meter.until_written(fleet.tokens(), Duration::from_secs(600)).await;
-    let issued = meter.operators().filter(|it| it.is_secret_written()).cloned().collect();
+    let issued: Vec<Request> = meter.operators().filter(|it| it.is_secret_written()).cloned().collect();
     let mut meter = plane.meter(Some(operator));
     while meter.seconds() < TIME.as_secs_f64() {
         tokio::time::sleep(NAP).await;
         meter.look();
     }
     let busy = latency::later(plane, fleet, operator).await;
-    let schedule = Schedule { busy: busy.latency, busy_rate: busy.others, ..of(&meter, issued) };
+    let schedule = Schedule { busy: busy.latency, busy_rate: busy.others, ..of(&meter, &issued) };
     println!("    by schedule: {:.3?}", Schedule { by_second: Vec::new(), ..schedule.clone() });
     schedule
 }
 
 /// What was seen of rotations after the Secrets were `issued`.
-fn of(meter: &Meter<'_>, issued: Vec<Request>) -> Schedule {
+fn of(meter: &Meter<'_>, issued: &[Request]) -> Schedule {
     let rotations: Vec<&Request> = meter.operators().filter(|it| it.is_secret_written()).collect();
     let (cpu, count) = (meter.cpu(), rotations.len());
     let written: Vec<Timestamp> = rotations.iter().map(|it| it.at).collect();
@@ -62,8 +62,8 @@ fn of(meter: &Meter<'_>, issued: Vec<Request>) -> Schedule {
         peak_to_mean_of_tens: peak_to_mean(&tens(spread)),
         by_second,
         oldest: lives.ages().fold(0.0, f64::max),
-        late: quantile(lives.lateness(), 0.999),
-        latest: lives.lateness().into_iter().fold(0.0, f64::max),
+        late: quantile(&mut lives.lateness(), 0.999),
+        latest: quantile(&mut lives.lateness(), 1.0),
         busy_rate: 0.0,
         busy: crate::figures::Latency::default(),
     }
@@ -75,8 +75,9 @@ struct Lives<'r>(HashMap<(&'r str, &'r str), Vec<Timestamp>>);
 impl<'r> Lives<'r> {
     fn of(written: impl Iterator<Item = &'r Request>) -> Self {
         let mut lives = HashMap::<_, Vec<_>>::new();
-        written.for_each(|it| lives.entry(it.object()).or_default().push(it.at));
-        lives.values_mut().for_each(|writes| writes.sort());
+        for request in written {
+            lives.entry(request.object()).or_default().push(request.at); // the log is in the order of time
+        }
         Self(lives)
     }
 

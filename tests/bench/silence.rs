@@ -85,7 +85,7 @@ async fn newcomers(plane: &Plane, operator: &Operator, begin: usize) -> Latency 
     until(plane, |users| users.iter().filter(is_theirs).all(is_ready)).await;
     meter.look();
     let (mut made, mut told) = (HashMap::<_, Timestamp>::new(), HashMap::new());
-    for request in meter.requests.iter() {
+    for request in &meter.requests {
         if request.made("iamdbusers") {
             made.insert(request.object(), request.at);
         } else if request.kind() == "patch iamdbusers/status" {

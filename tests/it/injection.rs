@@ -1,7 +1,7 @@
 //! Hostile texts in every field that can hold a text, under every `sql_mode` that changes what quotes and backslashes mean: what is made is exactly
 //! what was asked for, or nothing, and no statement says what it should not.
 
-use iamdb::api::IamDbUser;
+use iamdb::api::{IamDbUser, Truth};
 use serde_json::{Value, json};
 
 use crate::effects::Since;
@@ -110,8 +110,8 @@ async fn hostile_texts_come_to_nothing_and_odd_names_to_exactly_themselves(datab
                     until(&format!("a refusal of {user}"), SOON, || async {
                         let status = tenant.users().get("hostile").await.expect("IamDbUser").status?;
                         let ready = status.conditions.into_iter().find(|it| it.type_ == "Ready")?;
-                        assert_ne!(ready.status, "True", "{user}");
-                        (ready.status == "False").then_some(())
+                        assert_ne!(ready.status, Truth::True, "{user}");
+                        (ready.status == Truth::False).then_some(())
                     })
                     .await;
                     tenant.delete(tenant.users(), "hostile").await;

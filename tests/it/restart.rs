@@ -5,7 +5,7 @@
 use std::time::{Duration, Instant};
 
 use futures::{StreamExt, stream};
-use iamdb::api::{DbAuthToken, IamDbUser};
+use iamdb::api::{DbAuthToken, IamDbUser, Truth};
 use kube::api::{DeleteParams, ListParams, PostParams};
 use serde_json::json;
 
@@ -87,7 +87,7 @@ async fn make(tenant: &Tenant, tokens: usize) {
         .await;
     let is_ready = |token: &DbAuthToken| {
         let conditions = token.status.iter().flat_map(|status| &status.conditions);
-        conditions.into_iter().any(|it| it.type_ == "Ready" && it.status == "True")
+        conditions.into_iter().any(|it| it.type_ == "Ready" && it.status == Truth::True)
     };
     until("all tokens are ready", PATIENCE, || async {
         tokio::time::sleep(Duration::from_secs(1)).await;

@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 
 use futures::future::join_all;
 use futures::stream::{self, StreamExt};
-use iamdb::api::IamDbUser;
+use iamdb::api::{IamDbUser, Truth};
 use kube::api::{DeleteParams, ListParams};
 use serde_json::{Value, json};
 
@@ -37,7 +37,7 @@ async fn ready(tenant: &Tenant) -> usize {
     let users = tenant.users().list(&ListParams::default()).await.expect("list IamDbUsers");
     let is_ready = |user: &IamDbUser| {
         let conditions = user.status.iter().flat_map(|status| &status.conditions);
-        conditions.into_iter().any(|condition| condition.type_ == "Ready" && condition.status == "True")
+        conditions.into_iter().any(|condition| condition.type_ == "Ready" && condition.status == Truth::True)
     };
     users.iter().filter(|user| is_ready(user)).count()
 }

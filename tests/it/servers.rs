@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use iamdb::api::IamDbUser;
+use iamdb::api::{IamDbUser, Truth};
 use k8s_openapi::api::core::v1::ConfigMap;
 use kube::api::{Api, DeleteParams, Patch, PatchParams};
 use serde_json::{Value, json};
@@ -120,7 +120,7 @@ async fn a_plugin_that_is_not_loaded_is_told_and_loading_it_heals(database: Data
     drop(unloaded);
     until("the server is ready, sooner than by resync", Duration::from_secs(15), || async {
         let told = tenant.servers().get(&tenant.name).await.expect("DbServer").status.expect("status").conditions;
-        told.iter().find(|it| it.type_ == "Ready" && it.status == "True").map(drop)
+        told.iter().find(|it| it.type_ == "Ready" && it.status == Truth::True).map(drop)
     })
     .await;
     tenant.user_ready("app").await;

@@ -15,6 +15,7 @@ use iamdb::domain::access::Access;
 use iamdb::domain::arn::Principal;
 use iamdb::domain::assume::Assume;
 use iamdb::domain::binding::Binding;
+use iamdb::domain::digest::Digest;
 use iamdb::domain::endpoint::Endpoint;
 use iamdb::domain::engine::Engine as Family;
 use iamdb::domain::secret::Secret as Text;
@@ -139,7 +140,7 @@ async fn a_clock_that_is_off_signs_nothing_and_takes_nothing_away() {
         let late = order(&rig.tenant, IDENTITIES[0], "late", rig.owner("late").await);
         let (uid, before) = (late.owner.uid.clone(), rig.secrets().await);
         rig.world.ahead.store(off, Ordering::SeqCst);
-        rig.engine.place(&uid, late).await.expect("placed");
+        rig.engine.place(late).await.expect("placed");
         rig.tick();
         until("it is refused", SOON, || async {
             let problem = rig.engine.progress(&uid).and_then(|progress| progress.problem);
@@ -218,7 +219,7 @@ impl Rig {
             for (user, secret) in (0..USERS).flat_map(|user| (0..SECRETS).map(move |secret| (user, secret))) {
                 let owner = rig.owner(&format!("{identity}-{user}-{secret}")).await;
                 let order = order(&rig.tenant, identity, &format!("{identity}_{user}"), owner);
-                rig.engine.place(&order.owner.uid.clone(), order).await.expect("placed");
+                rig.engine.place(order).await.expect("placed");
             }
         }
         let all = IDENTITIES.len() * USERS * SECRETS;
@@ -233,7 +234,7 @@ impl Rig {
         let owners = Api::<ConfigMap>::namespaced(self.tenant.client.clone(), &self.tenant.name);
         let owner = serde_json::from_value(json!({"metadata": {"name": name}})).expect("ConfigMap");
         let owner = owners.create(&PostParams::default(), &owner).await.expect("create ConfigMap");
-        Owner { name: owner.name_any(), uid: owner.uid().expect("uid") }
+        Owner { name: owner.name_any(), uid: owner.uid().expect("uid").into() }
     }
 
     /// Lets so many seconds pass.
@@ -337,7 +338,7 @@ fn order(tenant: &Tenant, service_account: &str, username: &str, owner: Owner) -
         verify: Verify::Never,
         ca: "".into(),
         hosts: Vec::new(),
-        inputs: "hour".into(),
+        inputs: Digest::of(["hour"]),
     }
 }
 

@@ -1,5 +1,6 @@
 //! What stands in a DbAuthToken's Secret: parsed, admitted, and nothing left to check. Pure.
 
+use std::borrow::Cow;
 use std::collections::BTreeSet;
 
 use kube::ResourceExt;
@@ -38,7 +39,7 @@ pub(super) fn order(object: &DbAuthToken, inputs: &Inputs) -> Result<Order, Prob
     let inputs_digest = binding.inputs(&everything_else(object, &inputs.identity));
     Ok(Order {
         secret: SecretRef { namespace: object.namespace().unwrap_or_default(), name: template.name.clone() },
-        owner: Owner { name: object.name_any(), uid: object.uid().unwrap_or_default() },
+        owner: Owner { name: object.name_any(), uid: object.uid().unwrap_or_default().into() },
         identity: inputs.identity.clone().into(),
         binding,
         renew_before: renew_before(object),
@@ -47,7 +48,7 @@ pub(super) fn order(object: &DbAuthToken, inputs: &Inputs) -> Result<Order, Prob
         verify: verify(object)?,
         ca: inputs.ca.pem(),
         hosts: inputs.hosts.clone(),
-        inputs: inputs_digest.into(),
+        inputs: inputs_digest,
     })
 }
 
@@ -74,7 +75,7 @@ fn ca(object: &DbAuthToken, inputs: &Inputs) -> Result<Option<Ca>, Problem> {
     let asked = &object.spec.ca;
     match asked.kind {
         TokenCaType::Server => {
-            let key = asked.key.clone().unwrap_or_else(|| CA_KEY.to_owned());
+            let key = asked.key.clone().map_or(Cow::Borrowed(CA_KEY), Cow::Owned);
             Ok(Some(Ca { bundle: inputs.ca.clone(), key }))
         }
         TokenCaType::None => Ok(None),

@@ -25,8 +25,8 @@ use super::context::Context;
 use super::problem::{Problem, Retry};
 use super::run::Outcome;
 use crate::api::{ConditionType, DbAuthToken, Reason};
+use crate::controllers::conditions;
 use crate::domain::schedule::{self, Withdrawal};
-use crate::k8s::conditions;
 use crate::k8s::feed::Change;
 use crate::rotation::Progress;
 
@@ -46,7 +46,7 @@ pub(super) async fn reconcile(object: Arc<DbAuthToken>, context: Arc<Context>) -
         resolve::inputs(&object, &context).await.and_then(|inputs| desired::order(&object, &inputs))
     };
     let placed = match order {
-        Ok(order) => context.engine.place(&uid, order.clone()).await.map(|()| order).map_err(Problem::from),
+        Ok(order) => context.engine.place(order.clone()).await.map(|()| order).map_err(Problem::from),
         Err(problem) => Err(problem),
     };
     match placed {

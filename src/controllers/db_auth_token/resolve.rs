@@ -7,6 +7,7 @@ use kube::runtime::reflector::ObjectRef;
 
 use super::{desired, endpoint};
 use crate::api::{ConditionType, DbAuthToken, EndpointType, IamDbUser, IdentityType, Manager, Reason};
+use crate::controllers::conditions;
 use crate::controllers::context::Context;
 use crate::controllers::iam_db_user::role_of_service_account;
 use crate::controllers::problem::Problem;
@@ -16,7 +17,6 @@ use crate::domain::assume::Assume;
 use crate::domain::binding::Alias;
 use crate::domain::ca::Bundle;
 use crate::domain::endpoint::Endpoint;
-use crate::k8s::conditions;
 use crate::rotation::Identity;
 
 /// What there is to decide with.

@@ -3,7 +3,9 @@
 use jiff::Timestamp;
 use kube::api::Api;
 
-use crate::api::{BindingRef, Condition, ConditionType, Conditions, DbAuthToken, DbAuthTokenStatus, Reason};
+use crate::api::{
+    BindingRef, Condition, ConditionType, Conditions, DbAuthToken, DbAuthTokenStatus, Reason, Truth, sentence,
+};
 use crate::controllers::context::Context;
 use crate::controllers::problem::Problem;
 use crate::controllers::report::{self, Verdict};
@@ -79,12 +81,12 @@ fn without_my_cnf(object: &DbAuthToken, progress: &Progress) -> Option<Verdict> 
 
 fn ca(order: &Order, now: Timestamp) -> Verdict {
     match &order.binding.ca {
-        None => Verdict::Good("clients bring their own CA bundle".into()),
+        None => Verdict::Good(sentence::CA_OF_CLIENTS.into()),
         Some(ca) if ca.bundle.expires_soon(now) => {
             let end = ca.bundle.expires_at();
             Verdict::Notice(Reason::CaExpiresSoon, format!("the last certificate of the CA bundle expires at {end}"))
         }
-        Some(_) => Verdict::Good("the CA bundle is in the Secret".into()),
+        Some(_) => Verdict::Good(sentence::CA_IN_SECRET.into()),
     }
 }
 
@@ -93,7 +95,7 @@ fn login(object: &DbAuthToken, order: &Order, progress: &Progress) -> Verdict {
     let bad = |reason, message: &str| Verdict::Bad(Problem::of_spec(reason, message));
     let Some(finding) = progress.login else {
         return match told(object, ConditionType::LoginVerified) {
-            Some(told) if told.status == "True" => Verdict::Good(told.message.clone()),
+            Some(told) if told.status == Truth::True => Verdict::Good(told.message.clone().into_owned()),
             _ => Verdict::Waiting(Reason::Resolving, "not tried yet".into()),
         };
     };
@@ -144,7 +146,7 @@ fn secret(progress: &Progress, now: Timestamp) -> Verdict {
         rotation::Problem::ClockSkew => Reason::ClockSkew,
         rotation::Problem::Write(_) | rotation::Problem::Forbidden(_) => Reason::RotationFailing,
     };
-    let live = || Verdict::Good("the Secret holds a live token".into());
+    let live = || Verdict::Good(sentence::TOKEN_LIVES.into());
     let bad = |reason, message: String| Verdict::Bad(Problem::of_spec(reason, message));
     let left = progress.expires_at.map(|end| (end, schedule::until(end, now)));
     match (&progress.problem, left) {
@@ -172,7 +174,7 @@ fn identity(progress: &Progress, secret: &Verdict) -> Verdict {
         Some(problem @ (rotation::Problem::Identity(_) | rotation::Problem::SessionTooShort)) if !secret.is_good() => {
             Verdict::Bad(Problem::of_spec(identity_reason(problem), problem.to_string()))
         }
-        _ if progress.is_current => Verdict::Good("the signing identity can be assumed".into()),
+        _ if progress.is_current => Verdict::Good(sentence::IDENTITY_ASSUMED.into()),
         _ => Verdict::Waiting(Reason::Resolving, "not assumed yet".into()),
     }
 }
@@ -214,7 +216,7 @@ pub(super) async fn write(
     let before = object.status.as_ref();
     let before_conditions = before.map_or(&none, |status| &status.conditions);
     let generation = object.metadata.generation;
-    let mut told = report::findings(&findings.parts, "the Secret holds a live token");
+    let mut told = report::findings(&findings.parts, sentence::TOKEN_LIVES);
     told.extend(findings.aside.iter().map(|(kind, verdict)| verdict.finding(*kind)));
     let conditions = report::conditions(context, before_conditions, &told, generation);
     let kept = before.cloned().unwrap_or_default();

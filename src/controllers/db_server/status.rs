@@ -9,13 +9,13 @@ use super::resolve::Login;
 use crate::api::{
     Capabilities, ConditionType, Conditions, DbServer, DbServerStatus, PreviousResourceId, Reason, SourceType,
 };
+use crate::controllers::conditions::{self, Finding};
 use crate::controllers::context::Context;
 use crate::controllers::policies::FullAccess;
 use crate::controllers::problem::Problem;
 use crate::controllers::report::{self, Verdict};
 use crate::domain::engine::Engine;
 use crate::domain::succession::{self, Former};
-use crate::k8s::conditions::{self, Finding};
 use crate::k8s::status::CallError;
 
 /// A status to be written: its fields, and what was found.
@@ -127,7 +127,7 @@ fn whereabouts(known: &DbServer, look: &Look) -> String {
         return found.note.map_or_else(|| place.clone(), |note| format!("{place}; {note}"));
     }
     let said = status.and_then(|it| it.conditions.iter().find(|it| it.type_ == ConditionType::Resolved.as_str()));
-    said.map(|it| it.message.clone()).unwrap_or_default()
+    said.map(|it| it.message.clone().into_owned()).unwrap_or_default()
 }
 
 fn is_on(known: &DbServer, login: Option<&Result<Login, Problem>>) -> &'static str {
@@ -172,8 +172,8 @@ mod tests {
     use super::super::found::in_rds;
     use super::super::found::tests::{name, orders};
     use super::*;
+    use crate::api::Truth;
     use crate::controllers::server::Server;
-    use crate::k8s::conditions::Truth;
     use crate::ports::RdsServer;
 
     fn object() -> DbServer {

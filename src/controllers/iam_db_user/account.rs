@@ -8,6 +8,7 @@ use super::desk::{Chair, Desk, Survey, Told};
 use super::judgements::Need;
 use super::resolve::{self, Inputs, known_server};
 use crate::api::{ConditionType, IamDbUser, Manager, Mode, Reason, Scope};
+use crate::controllers::conditions;
 use crate::controllers::context::Context;
 use crate::controllers::problem::{Problem, Retry};
 use crate::controllers::report;
@@ -15,7 +16,6 @@ use crate::controllers::run::own_state;
 use crate::controllers::server::Server;
 use crate::domain::account::{AccountStep, Catalogue, DesiredUser, Question, Refusal, plan, plan_withdrawal};
 use crate::domain::engine::ServerFacts;
-use crate::k8s::conditions;
 use crate::k8s::feed::digest;
 use crate::ports::FaultKind;
 

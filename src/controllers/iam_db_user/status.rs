@@ -6,7 +6,7 @@ use super::account::{Converged, Maker};
 use super::desired::Desired;
 use crate::api::{
     AccountState, AccountStatus, AttachmentStatus, ConditionType, Conditions, IamDbUser, IamDbUserStatus, PolicyStatus,
-    Reason,
+    Reason, sentence,
 };
 use crate::controllers::context::Context;
 use crate::controllers::policies::{self, Granted};
@@ -74,7 +74,7 @@ impl Findings {
                 let locked = if desired.user.is_locked { "; it is locked" } else { "" };
                 format!("{username} at {} logs in with IAM tokens over TLS only{locked}", hosts.join(", "))
             }
-            Maker::Other => "somebody else makes the account (spec.management)".to_owned(),
+            Maker::Other => sentence::ACCOUNT_OF_OTHERS.to_owned(),
         });
         let grants_verdict = account.grants.as_ref().map_or_else(
             || open("the account"),
@@ -83,14 +83,14 @@ impl Findings {
                     Maker::Operator => {
                         format!("{} grants, {} roles", desired.user.grants.len(), desired.user.roles.len())
                     }
-                    Maker::Other => "somebody else grants privileges (spec.management)".to_owned(),
+                    Maker::Other => sentence::GRANTS_OF_OTHERS.to_owned(),
                 })
             },
         );
         let policy_verdict = match granted {
             Some(granted) => policies::verdict(granted),
             None if !desired.management.policy && account.account.is_ok() => {
-                Verdict::Good("somebody else writes the policy (spec.management)".to_owned())
+                Verdict::Good(sentence::POLICY_OF_OTHERS.to_owned())
             }
             None => open("the account"),
         };
@@ -174,7 +174,7 @@ pub(super) async fn write(
 /// The status that tells what was found.
 fn told(object: &IamDbUser, findings: &Findings, context: &Context) -> IamDbUserStatus {
     let (generation, kept) = (object.metadata.generation, object.status.clone().unwrap_or_default());
-    let parts = report::findings(&findings.parts, "the account can be used");
+    let parts = report::findings(&findings.parts, sentence::ACCOUNT_USABLE);
     let conditions = report::conditions(context, &kept.conditions, &parts, generation);
     match &findings.made {
         Some(made) => IamDbUserStatus {

@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use jiff::Timestamp;
 
+use crate::domain::digest::Digest;
 use crate::domain::schedule;
 use crate::domain::token::Token;
 use crate::rotation::known::Known;
@@ -28,7 +29,7 @@ pub(in crate::rotation) struct Published {
     /// When its token stops being usable.
     pub(in crate::rotation) expires_at: Timestamp,
     /// Digest of what went into it.
-    pub(in crate::rotation) inputs: Arc<str>,
+    pub(in crate::rotation) inputs: Digest,
 }
 
 /// One order and where it stands.
@@ -38,7 +39,8 @@ pub(super) struct Slot {
     /// The Secret as last written or seen: what the next write is conditional on.
     pub(super) known: Option<Known>,
     pub(super) published: Option<Published>,
-    problem: Option<Problem>,
+    /// Most have none.
+    problem: Option<Box<Problem>>,
     pub(super) failures: u32,
     pub(super) retry_at: Option<Timestamp>,
     /// When this process wrote it last, or found it whole.
@@ -78,7 +80,7 @@ impl Slot {
         let in_a_row = if now < schedule::plus(self.written_at, LONGEST_PATIENCE) { self.repairs } else { 0 };
         self.repairs = in_a_row.saturating_add(u32::from(was_undone));
         self.known = Some(known);
-        self.published = Some(Published { expires_at: token.usable_until, inputs: order.inputs.clone() });
+        self.published = Some(Published { expires_at: token.usable_until, inputs: order.inputs });
         (self.problem, self.retry_at, self.failures) = (None, None, 0);
         self.written_at = now;
         self.omits_my_cnf = Some(order.binding.omits_my_cnf(token));
@@ -90,7 +92,7 @@ impl Slot {
         let asked = patience.unwrap_or_default().min(LONGEST_PATIENCE);
         self.retry_at = Some(schedule::plus(now, retry_delay(uid, self.failures).max(asked)));
         self.failures = self.failures.saturating_add(1);
-        self.problem = Some(problem);
+        self.problem = Some(Box::new(problem));
     }
 
     /// Nothing is known of its turn: it is tried again after a while.
@@ -111,7 +113,7 @@ impl Slot {
         Progress {
             expires_at: self.published.as_ref().map(|published| published.expires_at),
             is_current: self.published.as_ref().is_some_and(|published| published.inputs == self.order.inputs),
-            problem: self.problem.clone(),
+            problem: self.problem.as_deref().cloned(),
             login: None, // kept elsewhere
             omits_my_cnf: self.omits_my_cnf,
         }

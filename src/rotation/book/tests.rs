@@ -4,7 +4,7 @@ use super::*;
 use crate::domain::engine::Engine;
 use crate::domain::secret::Secret;
 use crate::ports::{Fault, FaultKind};
-use crate::rotation::sample::{MARKS, order, role};
+use crate::rotation::sample::{MARKS, inputs, order, role};
 
 mod waits;
 
@@ -24,7 +24,7 @@ fn known(version: u64) -> Known {
 }
 
 fn published(expires: i64) -> Published {
-    Published { expires_at: at(expires), inputs: "i1".into() }
+    Published { expires_at: at(expires), inputs: inputs(1) }
 }
 
 fn write_all(book: &mut Book, turn: Turn, signed: i64, version: u64) -> Vec<String> {
@@ -42,7 +42,7 @@ fn get_no_token(book: &mut Book, turn: Turn, problem: &Problem, now: i64) {
 /// The order of "a", whose token was signed at 0.
 fn issued() -> Book {
     let mut book = Book::default();
-    book.place("a", order("app", "a"), None);
+    book.place(order("app", "a"), None);
     let turn = book.begin(at(0)).unwrap();
     write_all(&mut book, turn, 0, 1);
     book
@@ -60,7 +60,7 @@ fn uids(turn: &Turn) -> Vec<&str> {
 #[test]
 fn what_was_never_issued_is_due_at_once_and_then_by_schedule() {
     let mut book = Book::default();
-    book.place("a", order("app", "a"), None);
+    book.place(order("app", "a"), None);
     let turn = book.begin(at(0)).unwrap();
     assert!(turn.token.is_none());
     assert_eq!(write_all(&mut book, turn, 0, 1), ["a"], "the first token is news");
@@ -75,7 +75,7 @@ fn what_was_never_issued_is_due_at_once_and_then_by_schedule() {
 fn nothing_is_told_while_secrets_wait_for_their_first_token_unless_they_wait_long() {
     let mut book = Book::default();
     for uid in ["a", "b", "c", "d"] {
-        book.place(uid, order(uid, uid), None);
+        book.place(order(uid, uid), None);
     }
     let [first, second, third] = [(); 3].map(|()| book.begin(at(0)).unwrap());
     assert_eq!(write_all(&mut book, first, 0, 1), Vec::<String>::new(), "d waits for its Secret");
@@ -88,10 +88,10 @@ fn nothing_is_told_while_secrets_wait_for_their_first_token_unless_they_wait_lon
 #[test]
 fn a_restart_writes_nothing_that_is_alive() {
     let mut book = Book::default();
-    book.place("a", order("app", "a"), Some((known(1), published(800))));
+    book.place(order("app", "a"), Some((known(1), published(800))));
     assert!(book.begin(at(0)).is_none());
     assert!(book.next_due().unwrap() > at(0));
-    book.place("b", Order { inputs: "i2".into(), ..order("other", "b") }, Some((known(1), published(800))));
+    book.place(Order { inputs: inputs(2), ..order("other", "b") }, Some((known(1), published(800))));
     assert_eq!(uids(&book.begin(at(0)).unwrap()), ["b"], "changed inputs are written at once");
 }
 
@@ -99,9 +99,9 @@ fn a_restart_writes_nothing_that_is_alive() {
 fn all_secrets_of_a_key_are_written_in_one_turn() {
     let mut book = Book::default();
     for uid in ["a", "b", "c"] {
-        book.place(uid, order("app", uid), Some((known(1), published(800))));
+        book.place(order("app", uid), Some((known(1), published(800))));
     }
-    book.place("other", order("other", "other"), Some((known(1), published(870))));
+    book.place(order("other", "other"), Some((known(1), published(870))));
     let turn = book.begin(at(800)).unwrap();
     assert_eq!(uids(&turn), ["a", "b", "c"]);
 }
@@ -109,9 +109,9 @@ fn all_secrets_of_a_key_are_written_in_one_turn() {
 #[test]
 fn orders_that_are_due_when_they_are_placed_one_by_one_share_one_signing() {
     let mut book = Book::default();
-    book.place("a", order("app", "a"), Some((known(1), published(300))));
+    book.place(order("app", "a"), Some((known(1), published(300))));
     let turn = book.begin(at(0)).unwrap();
-    book.place("b", order("app", "b"), Some((known(1), published(300))));
+    book.place(order("app", "b"), Some((known(1), published(300))));
     write_all(&mut book, turn, 0, 2);
     let turn = book.begin(at(1)).unwrap();
     assert_eq!((uids(&turn), turn.token.is_some()), (vec!["b"], true), "what was just written is not written again");
@@ -123,7 +123,7 @@ fn orders_that_are_due_when_they_are_placed_one_by_one_share_one_signing() {
 #[test]
 fn secrets_of_a_key_that_were_signed_for_apart_are_renewed_as_one() {
     let mut book = issued();
-    book.place("b", Order { inputs: "i2".into(), ..order("app", "b") }, Some((known(1), published(800))));
+    book.place(Order { inputs: inputs(2), ..order("app", "b") }, Some((known(1), published(800))));
     let turn = book.begin(at(5)).unwrap();
     assert_eq!((uids(&turn), turn.token.is_some()), (vec!["b"], false), "changed inputs want a new signing");
     write_all(&mut book, turn, 5, 2);
@@ -134,12 +134,12 @@ fn secrets_of_a_key_that_were_signed_for_apart_are_renewed_as_one() {
 #[test]
 fn a_newcomer_takes_the_current_token_while_it_lives_long_enough() {
     let mut book = issued();
-    book.place("b", order("app", "b"), None);
+    book.place(order("app", "b"), None);
     let turn = book.begin(at(100)).unwrap();
     assert_eq!((uids(&turn), turn.token.is_some()), (vec!["b"], true));
     write_all(&mut book, turn, 100, 2);
     assert_eq!(book.progress("a"), book.progress("b"), "both hold the same token");
-    book.place("c", order("app", "c"), None);
+    book.place(order("app", "c"), None);
     let turn = book.begin(at(331)).unwrap();
     assert!(turn.token.is_none(), "it has less than renewBefore and the spread left");
 }
@@ -147,7 +147,7 @@ fn a_newcomer_takes_the_current_token_while_it_lives_long_enough() {
 #[test]
 fn the_echo_of_our_own_write_is_no_work_and_a_foreign_write_is_looked_at() {
     let mut book = Book::default();
-    book.place("a", order("app", "a"), None);
+    book.place(order("app", "a"), None);
     let turn = book.begin(at(0)).unwrap();
     write_all(&mut book, turn, 0, 7);
     for echo in [7, 6, 1] {
@@ -162,7 +162,7 @@ fn the_echo_of_our_own_write_is_no_work_and_a_foreign_write_is_looked_at() {
 #[test]
 fn a_deleted_secret_is_made_again_at_once() {
     let mut book = Book::default();
-    book.place("a", order("app", "a"), Some((known(1), published(800))));
+    book.place(order("app", "a"), Some((known(1), published(800))));
     book.notice("a", None);
     let turn = book.begin(at(0)).unwrap();
     assert!(turn.members[0].known.is_none());
@@ -171,7 +171,7 @@ fn a_deleted_secret_is_made_again_at_once() {
 #[test]
 fn a_secret_that_goes_during_its_turn_is_looked_at_afterwards() {
     let mut book = Book::default();
-    book.place("a", order("app", "a"), None);
+    book.place(order("app", "a"), None);
     let turn = book.begin(at(0)).unwrap();
     book.notice("a", None);
     write_all(&mut book, turn, 0, 1);
@@ -184,7 +184,7 @@ fn a_secret_that_goes_during_its_turn_is_looked_at_afterwards() {
 #[test]
 fn a_withdrawn_order_is_forgotten_even_in_flight() {
     let mut book = Book::default();
-    book.place("a", order("app", "a"), None);
+    book.place(order("app", "a"), None);
     let turn = book.begin(at(0)).unwrap();
     assert_eq!(book.withdraw("a"), Some(turn.key.identity.clone()));
     assert_eq!(write_all(&mut book, turn, 0, 1), Vec::<String>::new());
@@ -195,8 +195,8 @@ fn a_withdrawn_order_is_forgotten_even_in_flight() {
 fn an_identity_is_forgotten_with_its_last_order_whatever_that_is_for() {
     for (first, second) in [("app", "batch"), ("batch", "app")] {
         let mut book = Book::default();
-        book.place("a", order(first, "a"), None);
-        book.place("b", order(second, "b"), None);
+        book.place(order(first, "a"), None);
+        book.place(order(second, "b"), None);
         assert_eq!(book.withdraw("a"), None, "another user's tokens are signed by it, too");
         assert_eq!(book.withdraw("b"), Some(order("app", "b").identity));
     }
@@ -205,9 +205,9 @@ fn an_identity_is_forgotten_with_its_last_order_whatever_that_is_for() {
 #[test]
 fn an_order_changed_in_flight_is_written_again() {
     let mut book = Book::default();
-    book.place("a", order("app", "a"), None);
+    book.place(order("app", "a"), None);
     let turn = book.begin(at(0)).unwrap();
-    book.place("a", Order { inputs: "i2".into(), ..order("app", "a") }, None);
+    book.place(Order { inputs: inputs(2), ..order("app", "a") }, None);
     assert!(book.begin(at(0)).is_none(), "one turn of a key at a time");
     write_all(&mut book, turn, 0, 1);
     let turn = book.begin(at(1)).unwrap();
@@ -217,9 +217,9 @@ fn an_order_changed_in_flight_is_written_again() {
 #[test]
 fn an_order_that_moved_to_another_key_in_flight_is_written_by_that_key() {
     let mut book = Book::default();
-    book.place("a", order("app", "a"), None);
+    book.place(order("app", "a"), None);
     let turn = book.begin(at(0)).unwrap();
-    book.place("a", Order { inputs: "i2".into(), ..order("other", "a") }, None);
+    book.place(Order { inputs: inputs(2), ..order("other", "a") }, None);
     let other = book.begin(at(0)).unwrap();
     assert_ne!(other.key, turn.key);
     write_all(&mut book, other, 0, 2);
@@ -233,16 +233,16 @@ fn an_order_that_moved_to_another_key_in_flight_is_written_by_that_key() {
 #[test]
 fn what_is_published_for_an_earlier_order_is_not_current() {
     let mut book = Book::default();
-    book.place("a", order("app", "a"), Some((known(1), published(800))));
+    book.place(order("app", "a"), Some((known(1), published(800))));
     assert!(book.progress("a").unwrap().is_current);
-    book.place("a", Order { inputs: "i2".into(), ..order("app", "a") }, None);
+    book.place(Order { inputs: inputs(2), ..order("app", "a") }, None);
     assert!(!book.progress("a").unwrap().is_current);
 }
 
 #[test]
 fn a_signing_that_is_asked_for_within_the_second_of_the_last_waits_for_the_next() {
     let mut book = issued();
-    book.place("a", Order { inputs: "i2".into(), ..order("app", "a") }, None);
+    book.place(Order { inputs: inputs(2), ..order("app", "a") }, None);
     let within = at(0) + jiff::SignedDuration::from_millis(900);
     assert!(book.begin(within).is_none(), "it would be the same token once more");
     assert_eq!(book.next_due(), Some(at(1)));
@@ -256,7 +256,7 @@ fn a_file_that_had_to_be_left_out_is_news() {
     let mut mariadb = order("app", "a");
     mariadb.binding.engine = Engine::MariaDb;
     mariadb.binding.formats = [crate::domain::binding::Format::MyCnf].into();
-    book.place("a", mariadb, None);
+    book.place(mariadb, None);
     assert_eq!(book.progress("a").unwrap().omits_my_cnf, None, "nobody knows before it is written");
     let turn = book.begin(at(0)).unwrap();
     let long = Token { text: Secret::new("x".repeat(5_000)), ..token(0) };
@@ -269,7 +269,7 @@ fn a_file_that_had_to_be_left_out_is_news() {
 fn what_happens_to_a_secret_while_another_of_its_key_is_written_is_not_lost() {
     let mut book = Book::default();
     for uid in ["a", "b", "c"] {
-        book.place(uid, order("app", uid), Some((known(1), published(800))));
+        book.place(order("app", uid), Some((known(1), published(800))));
     }
     book.notice("a", None);
     let turn = book.begin(at(0)).unwrap();
@@ -289,4 +289,13 @@ fn a_renewal_after_death_is_news() {
     assert_eq!(write_all(&mut book, turn, 869, 2), Vec::<String>::new());
     let turn = book.begin(at(869 + 870)).unwrap();
     assert_eq!(write_all(&mut book, turn, 869 + 870, 3), ["a"]);
+}
+
+#[test]
+fn an_order_that_changes_is_known_by_the_same_copy_of_its_uid() {
+    let mut book = issued();
+    book.place(Order { inputs: inputs(2), ..order("app", "a") }, None);
+    let (uid, slot) = book.slots.iter().next().unwrap();
+    assert!(Arc::ptr_eq(uid, &slot.order.owner.uid));
+    assert_eq!(slot.order.inputs, inputs(2));
 }

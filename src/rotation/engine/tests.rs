@@ -6,7 +6,7 @@ use super::*;
 use crate::k8s::dates::DateLayer;
 use crate::rotation::book::Published;
 use crate::rotation::known::Known;
-use crate::rotation::sample::{MARKS, Silence, no_apiserver, order, role};
+use crate::rotation::sample::{MARKS, Silence, inputs, no_apiserver, order, role};
 
 fn engine(silence: &Arc<Silence>) -> Arc<Engine> {
     let client = no_apiserver();
@@ -29,7 +29,7 @@ async fn it_is_alive_as_long_as_any_turn_ends_however_much_is_due() {
     let engine = engine(&silence);
     for number in 0..TURNS + 8 {
         let name = format!("o{number}");
-        engine.place(&name, Order { identity: role(&name).into(), ..order("app", &name) }).await.unwrap();
+        engine.place(Order { identity: role(&name).into(), ..order("app", &name) }).await.unwrap();
     }
     let running = engine.clone().run(stream::pending(), Fence::open(), pulse.clone(), CancellationToken::new());
     let running = tokio::spawn(running);
@@ -50,7 +50,7 @@ async fn it_is_alive_as_long_as_any_turn_ends_however_much_is_due() {
 #[tokio::test]
 async fn how_many_tokens_there_are_is_told_without_a_turn() {
     let engine = engine(&Arc::new(Silence::new()));
-    engine.place("a", order("app", "a")).await.unwrap();
+    engine.place(order("app", "a")).await.unwrap();
     assert!(engine.metrics.text().contains("iamdb_tokens 1"));
     engine.withdraw("a");
     assert!(engine.metrics.text().contains("iamdb_tokens 0"));
@@ -71,8 +71,8 @@ async fn a_clock_that_is_behind_does_not_hide_that_tokens_die() {
     let silence = Arc::new(Silence::new());
     let engine = engine(&silence);
     let end = schedule::plus(Timestamp::UNIX_EPOCH, schedule::TOKEN_LIFE);
-    let published = Published { expires_at: end, inputs: "i1".into() };
-    engine.with(|book| book.place("a", order("app", "a"), Some((Known::default(), published))));
+    let published = Published { expires_at: end, inputs: inputs(1) };
+    engine.with(|book| book.place(order("app", "a"), Some((Known::default(), published))));
     let running = engine.clone().run(stream::pending(), Fence::open(), Pulse::default(), CancellationToken::new());
     let running = tokio::spawn(running);
     tell(&engine, "Thu, 01 Jan 1970 00:00:30 GMT").await;

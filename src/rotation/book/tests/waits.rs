@@ -5,8 +5,8 @@ use super::*;
 #[test]
 fn a_failure_waits_and_the_others_do_not() {
     let mut book = Book::default();
-    book.place("a", order("app", "a"), None);
-    book.place("b", order("app", "b"), None);
+    book.place(order("app", "a"), None);
+    book.place(order("app", "b"), None);
     let turn = book.begin(at(0)).unwrap();
     let key = turn.key.clone();
     let outcomes = turn
@@ -31,7 +31,7 @@ fn a_failure_waits_and_the_others_do_not() {
 #[test]
 fn waits_grow_to_thirty_seconds() {
     let mut book = Book::default();
-    book.place("a", order("app", "a"), None);
+    book.place(order("app", "a"), None);
     let mut now = 0;
     let mut waits = Vec::new();
     for _ in 0..8 {
@@ -49,7 +49,7 @@ fn waits_grow_to_thirty_seconds() {
 #[test]
 fn an_abandoned_turn_is_taken_again_after_a_while() {
     let mut book = Book::default();
-    book.place("a", order("app", "a"), None);
+    book.place(order("app", "a"), None);
     let turn = book.begin(at(0)).unwrap();
     book.abandon(&turn.key, at(0));
     assert!(book.begin(at(1)).is_none());
@@ -60,7 +60,7 @@ fn an_abandoned_turn_is_taken_again_after_a_while() {
 fn a_secret_that_cannot_be_written_does_not_rotate_the_others_again_and_again() {
     let mut book = Book::default();
     for uid in ["a", "b"] {
-        book.place(uid, order("app", uid), Some((known(1), published(0))));
+        book.place(order("app", uid), Some((known(1), published(0))));
     }
     let turn = book.begin(at(0)).unwrap();
     assert_eq!(uids(&turn), ["a", "b"]);
@@ -84,8 +84,8 @@ fn a_secret_that_cannot_be_written_does_not_rotate_the_others_again_and_again() 
 #[test]
 fn a_secret_that_keeps_failing_does_not_renew_its_key_before_its_time() {
     let mut book = Book::default();
-    book.place("good", order("app", "good"), None);
-    book.place("bad", order("app", "bad"), None);
+    book.place(order("app", "good"), None);
+    book.place(order("app", "bad"), None);
     let (mut now, mut signings) = (0, Vec::new());
     while now < 1_200 {
         while let Some(turn) = book.begin(at(now)) {
@@ -114,7 +114,7 @@ fn a_secret_that_keeps_failing_does_not_renew_its_key_before_its_time() {
 #[test]
 fn credentials_that_die_soon_make_no_loop() {
     let mut book = Book::default();
-    book.place("a", order("app", "a"), None);
+    book.place(order("app", "a"), None);
     let turn = book.begin(at(0)).unwrap();
     let dying = Token { usable_until: at(100), ..token(0) };
     let outcomes = turn.members.into_iter().map(|member| (member, Outcome::Written(known(1)))).collect();
@@ -126,7 +126,7 @@ fn credentials_that_die_soon_make_no_loop() {
 fn the_apiserver_is_given_the_time_that_it_asks_for_but_not_the_life_of_a_token() {
     for (asked, expected) in [(1, 4), (45, 45), (3_600, 60)] {
         let mut book = Book::default();
-        book.place("a", order("app", "a"), None);
+        book.place(order("app", "a"), None);
         let turn = book.begin(at(0)).unwrap();
         let patience = Some(Duration::from_secs(asked));
         let failed = |member| (member, Outcome::Failed(Problem::Write(Some(429)), patience));
@@ -139,7 +139,7 @@ fn the_apiserver_is_given_the_time_that_it_asks_for_but_not_the_life_of_a_token(
 #[test]
 fn a_clock_that_was_ahead_and_is_put_right_leaves_nobody_waiting() {
     let mut book = Book::default();
-    book.place("a", order("app", "a"), None);
+    book.place(order("app", "a"), None);
     let turn = book.begin(at(3_600)).unwrap();
     get_no_token(&mut book, turn, &Problem::ClockSkew, 3_600);
     assert!(book.begin(at(3_601)).is_none());
@@ -150,7 +150,7 @@ fn a_clock_that_was_ahead_and_is_put_right_leaves_nobody_waiting() {
 #[test]
 fn what_was_entered_by_a_clock_that_was_ahead_waits_no_longer_than_by_the_right_one() {
     let mut book = Book::default();
-    book.place("a", order("app", "a"), None);
+    book.place(order("app", "a"), None);
     let turn = book.begin(at(0)).unwrap();
     get_no_token(&mut book, turn, &Problem::ClockSkew, 3_600);
     assert_eq!(uids(&book.begin(at(10)).unwrap()), ["a"]);
@@ -191,7 +191,7 @@ fn keys_whose_tokens_cannot_be_had_leave_half_of_the_turns_to_the_others() {
     let mut book = Book::default();
     for number in 0..100 {
         let name = format!("u{number}");
-        book.place(&name, order(&name, &name), None);
+        book.place(order(&name, &name), None);
     }
     let first: Vec<_> = std::iter::from_fn(|| book.begin(at(0))).collect();
     assert_eq!(first.len(), 100, "nobody has failed yet");
@@ -201,7 +201,7 @@ fn keys_whose_tokens_cannot_be_had_leave_half_of_the_turns_to_the_others() {
     let mut hanging: Vec<_> = std::iter::from_fn(|| book.begin(at(60))).collect();
     assert_eq!(hanging.len(), MOST_FAILING);
     assert_eq!(book.next_due(), None, "nothing is to be woken for");
-    book.place("good", order("good", "good"), Some((known(1), published(500))));
+    book.place(order("good", "good"), Some((known(1), published(500))));
     assert_eq!(uids(&book.begin(at(60)).unwrap()), ["good"]);
     get_no_token(&mut book, hanging.pop().unwrap(), &Problem::SessionTooShort, 70);
     assert!(book.begin(at(70)).is_some() && book.begin(at(70)).is_none(), "one has ended, another begins");
@@ -214,10 +214,10 @@ fn who_signs_for_a_crowd_has_every_other_turn() {
         identity: role("a-crowd").into(),
         ..order(&format!("u{number}"), &format!("c{number}"))
     };
-    (0..50).for_each(|number| book.place(&format!("c{number}"), crowd(number), None));
+    (0..50).for_each(|number| book.place(crowd(number), None));
     assert!(book.begin(at(0)).is_some());
     for name in ["x", "y"] {
-        book.place(name, Order { identity: role("b-few").into(), ..order(name, name) }, None);
+        book.place(Order { identity: role("b-few").into(), ..order(name, name) }, None);
     }
     let next: Vec<_> = std::iter::from_fn(|| book.begin(at(0))).take(4).map(|turn| uids(&turn)[0].to_owned()).collect();
     assert_eq!((next[0].as_str(), next[2].as_str()), ("x", "y"), "{next:?}");
@@ -228,15 +228,11 @@ fn a_secret_that_is_not_there_comes_before_all_that_hold_another_order() {
     let mut book = Book::default();
     for number in 0..50 {
         let (name, changed) = (format!("u{number}"), Some((known(1), published(800))));
-        let order = Order { inputs: "i2".into(), identity: role("a-crowd").into(), ..order(&name, &name) };
-        book.place(&name, order, changed);
+        let order = Order { inputs: inputs(2), identity: role("a-crowd").into(), ..order(&name, &name) };
+        book.place(order, changed);
     }
-    book.place("new", Order { identity: role("b-few").into(), ..order("new", "new") }, None);
-    book.place(
-        "due",
-        Order { identity: role("b-few").into(), ..order("due", "due") },
-        Some((known(1), published(400))),
-    );
+    book.place(Order { identity: role("b-few").into(), ..order("new", "new") }, None);
+    book.place(Order { identity: role("b-few").into(), ..order("due", "due") }, Some((known(1), published(400))));
     let order: Vec<_> = std::iter::from_fn(|| book.begin(at(0))).map(|turn| uids(&turn)[0].to_owned()).collect();
     assert_eq!((order.len(), order[0].as_str(), order[51].as_str()), (52, "new", "due"));
 }

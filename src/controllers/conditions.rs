@@ -1,55 +1,40 @@
 //! Conditions by the Kubernetes convention: `lastTransitionTime` moves only when the status flips.
 
 use jiff::Timestamp;
-use k8s_openapi::apimachinery::pkg::apis::meta::v1::{Condition, Time};
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 
-/// `True`, `False` or `Unknown`.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Truth {
-    /// It is so.
-    True,
-    /// It is not so.
-    False,
-    /// It is not known yet.
-    Unknown,
-}
-
-impl Truth {
-    const fn as_str(self) -> &'static str {
-        match self {
-            Self::True => "True",
-            Self::False => "False",
-            Self::Unknown => "Unknown",
-        }
-    }
-}
+use crate::api::{Condition, Truth};
 
 /// A condition as it shall be.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Finding {
+pub(super) struct Finding {
     /// The condition's type.
-    pub kind: &'static str,
+    pub(super) kind: &'static str,
     /// Its status.
-    pub truth: Truth,
+    pub(super) truth: Truth,
     /// Its reason.
-    pub reason: &'static str,
+    pub(super) reason: &'static str,
     /// What an on-call person should read.
-    pub message: String,
+    pub(super) message: String,
 }
 
 /// The conditions after `findings`. Conditions that no finding speaks of go.
-#[must_use]
-pub fn merge(current: &[Condition], findings: &[Finding], generation: Option<i64>, now: Timestamp) -> Vec<Condition> {
+pub(super) fn merge(
+    current: &[Condition],
+    findings: &[Finding],
+    generation: Option<i64>,
+    now: Timestamp,
+) -> Vec<Condition> {
     let merge_one = |finding: &Finding| {
         let before = current.iter().find(|condition| condition.type_ == finding.kind);
-        let flipped = before.is_none_or(|before| before.status != finding.truth.as_str());
+        let flipped = before.is_none_or(|before| before.status != finding.truth);
         let since =
             before.filter(|_| !flipped).map_or_else(|| whole_second(now), |before| before.last_transition_time.clone());
         Condition {
-            type_: finding.kind.to_owned(),
-            status: finding.truth.as_str().to_owned(),
-            reason: finding.reason.to_owned(),
-            message: finding.message.clone(),
+            type_: finding.kind.into(),
+            status: finding.truth,
+            reason: finding.reason.into(),
+            message: finding.message.clone().into(),
             observed_generation: generation,
             last_transition_time: since,
         }
@@ -58,15 +43,13 @@ pub fn merge(current: &[Condition], findings: &[Finding], generation: Option<i64
 }
 
 /// Whether a condition is `True`.
-#[must_use]
-pub fn is_true(conditions: &[Condition], kind: &str) -> bool {
-    conditions.iter().any(|condition| condition.type_ == kind && condition.status == "True")
+pub(super) fn is_true(conditions: &[Condition], kind: &str) -> bool {
+    conditions.iter().any(|condition| condition.type_ == kind && condition.status == Truth::True)
 }
 
 /// The reason of a condition, if it is there.
-#[must_use]
-pub fn reason<'c>(conditions: &'c [Condition], kind: &str) -> Option<&'c str> {
-    conditions.iter().find(|condition| condition.type_ == kind).map(|condition| condition.reason.as_str())
+pub(super) fn reason<'c>(conditions: &'c [Condition], kind: &str) -> Option<&'c str> {
+    conditions.iter().find(|condition| condition.type_ == kind).map(|condition| &*condition.reason)
 }
 
 /// The API keeps whole seconds: with a fraction, what we hold would never equal what we read.

@@ -1,0 +1,63 @@
+//! Digests of what goes into something: to see that it changed.
+
+use std::fmt;
+use std::str::FromStr;
+
+use aws_lc_rs::digest::{Context, SHA256};
+
+/// A digest of a list of texts.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Digest([u8; 16]);
+
+/// The text is no digest.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("not a digest")]
+pub struct NotADigest;
+
+impl Digest {
+    /// The digest of these texts. Each goes in with its length: no two lists run together to the same bytes.
+    pub fn of<'t>(texts: impl IntoIterator<Item = &'t str>) -> Self {
+        let mut hash = Context::new(&SHA256);
+        for text in texts {
+            hash.update(&(text.len() as u64).to_be_bytes());
+            hash.update(text.as_bytes());
+        }
+        let mut digest = [0; 16];
+        digest.iter_mut().zip(hash.finish().as_ref()).for_each(|(to, from)| *to = *from);
+        Self(digest)
+    }
+}
+
+impl fmt::Display for Digest {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&hex::encode(self.0))
+    }
+}
+
+impl FromStr for Digest {
+    type Err = NotADigest;
+
+    fn from_str(text: &str) -> Result<Self, NotADigest> {
+        let mut digest = [0; 16];
+        hex::decode_to_slice(text, &mut digest).map(|()| Self(digest)).map_err(|_| NotADigest)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_digest_is_read_as_it_was_written_and_has_not_changed_since_former_versions() {
+        let digest = Digest::of(["a", "b"]);
+        assert_eq!(digest.to_string(), "3c9d591045bc8876f9d0399bbfb05c6a");
+        assert_eq!(digest.to_string().parse(), Ok(digest));
+        assert_eq!("i1".parse::<Digest>(), Err(NotADigest));
+    }
+
+    #[test]
+    fn no_two_lists_have_one_digest() {
+        assert_ne!(Digest::of(["ab", "c"]), Digest::of(["a", "bc"]));
+        assert_ne!(Digest::of(["ab"]), Digest::of(["ab", ""]));
+    }
+}
