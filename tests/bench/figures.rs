@@ -21,6 +21,15 @@ pub struct Figures {
     pub peers: Vec<PeerFigures>,
 }
 
+impl Figures {
+    /// Enters a fleet, in the place of what was measured of one of its size before.
+    pub fn put(&mut self, fleet: FleetFigures) {
+        self.fleets.retain(|it| it.tokens != fleet.tokens);
+        self.fleets.push(fleet);
+        self.fleets.sort_by_key(|it| it.tokens);
+    }
+}
+
 /// IamDbUsers that were all there when the operator started, on a real MySQL and without policies.
 #[derive(Clone, Debug, Deserialize, Serialize)]
 pub struct Accounts {

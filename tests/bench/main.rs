@@ -88,11 +88,13 @@ struct Options {
     bench: bool,
 }
 
-/// What is measured apart from the fleets.
+/// What can be measured alone.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
 enum Part {
     /// Accounts on MySQL.
     Accounts,
+    /// The fleets.
+    Fleets,
     /// What others see of a crowded namespace, and of databases that do not answer.
     Neighbours,
     /// The other operator.
@@ -128,6 +130,11 @@ async fn measure(options: &Options) -> Result<(), String> {
         Some(Part::Accounts) => {
             let accounts = scenes::accounts().await;
             report::amend(|figures| figures.accounts = Some(accounts));
+        }
+        Some(Part::Fleets) => {
+            for fleet in scenes::fleets(&options.objects, &options.scheduled).await {
+                report::amend(|figures| figures.put(fleet));
+            }
         }
         Some(Part::Neighbours) => {
             let neighbours = scenes::neighbours().await;

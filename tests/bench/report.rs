@@ -134,7 +134,7 @@ fn build_note(build: &str) -> &'static str {
         "It is not optimized: CPU times are several times those of a release, and only their ratios to the bare loop's, which is built alike, tell \
          something. Memory holds the debug binary's pages."
     } else {
-        "What is released: optimized for size, and linked as one unit."
+        "What is released: optimized, and linked as one unit."
     }
 }
 

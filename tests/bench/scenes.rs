@@ -55,6 +55,15 @@ pub async fn accounts() -> Accounts {
     crate::accounts::measure(&Plane::take().await).await
 }
 
+/// The fleets alone.
+pub async fn fleets(sizes: &[usize], scheduled: &[usize]) -> Vec<FleetFigures> {
+    let (plane, mut fleets) = (Plane::take().await, Vec::new());
+    for &tokens in sizes {
+        fleets.push(fleet(&plane, tokens, scheduled.contains(&tokens)).await);
+    }
+    fleets
+}
+
 /// What others of the operator's see of one with very many tokens, and of databases that do not answer.
 pub async fn neighbours() -> Neighbours {
     neighbours_of(&Plane::take().await).await
