@@ -107,7 +107,7 @@ impl TokenSecret {
             controller,
             label,
             expires_at: annotation(marks.expires_at).and_then(|text| text.parse().ok()),
-            inputs: annotation(marks.inputs).and_then(|text| text.parse().ok()),
+            inputs: annotation(marks.inputs).map(|text| Digest::read(text)),
             known: Known::of(marks, meta),
         }
     }
