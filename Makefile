@@ -116,7 +116,7 @@ bench-gate: ## A few hundred tokens beside a bare loop: fails when a rotation co
 	$(call step,benchmark gate,cargo bench --locked --profile dev --bench bench -- --gate,see above; if it is meant to be so: the same command with --gate=record)
 
 .PHONY: bench
-bench: ## Rotation at scale beside a bare loop, 70 minutes, half of them by schedule: docs/performance.md. BENCH_PEER=tests/bench/peers/external-secrets/peer: beside another operator. Wants a machine that does nothing else, and starts the world anew.
+bench: ## Rotation at scale beside a bare loop, more than an hour, half an hour of it by schedule: docs/performance.md. BENCH_PEER=tests/bench/peers/external-secrets/peer: beside another operator. Wants a machine that does nothing else, and starts the world anew.
 	@$(MAKE) world-down world
 	$(call step,benchmark,cargo bench --locked --bench bench,the log is target/bench/operator.log)
 	@$(MAKE) world-down
