@@ -65,7 +65,7 @@ pub(super) struct Args {
 
 impl Args {
     pub(super) fn run(self) -> Result<(), String> {
-        logs::start(self.log, self.log_format).map_err(|error| super::chain(&error))?;
+        logs::start(self.log, self.log_format);
         let election = Election { lease: self.lease, identity: self.identity.unwrap_or_else(random_name) };
         let config = Config {
             cluster_id: self.cluster_id,
