@@ -1,5 +1,7 @@
 //! The image: the Dockerfile and `make image` hold the same, because both run the same scripts and neither adds anything.
 
+use std::collections::BTreeSet;
+
 use crate::text;
 
 /// The last stage of the Dockerfile, without comments.
@@ -25,6 +27,22 @@ fn the_dockerfile_adds_nothing_to_what_the_scripts_lay_out() {
         layers(&text("image/pack")).iter().map(|layer| format!("COPY --from=build /rootfs/{layer}/ /")).collect();
     assert_eq!(copied, wanted.iter().collect::<Vec<_>>());
     assert!(!stage.iter().any(|line| line.starts_with("RUN ")), "the last stage runs nothing");
+}
+
+#[test]
+fn the_dockerfile_builds_from_what_the_build_reads() {
+    let (dockerfile, ignored) = (text("Dockerfile"), text(".dockerignore"));
+    let words = dockerfile.lines().take_while(|line| !line.starts_with("FROM scratch"));
+    let words = words.filter_map(|line| line.strip_prefix("COPY ")).flat_map(|paths| {
+        let (from, _) = paths.rsplit_once(' ').expect("from and to");
+        from.split(' ')
+    });
+    let copied: BTreeSet<_> = words.collect();
+    let sent: BTreeSet<_> = ignored.lines().filter_map(|line| line.strip_prefix('!')).collect();
+    assert_eq!(copied, sent, "what is copied, and what .dockerignore lets through");
+    for read in ["Cargo.toml", "Cargo.lock", "rust-toolchain.toml", "build.rs", "src", "image"] {
+        assert!(copied.contains(read), "the build reads {read}");
+    }
 }
 
 #[test]
