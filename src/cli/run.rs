@@ -46,7 +46,7 @@ pub(super) struct Args {
     /// How often accounts, policies and servers are compared with the outside although nothing changed in Kubernetes.
     #[arg(long, env = "IAMDB_RESYNC", default_value = "5m")]
     resync: Duration,
-    /// How much the operator tells of itself: error, warn, info, debug or trace. Libraries never tell more than warnings.
+    /// How much the operator tells of itself: error, warn, info, debug or trace. Libraries tell nothing.
     #[arg(long, env = "IAMDB_LOG", default_value = "info")]
     log: LevelFilter,
     /// How log lines look.

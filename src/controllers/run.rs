@@ -135,11 +135,18 @@ async fn run<K, F>(
 /// Few wakes pass at once, thousands in bursts. All objects wake when the operator starts, and what waits in kube's queue has a name in each of its
 /// tables, which stay as large as they were at their fullest.
 fn paced<T: Send>(wakes: impl Stream<Item = T> + Send) -> impl Stream<Item = T> + Send {
-    let bursts = wakes.ready_chunks(BURST).then(async |burst: Vec<T>| {
-        if burst.len() == BURST {
-            tokio::time::sleep(PAUSE).await;
+    // A channel hands out fewer than are in it at a time, so it is counted over several.
+    let mut passed = 0;
+    let bursts = wakes.ready_chunks(BURST).then(move |burst: Vec<T>| {
+        passed += burst.len();
+        let is_full = passed >= BURST;
+        passed %= BURST;
+        async move {
+            if is_full {
+                tokio::time::sleep(PAUSE).await;
+            }
+            stream::iter(burst)
         }
-        stream::iter(burst)
     });
     bursts.flatten()
 }
@@ -371,15 +378,21 @@ fn tokens_of(tokens: &Store<DbAuthToken>, users: &[ObjectRef<IamDbUser>]) -> Vec
 
 #[cfg(test)]
 mod tests {
+    use tokio::sync::mpsc::unbounded_channel;
+
     use super::*;
+    use crate::k8s::feed;
 
     #[tokio::test]
     async fn few_wakes_wait_for_nothing_and_of_many_none_is_lost() {
         let few = paced(stream::iter(0..3).chain(stream::pending())).take(3).collect::<Vec<_>>();
         assert_eq!(few.now_or_never(), Some(vec![0, 1, 2]));
+        let (sender, receiver) = unbounded_channel();
         let many = 3 * BURST + 1;
+        (0..many).for_each(|wake| sender.send(wake).unwrap());
+        drop(sender);
         let started = Instant::now();
-        assert_eq!(paced(stream::iter(0..many)).collect::<Vec<_>>().await, (0..many).collect::<Vec<_>>());
+        assert_eq!(paced(feed::stream(receiver)).collect::<Vec<_>>().await, (0..many).collect::<Vec<_>>());
         assert!(started.elapsed() >= 3 * PAUSE);
     }
 }

@@ -212,8 +212,10 @@ impl Book {
             self.queue.insert(next, key, group.is_failing);
             return None;
         }
-        let members: Vec<_> = chosen
+        let (new, known): (Vec<_>, Vec<_>) = chosen.into_iter().partition(|(_, slot)| slot.known.is_none());
+        let members: Vec<_> = new
             .into_iter()
+            .chain(known)
             .map(|(uid, slot)| Member {
                 uid: uid.clone(),
                 order: slot.order.clone(),

@@ -26,8 +26,9 @@ impl Writers {
             return self.all.acquire().await.ok();
         }
         tokio::select! {
-            permit = self.all.acquire() => permit.ok(),
+            biased; // nobody else may use the latter
             permit = self.first.acquire() => permit.ok(),
+            permit = self.all.acquire() => permit.ok(),
         }
     }
 }

@@ -13,18 +13,34 @@ pub enum LogFormat {
     Json,
 }
 
-/// Starts logging to standard error. `level` is for the operator's own lines. Libraries are held at `warn` whatever it is: below that some print requests,
-/// answers and statements, and with them tokens and session keys.
+/// Starts logging to standard error: the operator's own lines, down to `level`.
 pub fn start(level: LevelFilter, format: LogFormat) {
-    // kube prints an answer that it cannot read as a warning, whole.
-    let filter = Targets::new()
-        .with_default(LevelFilter::WARN)
-        .with_target("iamdb", level)
-        .with_target("kube_client::client", LevelFilter::OFF);
-    let registry = tracing_subscriber::registry().with(filter);
+    let registry = tracing_subscriber::registry().with(lines(level));
     let layer = tracing_subscriber::fmt::layer().with_writer(std::io::stderr);
     match format {
         LogFormat::Text => registry.with(layer.with_ansi(false)).init(),
         LogFormat::Json => registry.with(layer.json().flatten_event(true)).init(),
+    }
+}
+
+/// Libraries say nothing: even their warnings quote requests, answers and statements whole, and with them tokens and session keys.
+fn lines(level: LevelFilter) -> Targets {
+    Targets::new().with_target("iamdb", level)
+}
+
+#[cfg(test)]
+mod tests {
+    use tracing::Level;
+
+    use super::*;
+
+    #[test]
+    fn libraries_say_nothing() {
+        let lines = lines(LevelFilter::TRACE);
+        for target in ["kube_runtime::watcher", "kube_client::client", "aws_config::web_identity_token", "sqlx::query"]
+        {
+            assert!(!lines.would_enable(target, &Level::ERROR), "{target}");
+        }
+        assert!(lines.would_enable("iamdb::rotation::engine", &Level::TRACE));
     }
 }

@@ -2,7 +2,7 @@
 
 use std::fmt::Write as _;
 
-use crate::figures::{Burst, Figures, FleetFigures, Loop, Memory, PeerFigures, Warm, best, median};
+use crate::figures::{Burst, Figures, FleetFigures, Loop, Memory, PeerFigures, Warm, best, median, range};
 use crate::report::{BUSY, both, cpu, load_note};
 
 /// What is compared, of the peer or of us.
@@ -77,10 +77,10 @@ impl<'f> Side<'f> {
             ),
             ("memory without objects", format!("{:.1} MiB", self.memory_at_0.resident)),
             (
-                "memory at rest, all and its own; for 1,000 objects",
+                "memory at rest after a restart, all and its own; for 1,000 objects",
                 format!("{:.1}, {:.1} MiB; {growth:.1} MiB", self.memory.resident, self.memory.own),
             ),
-            ("memory, peak: everything due", format!("{:.1} MiB", due(|it| it.memory_peak))),
+            ("memory, peak: everything due", format!("{:.1} MiB", range(self.due, |it| it.memory_peak).1)),
         ]
     }
 }

@@ -103,8 +103,10 @@ pub struct FleetFigures {
     /// Of tokens whose identity has a session.
     pub latency: Latency,
     pub schedule: Option<Schedule>,
-    /// At rest.
+    /// At rest after it was started again: it has written nothing.
     pub memory: Memory,
+    /// At rest after all Secrets were made, and written several times.
+    pub memory_after_work: Memory,
 }
 
 /// What was measured of a peer.
@@ -126,7 +128,7 @@ pub struct PeerFigures {
     /// Everything due all the time, for a minute.
     pub due: Burst,
     pub warm: Warm,
-    /// At rest.
+    /// At rest after it was started again.
     pub memory: Memory,
 }
 
@@ -174,13 +176,15 @@ pub struct Burst {
 /// The operator killed and started again while nothing is due.
 #[derive(Clone, Debug, Deserialize, Serialize)]
 pub struct Warm {
-    /// From the start to its last request.
+    /// From the start until it neither asked for anything nor worked.
     pub seconds: f64,
     pub written: usize,
     pub reads: f64,
     pub kinds: BTreeMap<String, f64>,
     pub operator_cpu: f64,
     pub memory_peak: f64,
+    #[serde(default)]
+    pub foreign_cores: f64,
 }
 
 /// From the answer to the object's creation to the answer to its Secret's, in milliseconds.
@@ -212,15 +216,16 @@ pub struct Schedule {
     pub operator_ms: f64,
     pub apiserver_ms: f64,
     pub seconds: f64,
+    pub foreign_cores: f64,
     /// Of the last seven minutes, the fullest second to the mean one.
     pub peak_to_mean: f64,
     /// The same of ten seconds each.
     pub peak_to_mean_of_tens: f64,
     /// Rotations of each second since the first.
     pub by_second: Vec<u32>,
-    /// Seconds between two writes of a Secret: the most. By the schedule it is at most 420.
+    /// Seconds between two writes of a Secret, or from its last to the end: the most. By the schedule it is at most 420.
     pub oldest: f64,
-    /// Seconds by which a rotation came late, of a thousand but one at most.
+    /// Seconds by which a time between two writes was longer than the shortest of the same Secret, of a thousand but one at most.
     pub late: f64,
     /// The most.
     pub latest: f64,
@@ -243,6 +248,11 @@ pub fn median<T>(many: &[T], by: impl Fn(&T) -> f64) -> f64 {
     let mut values: Vec<f64> = many.iter().map(by).collect();
     values.sort_by(f64::total_cmp);
     values.get(values.len() / 2).copied().unwrap_or_default()
+}
+
+/// The least and the most of several.
+pub fn range<T>(many: &[T], by: impl Fn(&T) -> f64) -> (f64, f64) {
+    many.iter().map(by).fold((f64::INFINITY, 0.0), |(least, most), it| (it.min(least), it.max(most)))
 }
 
 /// The fastest of several loops.

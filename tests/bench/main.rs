@@ -132,9 +132,14 @@ async fn measure(options: &Options) -> Result<(), String> {
             report::amend(|figures| figures.accounts = Some(accounts));
         }
         Some(Part::Fleets) => {
-            for fleet in scenes::fleets(&options.objects, &options.scheduled).await {
-                report::amend(|figures| figures.put(fleet));
-            }
+            let keep = |memory_at_0, fleet| {
+                report::amend(|figures| {
+                    (figures.machine, figures.build) = (report::machine(), scenes::build().to_owned());
+                    figures.memory_at_0 = memory_at_0;
+                    figures.put(fleet);
+                });
+            };
+            scenes::fleets(&options.objects, &options.scheduled, keep).await;
         }
         Some(Part::Neighbours) => {
             let neighbours = scenes::neighbours().await;

@@ -32,10 +32,10 @@ pub const STARTED: Duration = Duration::from_secs(5);
 pub async fn all(sizes: &[usize], scheduled: &[usize], keep: fn(&Figures)) {
     let plane = Plane::take().await;
     let memory_at_0 = empty(&plane, &plane.ours, REST).await;
-    let (machine, build) = (crate::report::machine(), build().to_owned());
+    let (machine, build) = (crate::report::machine(), build());
     let mut figures = Figures {
         machine,
-        build,
+        build: build.to_owned(),
         memory_at_0,
         fleets: Vec::new(),
         accounts: None,
@@ -43,7 +43,9 @@ pub async fn all(sizes: &[usize], scheduled: &[usize], keep: fn(&Figures)) {
         peers: crate::report::peers(),
     };
     figures.accounts = Some(crate::accounts::measure(&plane).await);
+    keep(&figures);
     figures.neighbours = Some(neighbours_of(&plane).await);
+    keep(&figures);
     for &tokens in sizes {
         figures.fleets.push(fleet(&plane, tokens, scheduled.contains(&tokens)).await);
         keep(&figures);
@@ -55,13 +57,13 @@ pub async fn accounts() -> Accounts {
     crate::accounts::measure(&Plane::take().await).await
 }
 
-/// The fleets alone.
-pub async fn fleets(sizes: &[usize], scheduled: &[usize]) -> Vec<FleetFigures> {
-    let (plane, mut fleets) = (Plane::take().await, Vec::new());
+/// The fleets alone, and what the operator holds without any.
+pub async fn fleets(sizes: &[usize], scheduled: &[usize], keep: fn(Memory, FleetFigures)) {
+    let plane = Plane::take().await;
+    let memory_at_0 = empty(&plane, &plane.ours, REST).await;
     for &tokens in sizes {
-        fleets.push(fleet(&plane, tokens, scheduled.contains(&tokens)).await);
+        keep(memory_at_0, fleet(&plane, tokens, scheduled.contains(&tokens)).await);
     }
-    fleets
 }
 
 /// What others of the operator's see of one with very many tokens, and of databases that do not answer.
@@ -96,6 +98,7 @@ async fn fleet(plane: &Plane, tokens: usize, with_schedule: bool) -> FleetFigure
     }
     let raw_ways = ways(&mut raw, rounds).await;
     raw.remove().await;
+    let memory_after_work = operator.process().memory();
     operator.kill();
     let (operator, warm) = warm_restart(plane, &plane.ours, tokens).await;
     let memory = operator.process().memory();
@@ -116,8 +119,9 @@ async fn fleet(plane: &Plane, tokens: usize, with_schedule: bool) -> FleetFigure
         latency,
         schedule,
         memory,
+        memory_after_work,
     };
-    println!("    memory {memory:.1?} MiB; removing the fleet");
+    println!("    memory {memory:.1?} MiB, after work {memory_after_work:.1?}; removing the fleet");
     fleet.remove().await;
     figures
 }
@@ -237,8 +241,12 @@ pub async fn warm_restart(plane: &Plane, program: &Program, tokens: usize) -> (O
         kinds: kinds(&meter, tokens),
         operator_cpu: meter.cpu().operator,
         memory_peak: operator.process().peak(),
+        foreign_cores: meter.foreign_cores(),
     };
-    println!("    warm restart: idle after {seconds:.1} s, {} Secrets written, {:?}", warm.written, warm.kinds);
+    println!(
+        "    warm restart: idle after {seconds:.1} s and {:.2} s of CPU, {} Secrets written, {:?}",
+        warm.operator_cpu, warm.written, warm.kinds
+    );
     (operator, warm)
 }
 

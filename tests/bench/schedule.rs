@@ -11,7 +11,7 @@ use crate::fleet::Fleet;
 use crate::latency;
 use crate::operator::Operator;
 use crate::plane::{Meter, Plane};
-use crate::scenes::{kinds, share};
+use crate::scenes::{REST, kinds, share};
 
 /// How long it is looked at.
 const TIME: Duration = Duration::from_secs(30 * 60);
@@ -29,14 +29,16 @@ pub async fn measure(plane: &Plane, fleet: &Fleet<'_>, operator: &Operator) -> S
     // Three rounds left the certificates turned.
     fleet.order_ca(false).await;
     meter.until_written(fleet.tokens(), Duration::from_secs(600)).await;
+    meter.until_quiet(REST, Duration::from_secs(600)).await; // some are new since, and no part of the count
     let issued: Vec<Request> = meter.operators().filter(|it| it.is_secret_written()).cloned().collect();
     let mut meter = plane.meter(Some(operator));
     while meter.seconds() < TIME.as_secs_f64() {
         tokio::time::sleep(NAP).await;
         meter.look();
     }
+    let schedule = of(&meter, &issued);
     let busy = latency::later(plane, fleet, operator).await;
-    let schedule = Schedule { busy: busy.latency, busy_rate: busy.others, ..of(&meter, &issued) };
+    let schedule = Schedule { busy: busy.latency, busy_rate: busy.others, ..schedule };
     println!("    by schedule: {:.3?}", Schedule { by_second: Vec::new(), ..schedule.clone() });
     schedule
 }
@@ -49,6 +51,8 @@ fn of(meter: &Meter<'_>, issued: &[Request]) -> Schedule {
     let by_second = by_second(&written);
     let spread = &by_second[by_second.len().saturating_sub(SPREAD)..];
     let lives = Lives::of(issued.iter().chain(rotations));
+    #[allow(clippy::disallowed_methods, reason = "by the clock that the audit log is written by")]
+    let rests = lives.rests(Timestamp::now());
     let per_thousand = |seconds: f64| seconds * 1_000.0 / count as f64;
     Schedule {
         rotations: count,
@@ -58,10 +62,11 @@ fn of(meter: &Meter<'_>, issued: &[Request]) -> Schedule {
         operator_ms: per_thousand(cpu.operator),
         apiserver_ms: per_thousand(cpu.apiserver),
         seconds: meter.seconds(),
+        foreign_cores: meter.foreign_cores(),
         peak_to_mean: peak_to_mean(spread),
         peak_to_mean_of_tens: peak_to_mean(&tens(spread)),
         by_second,
-        oldest: lives.ages().fold(0.0, f64::max),
+        oldest: lives.ages().chain(rests).fold(0.0, f64::max),
         late: quantile(&mut lives.lateness(), 0.999),
         latest: quantile(&mut lives.lateness(), 1.0),
         busy_rate: 0.0,
@@ -84,6 +89,11 @@ impl<'r> Lives<'r> {
     /// Seconds from each write to the next of the same Secret.
     fn ages(&self) -> impl Iterator<Item = f64> {
         self.0.values().flat_map(|writes| writes.windows(2)).map(|pair| seconds(pair[0], pair[1]))
+    }
+
+    /// Seconds from the last write of each Secret until now.
+    fn rests(&self, now: Timestamp) -> impl Iterator<Item = f64> {
+        self.0.values().filter_map(|writes| writes.last()).map(move |&last| seconds(last, now))
     }
 
     /// By how many seconds each rotation came later after the one before than the soonest of the same Secret. The share of the spread that belongs to a Secret

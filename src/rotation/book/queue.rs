@@ -1,5 +1,5 @@
 //! Which key is next: what is due at once by turns of those who sign, so that a crowd of one does not hold up the others, and keys whose tokens cannot
-//! be had hold up nobody.
+//! be had hold up nobody once that is known of them.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::ops::Bound;
@@ -15,7 +15,7 @@ pub(in crate::rotation) const MOST_FAILING: usize = 32;
 /// Due before anything else: no token is there, or nobody knows which.
 pub(super) const AT_ONCE: Timestamp = Timestamp::MIN;
 
-/// Due next: a live token is there, but not with what was ordered.
+/// Due next: a Secret is there, but not with what was ordered.
 pub(super) const SOON: Timestamp = Timestamp::UNIX_EPOCH;
 
 /// The keys that wait, by when they are due.
@@ -65,10 +65,13 @@ impl Queue {
     pub(super) fn take(&mut self, now: Timestamp) -> Option<TokenKey> {
         let (due, key) = self.first().filter(|(due, _)| *due <= now)?;
         let key = key.clone();
-        if let Some(rounds) = self.rounds(due) {
+        if let Some(rounds) = self.rounds(due)
+            && rounds.remove(&key)
+        {
             rounds.last = Some(key.identity.clone());
+        } else {
+            self.remove(due, &key);
         }
-        self.remove(due, &key);
         Some(key)
     }
 

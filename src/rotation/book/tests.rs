@@ -86,6 +86,19 @@ fn nothing_is_told_while_secrets_wait_for_their_first_token_unless_they_wait_lon
 }
 
 #[test]
+fn nothing_is_told_while_secrets_hold_another_order() {
+    let mut book = Book::default();
+    book.place(order("a", "a"), None);
+    book.place(Order { inputs: inputs(2), ..order("b", "b") }, Some((known(1), published(800))));
+    let (first, second) = (book.begin(at(0)).unwrap(), book.begin(at(0)).unwrap());
+    book.place(Order { inputs: inputs(2), ..order("c", "c") }, Some((known(1), published(800))));
+    assert_eq!(write_all(&mut book, first, 0, 1), Vec::<String>::new(), "c holds another order");
+    let last = book.begin(at(1)).unwrap();
+    assert_eq!(write_all(&mut book, second, 1, 1), ["a", "b"]);
+    assert_eq!(write_all(&mut book, last, 1, 1), ["c"]);
+}
+
+#[test]
 fn a_restart_writes_nothing_that_is_alive() {
     let mut book = Book::default();
     book.place(order("app", "a"), Some((known(1), published(800))));
@@ -104,6 +117,16 @@ fn all_secrets_of_a_key_are_written_in_one_turn() {
     book.place(order("other", "other"), Some((known(1), published(870))));
     let turn = book.begin(at(800)).unwrap();
     assert_eq!(uids(&turn), ["a", "b", "c"]);
+}
+
+#[test]
+fn of_a_turn_a_secret_that_is_not_there_is_written_first() {
+    let mut book = Book::default();
+    for name in ["a", "b"] {
+        book.place(order("app", name), Some((known(1), published(0))));
+    }
+    book.place(order("app", "new"), None);
+    assert_eq!(uids(&book.begin(at(0)).unwrap()), ["new", "a", "b"]);
 }
 
 #[test]
