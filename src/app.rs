@@ -14,7 +14,7 @@ use k8s_openapi::api::core::v1::Namespace;
 use kube::client::ClientBuilder;
 use kube::{Api, ResourceExt};
 use tokio::sync::mpsc;
-use tokio::task::JoinError;
+use tokio::task::{JoinError, JoinSet};
 use tokio_util::sync::CancellationToken;
 use tower::util::MapRequestLayer;
 
@@ -166,10 +166,9 @@ async fn operate(
     tracing::info!(cluster_id, namespace, ?reach, version = env!("CARGO_PKG_VERSION"), "starting");
     let settings = Settings { cluster_id, namespace, reach, session_tags, resync };
     let (context, watches, news) = compose(apiserver, settings, metrics, &config).await?;
-    let watching = tokio::spawn(future::join_all(watches));
-    let outcome = work(context, news, probes, candidate, stop).boxed().await;
-    watching.abort();
-    outcome
+    // Each is a task of its own: thousands of objects are read by all threads. They end with this.
+    let _watching: JoinSet<()> = watches.into_iter().collect();
+    work(context, news, probes, candidate, stop).boxed().await
 }
 
 /// Tokens whose rotation has something to tell.
