@@ -41,10 +41,10 @@ pub(super) struct Args {
     #[arg(long, env = "POD_NAME")]
     identity: Option<String>,
     /// Address for /metrics, /healthz and /readyz.
-    #[arg(long, env = "IAMDB_LISTEN", default_value = "0.0.0.0:8080")]
+    #[arg(long, env = "IAMDB_LISTEN", default_value = "[::]:8080")]
     listen: SocketAddr,
-    /// How often accounts, policies and servers are compared with the outside although nothing changed in Kubernetes.
-    #[arg(long, env = "IAMDB_RESYNC", default_value = "5m")]
+    /// How often accounts, policies and servers are compared with the outside although nothing changed in Kubernetes; 10s at least.
+    #[arg(long, env = "IAMDB_RESYNC", default_value = "5m", value_parser = resync)]
     resync: Duration,
     /// How much the operator tells of itself: error, warn, info, debug or trace. Libraries tell nothing.
     #[arg(long, env = "IAMDB_LOG", default_value = "info")]
@@ -61,6 +61,17 @@ pub(super) struct Args {
     /// Fetch CA bundles from here instead of from RDS's trust stores, without HTTPS too. For tests only.
     #[arg(long, env = "IAMDB_TRUST_STORE_URL", hide_short_help = true)]
     trust_store_url: Option<String>,
+}
+
+/// Databases and AWS are asked in each.
+const SHORTEST_RESYNC: std::time::Duration = std::time::Duration::from_secs(10);
+
+fn resync(text: &str) -> Result<Duration, String> {
+    let resync: Duration = text.parse().map_err(|error: <Duration as std::str::FromStr>::Err| error.to_string())?;
+    if resync.value() < SHORTEST_RESYNC {
+        return Err("it must be 10s at least".to_owned());
+    }
+    Ok(resync)
 }
 
 impl Args {

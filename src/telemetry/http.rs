@@ -1,7 +1,7 @@
 //! The HTTP endpoint: `/metrics`, `/healthz` (the rotation moves) and `/readyz` (the watches have caught up).
 
 use std::io;
-use std::net::SocketAddr;
+use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Instant;
@@ -30,12 +30,22 @@ impl Readiness {
     }
 }
 
+/// All addresses are those of both families. A machine without the newer one has the older alone.
+async fn bind(listen: SocketAddr) -> io::Result<TcpListener> {
+    match TcpListener::bind(listen).await {
+        Err(_) if listen.ip() == Ipv6Addr::UNSPECIFIED => {
+            TcpListener::bind((Ipv4Addr::UNSPECIFIED, listen.port())).await
+        }
+        bound => bound,
+    }
+}
+
 /// Serves until the future is dropped.
 ///
 /// # Errors
 /// When the address cannot be listened on.
 pub async fn serve(listen: SocketAddr, metrics: Arc<Metrics>, readiness: Readiness, pulse: Pulse) -> io::Result<()> {
-    let listener = TcpListener::bind(listen).await?;
+    let listener = bind(listen).await?;
     let metrics_text = move || async move {
         ([(header::CONTENT_TYPE, "application/openmetrics-text; version=1.0.0; charset=utf-8")], metrics.text())
     };
@@ -56,4 +66,18 @@ pub async fn serve(listen: SocketAddr, metrics: Arc<Metrics>, readiness: Readine
     let routes =
         Router::new().route("/metrics", get(metrics_text)).route("/healthz", get(alive)).route("/readyz", get(ready));
     axum::serve(listener, routes).await
+}
+
+#[cfg(test)]
+mod tests {
+    use tokio::net::TcpStream;
+
+    use super::*;
+
+    #[tokio::test]
+    async fn who_has_the_older_family_alone_gets_in() {
+        let listener = bind((Ipv6Addr::UNSPECIFIED, 0).into()).await.unwrap();
+        let port = listener.local_addr().unwrap().port();
+        assert!(TcpStream::connect((Ipv4Addr::LOCALHOST, port)).await.is_ok());
+    }
 }

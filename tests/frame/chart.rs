@@ -94,7 +94,7 @@ fn what_the_chart_sets_and_probes_exists_in_the_program() {
     let probes: Vec<_> = deployment.lines().filter_map(|line| line.trim().strip_prefix("path: ")).collect();
     assert_eq!(probes, ["/healthz", "/readyz"]);
     assert!(probes.iter().all(|path| routes.contains(&format!("\"{path}\""))), "{probes:?} are not all served");
-    assert!(deployment.contains("containerPort: 8080") && flags.contains("default_value = \"0.0.0.0:8080\""));
+    assert!(deployment.contains("containerPort: 8080") && flags.contains("default_value = \"[::]:8080\""));
 }
 
 /// Metrics that a text asks for: words that begin as ours do.
