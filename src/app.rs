@@ -166,9 +166,13 @@ async fn operate(
     tracing::info!(cluster_id, namespace, ?reach, version = env!("CARGO_PKG_VERSION"), "starting");
     let settings = Settings { cluster_id, namespace, reach, session_tags, resync };
     let (context, watches, news) = compose(apiserver, settings, metrics, &config).await?;
-    // Each is a task of its own: thousands of objects are read by all threads. They end with this.
-    let _watching: JoinSet<()> = watches.into_iter().collect();
-    work(context, news, probes, candidate, stop).boxed().await
+    // Each is a task of its own: thousands of objects are read by all threads. They end with this, and this with any that panics: nobody must act by
+    // what stands still.
+    let mut watching: JoinSet<()> = watches.into_iter().collect();
+    tokio::select! {
+        ended = work(context, news, probes, candidate, stop).boxed() => ended,
+        Some(Err(panicked)) = watching.join_next() => Err(Failure::Panicked(panicked)),
+    }
 }
 
 /// Tokens whose rotation has something to tell.
@@ -181,8 +185,8 @@ async fn compose(
     metrics: Arc<Metrics>,
     config: &Config,
 ) -> Result<(Arc<Context>, Vec<BoxFuture<'static, ()>>, News), Failure> {
-    let Apiserver { client, rotating, date } = apiserver;
-    let (feeds, watches) = feeds::feeds(&client, &settings, config.watch_secrets);
+    let Apiserver { client, rotating, watching, date } = apiserver;
+    let (feeds, watches) = feeds::feeds(&watching, &settings, config.watch_secrets);
     let (news_in, news_out) = mpsc::unbounded_channel();
     let clock: Arc<dyn Clock> = Arc::new(WallClock);
     let aws = Aws::load(None).await;
@@ -306,7 +310,7 @@ pub const MARKS: Marks = Marks {
 
 /// The election has a client of its own: no other request stands in its way, and a retry would outlive the lease.
 async fn candidate(date: &Arc<ServerDate>, namespace: &str, election: Election) -> Result<Candidate, Failure> {
-    let client = client(date, false).await?;
+    let client = client(date, Patience::Own).await?;
     let Election { lease, identity } = election;
     Ok(Candidate::new(client, namespace, lease, identity, || WallClock.now()))
 }
@@ -316,20 +320,44 @@ struct Apiserver {
     client: kube::Client,
     /// The rotation has waits of its own. A retry below them would keep one of its places until the call's deadline, and hide what was answered.
     rotating: kube::Client,
+    /// So have watches.
+    watching: kube::Client,
     date: Arc<ServerDate>,
 }
+
+/// How failures are met.
+#[derive(Clone, Copy)]
+enum Patience {
+    /// kube asks again.
+    OfKube,
+    /// Whoever asks does.
+    Own,
+    /// Whoever watches does, and hears of a connection that has died in silence.
+    OfWatches,
+}
+
+/// An apiserver ends a watch after two minutes.
+const LONGEST_SILENCE: Duration = Duration::from_secs(130);
 
 impl Apiserver {
     async fn find() -> Result<Self, Failure> {
         let date = Arc::new(ServerDate::default());
-        Ok(Self { client: client(&date, true).await?, rotating: client(&date, false).await?, date })
+        Ok(Self {
+            client: client(&date, Patience::OfKube).await?,
+            rotating: client(&date, Patience::Own).await?,
+            watching: client(&date, Patience::OfWatches).await?,
+            date,
+        })
     }
 }
 
 /// A way to the apiserver, with connections of its own. The dates of its answers are entered into `date`.
-async fn client(date: &Arc<ServerDate>, retries: bool) -> Result<kube::Client, Failure> {
+async fn client(date: &Arc<ServerDate>, patience: Patience) -> Result<kube::Client, Failure> {
     let mut config = kube::Config::infer().await.map_err(|error| Failure::Kubeconfig(Box::new(error)))?;
-    config.default_retry = retries;
+    config.default_retry = matches!(patience, Patience::OfKube);
+    if matches!(patience, Patience::OfWatches) {
+        (config.read_timeout, config.reset_reader_on_write) = (Some(LONGEST_SILENCE), true);
+    }
     let builder = ClientBuilder::try_from(config).map_err(|error| Failure::NoCluster(Box::new(error)))?;
     Ok(builder.with_layer(&DateLayer::new(date.clone())).with_layer(&MapRequestLayer::new(fresh::consistent)).build())
 }
