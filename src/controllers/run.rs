@@ -17,7 +17,7 @@ use tokio_util::sync::CancellationToken;
 use super::context::Context;
 use super::problem::{Problem, Retry};
 use super::{db_auth_token, db_server, iam_db_user, not_ready, server, trust};
-use crate::api::{DbAuthToken, DbServer, GROUP, IamDbUser};
+use crate::api::{ConditionType, DbAuthToken, DbServer, GROUP, IamDbUser, Truth};
 use crate::k8s::backoff::Backoffs;
 use crate::k8s::feed::{Change, Feed, digest, name_digest};
 use crate::k8s::fence::Fence;
@@ -61,17 +61,34 @@ pub async fn run_all(
     let feeds = &context.feeds;
     let (servers, users, tokens) = (server_wakes(&context), user_wakes(&context), token_wakes(&context, news));
     future::join5(
-        run::<DbServer, _>(&feeds.servers, servers, db_server::reconcile, SERVERS, &context, &fence, &stop),
-        run::<IamDbUser, _>(&feeds.users, users, iam_db_user::reconcile, USERS, &context, &fence, &stop),
-        run::<DbAuthToken, _>(&feeds.tokens, tokens, db_auth_token::reconcile, TOKENS, &context, &fence, &stop),
+        run::<DbServer, _>(
+            (&feeds.servers, own_state),
+            servers,
+            db_server::reconcile,
+            SERVERS,
+            &context,
+            &fence,
+            &stop,
+        ),
+        run::<IamDbUser, _>((&feeds.users, own_state), users, iam_db_user::reconcile, USERS, &context, &fence, &stop),
+        run::<DbAuthToken, _>(
+            (&feeds.tokens, token_state),
+            tokens,
+            db_auth_token::reconcile,
+            TOKENS,
+            &context,
+            &fence,
+            &stop,
+        ),
         db_auth_token::withdraw_deleted(&context, &stop),
         fence.clone().hold(future::join(trust::keep(&context, &stop), not_ready::tell(&context, &stop))),
     )
     .await;
 }
 
+/// Looks at the objects of a feed whenever their state, by this fingerprint, is another.
 async fn run<K, F>(
-    feed: &Feed<K>,
+    (feed, state): (&Feed<K>, fn(&K) -> u64),
     wakes: impl Stream<Item = ObjectRef<K>> + Send + 'static,
     reconcile: fn(Arc<K>, Arc<Context>) -> F,
     pace: Pace,
@@ -84,7 +101,7 @@ async fn run<K, F>(
 {
     let kind: &'static str = leak_kind::<K>();
     let backoffs = Arc::new(Backoffs::<ObjectRef<K>>::new(Duration::from_secs(2), LONGEST_WAIT));
-    let changed = paced(changes(feed, own_state, Seen::new()).filter_map(|change| future::ready(applied(change))));
+    let changed = paced(changes(feed, state, Seen::new()).filter_map(|change| future::ready(applied(change))));
     let reconcile_one = {
         let (backoffs, fence) = (backoffs.clone(), fence.clone());
         move |object: Arc<K>, context: Arc<Context>| {
@@ -174,6 +191,14 @@ pub(super) fn own_state<K: Resource>(object: &K) -> u64 {
         object.meta().deletion_timestamp.is_some(),
         ours.collect::<Vec<_>>(),
     ))
+}
+
+/// A token is looked at once more when it comes to say that it is not ready: after an outage the rotation may have gone on before the watch told of
+/// that status, and nothing would come to put it right.
+fn token_state(token: &DbAuthToken) -> u64 {
+    let conditions = token.status.iter().flat_map(|status| &status.conditions);
+    let mut ready = conditions.filter(|condition| condition.type_ == ConditionType::Ready.as_str());
+    digest(&(own_state(token), ready.any(|condition| condition.status == Truth::False)))
 }
 
 fn labels<K: Resource>(object: &K) -> u64 {
@@ -382,6 +407,26 @@ mod tests {
 
     use super::*;
     use crate::k8s::feed;
+
+    #[test]
+    fn a_token_that_comes_to_say_that_it_is_not_ready_is_looked_at_once_more() {
+        let token = |status: serde_json::Value| -> DbAuthToken {
+            let spec = serde_json::json!({"userRef": {"name": "u"}, "identity": {"type": "Operator"}, "secret": {"name": "s"}});
+            let object = serde_json::json!({
+                "apiVersion": "iamdb.dev/v1alpha1", "kind": "DbAuthToken", "metadata": {"name": "t"}, "spec": spec,
+                "status": status,
+            });
+            serde_json::from_value(object).unwrap()
+        };
+        let ready = |is_so: &str| {
+            let condition = serde_json::json!({"type": "Ready", "status": is_so, "reason": "R", "message": "",
+                "lastTransitionTime": "2026-01-02T03:04:05Z"});
+            token_state(&token(serde_json::json!({"conditions": [condition]})))
+        };
+        let new = token_state(&token(serde_json::json!({"conditions": []})));
+        assert_eq!((ready("True"), ready("Unknown")), (new, new), "nothing else that it tells wakes it");
+        assert_ne!(ready("False"), new);
+    }
 
     #[tokio::test]
     async fn few_wakes_wait_for_nothing_and_of_many_none_is_lost() {
