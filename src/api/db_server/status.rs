@@ -217,4 +217,8 @@ pub enum ProxyScheme {
     Standard,
     /// With IAM tokens of its own role: the account in the database is an IAM account.
     EndToEndIam,
+    /// A way that this version does not know.
+    #[serde(other)]
+    #[schemars(skip)]
+    Unknown,
 }

@@ -56,6 +56,10 @@ pub enum AccountState {
     Ready,
     /// It is to go, or gone wrong; the conditions say why.
     Pending,
+    /// A state that this version does not know.
+    #[serde(other)]
+    #[schemars(skip)]
+    Unknown,
 }
 
 /// One policy.
@@ -88,4 +92,8 @@ pub enum AttachmentState {
     Attached,
     /// Not yet, or no longer.
     Pending,
+    /// A state that this version does not know.
+    #[serde(other)]
+    #[schemars(skip)]
+    Unknown,
 }
