@@ -93,6 +93,10 @@ impl Claimant {
             return Claim::Other(OtherOwner::Cluster(mark.cluster.clone()));
         }
         let is_current = mark.server == owner.server;
+        if mark.uid == owner.uid {
+            // An object never leaves its server, so another id is one that the server had, however long ago.
+            return if is_current { Claim::Mine } else { Claim::MineAgain };
+        }
         if !is_current && !self.further_servers.contains(&mark.server) {
             // The object that the mark names lives on the other server. Here its account is an inheritance.
             return if self.accepts_restored && mark.namespace == owner.namespace {
@@ -101,9 +105,7 @@ impl Claimant {
                 Claim::Other(OtherOwner::Server(mark.server.clone()))
             };
         }
-        if mark.uid == owner.uid {
-            if is_current { Claim::Mine } else { Claim::MineAgain }
-        } else if (&mark.namespace, &mark.name) == (&owner.namespace, &owner.name) && !is_alive(&mark.uid) {
+        if (&mark.namespace, &mark.name) == (&owner.namespace, &owner.name) && !is_alive(&mark.uid) {
             Claim::MineAgain
         } else {
             Claim::Other(OtherOwner::Object(format!("{}/{}", mark.namespace, mark.name)))
@@ -169,7 +171,8 @@ mod tests {
             Claim::Other(OtherOwner::Object("shop/x".into()))
         );
         assert_eq!(other(Owner { cluster: "c2".into(), ..owner() }), Claim::Other(OtherOwner::Cluster("c2".into())));
-        assert_eq!(other(Owner { server: "db-2".into(), ..owner() }), Claim::Other(OtherOwner::Server("db-2".into())));
+        let elsewhere = Owner { server: "db-2".into(), uid: "u2".into(), ..owner() };
+        assert_eq!(other(elsewhere), Claim::Other(OtherOwner::Server("db-2".into())));
     }
 
     #[test]
@@ -178,6 +181,12 @@ mod tests {
         assert_eq!(claimant().claim(&moved, |_| true), Claim::MineAgain);
         let others = Owner { uid: "u2".into(), name: "x".into(), ..moved };
         assert_eq!(claimant().claim(&others, |_| false), Claim::Other(OtherOwner::Object("shop/x".into())));
+    }
+
+    #[test]
+    fn an_object_knows_its_own_mark_under_an_id_that_is_long_forgotten() {
+        let frozen = Owner { server: "db-long-ago".into(), ..owner() };
+        assert_eq!(claimant().claim(&frozen, |_| true), Claim::MineAgain);
     }
 
     #[test]

@@ -103,9 +103,9 @@ async fn an_account_is_still_ours_after_its_server_got_another_id(database: Data
     let message = tenant.user_reason("app", "False", "Conflict").await;
     assert!(message.contains(&format!("IamDbUser {}/live", tenant.name)), "{message}");
     assert_eq!(mark(&tenant, &app), theirs, "it stays theirs");
-    // One under an id that this server never had is of another server.
+    // One of another object under an id that this server never had is of another server.
     let mut strange = before.clone();
-    strange["server"] = json!("db-ANOTHER");
+    (strange["server"], strange["uid"]) = (json!("db-ANOTHER"), json!("another"));
     set_mark(&tenant, &app, &strange);
     tenant.look_at("app").await;
     until("the other server is told", SOON, || async {
