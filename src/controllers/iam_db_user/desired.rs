@@ -84,9 +84,7 @@ pub(super) fn request<'a>(object: &'a IamDbUser, principals: &'a [Principal]) ->
 
 /// What an admitted object shall be.
 pub(super) fn user(object: &IamDbUser, inputs: &Inputs, cluster_id: &str) -> Result<Desired, Problem> {
-    let own_login =
-        inputs.object.spec.admin.as_ref().and_then(|admin| admin.iam.as_ref()).map(|iam| iam.username.as_str());
-    let username = username(object, &inputs.server, own_login)?;
+    let username = username(object, &inputs.server, &inputs.own_logins)?;
     let hosts = hosts(object)?;
     let grants = grants(&object.spec.grants)?;
     let roles = roles(&object.spec.roles)?;
@@ -162,7 +160,7 @@ pub(super) fn deletion_policy(object: &IamDbUser, server: &api::DbServer) -> Del
     object.spec.deletion_policy.or(default).unwrap_or(DeletionPolicy::Drop)
 }
 
-fn username(object: &IamDbUser, server: &Server, own_login: Option<&str>) -> Result<Username, Problem> {
+fn username(object: &IamDbUser, server: &Server, own_logins: &[String]) -> Result<Username, Problem> {
     let text = &object.spec.username;
     let username = Username::parse(text).map_err(|error| {
         let reason = match error {
@@ -174,8 +172,8 @@ fn username(object: &IamDbUser, server: &Server, own_login: Option<&str>) -> Res
     if server.master_username.as_ref().is_some_and(|master| text.eq_ignore_ascii_case(master)) {
         return Err(Problem::of_spec(Reason::Protected, "spec.username: is the master user of the DB instance"));
     }
-    if own_login.is_some_and(|own| text.eq_ignore_ascii_case(own)) {
-        return Err(Problem::of_spec(Reason::Protected, "spec.username: is the operator's own login"));
+    if own_logins.iter().any(|own| text.eq_ignore_ascii_case(own)) {
+        return Err(Problem::of_spec(Reason::Protected, "spec.username: is a login of the operator's own"));
     }
     Ok(username)
 }

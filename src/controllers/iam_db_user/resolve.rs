@@ -30,6 +30,8 @@ pub(super) struct Inputs {
     pub(super) unresolved: Option<Problem>,
     /// An older object that asks for the same account.
     pub(super) elder: Option<String>,
+    /// What the operator logs in as with tokens of its own, on any server: two DbServers may name one database.
+    pub(super) own_logins: Vec<String>,
 }
 
 pub(super) async fn inputs(user: &IamDbUser, context: &Context) -> Result<Inputs, Problem> {
@@ -39,7 +41,10 @@ pub(super) async fn inputs(user: &IamDbUser, context: &Context) -> Result<Inputs
     let rules = server::rules(context, &object, &namespace);
     let (principals, unresolved) = principals(user, &namespace, context).await;
     let elder = elder(user, &server, context);
-    Ok(Inputs { object, server, rules, principals, unresolved, elder })
+    let servers = context.feeds.servers.store().state();
+    let own_login = |server: &Arc<DbServer>| Some(server.spec.admin.as_ref()?.iam.as_ref()?.username.clone());
+    let own_logins = servers.iter().filter_map(own_login).collect();
+    Ok(Inputs { object, server, rules, principals, unresolved, elder, own_logins })
 }
 
 /// All that IamDbUsers ask of the catalogue of one DbServer.
