@@ -10,6 +10,7 @@ on_both!(
     a_role_is_active_after_a_login_and_goes_with_the_spec,
     a_role_that_opens_too_much_is_not_to_be_had_by_any_path,
     a_role_that_no_rule_names_is_not_to_be_had,
+    roles_that_somebody_gives_are_taken_off_however_many,
 );
 
 /// A role of this test's own, which the administrator may pass on.
@@ -61,6 +62,33 @@ async fn a_role_is_active_after_a_login_and_goes_with_the_spec(database: Databas
     until("the role is gone", SOON, || async { tenant.log_in("app", &insert).await.err() }).await;
     tenant.log_in("app", "SELECT 1").await.expect("login");
     tenant.world.root_sql(database, &format!("DROP TABLE {table}; DROP ROLE {role}"));
+    tenant.close().await;
+}
+
+async fn roles_that_somebody_gives_are_taken_off_however_many(database: Database) {
+    let _turn = World::get().together().await;
+    let tenant = Tenant::bare(database, "given").await;
+    let roles = ["one", "two"].map(|purpose| make_role(&tenant, purpose));
+    tenant.apply::<IamDbUser>(tenant.user("app")).await;
+    tenant.user_ready("app").await;
+    let username = tenant.username("app");
+    let held = match database {
+        Database::Billing => format!("SELECT COUNT(*) FROM mysql.roles_mapping WHERE User = '{username}'"),
+        Database::Orders | Database::Ledger | Database::Catalog => {
+            format!("SELECT COUNT(*) FROM mysql.role_edges WHERE TO_USER = '{username}'")
+        }
+    };
+    let held = || tenant.world.root_sql(database, &held).trim().to_owned();
+    for role in &roles {
+        tenant.world.root_sql(database, &format!("GRANT {role} TO '{username}'@'%'"));
+    }
+    assert_eq!(held(), "2");
+    tenant.look_at("app").await;
+    until("both are taken off", SOON, || async { (held() == "0").then_some(()) }).await;
+    tenant.user_ready("app").await;
+    for role in &roles {
+        tenant.world.root_sql(database, &format!("DROP ROLE {role}"));
+    }
     tenant.close().await;
 }
 

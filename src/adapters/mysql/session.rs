@@ -193,7 +193,11 @@ impl AdminSession for Session {
                 return self.revoke_rights(username, host, on, rights).await;
             }
             AccountStep::RevokeRoles { host, roles } => {
-                return self.revoke(built(sql::revoke_roles(username, host, roles))?).await.map(drop);
+                // MariaDB takes one at a time, and MySQL would not tell which of them is gone already.
+                for role in roles {
+                    self.revoke(built(sql::revoke_role(username, host, role))?).await?;
+                }
+                return Ok(());
             }
             AccountStep::EndSessions { host, beside } => return self.end_sessions(username, host, beside).await,
             AccountStep::Forget { .. } if !self.has_ledger => return Ok(()),

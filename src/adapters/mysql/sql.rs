@@ -186,14 +186,10 @@ pub(super) fn grant_roles(
     Ok(Statement::new("grant roles", text))
 }
 
-/// Takes roles away.
-pub(super) fn revoke_roles(
-    username: &Username,
-    host: &HostPattern,
-    roles: &BTreeSet<Role>,
-) -> Result<Statement, Unquotable> {
-    let text = format!("REVOKE {} FROM {}", role_list(roles)?, account(username, host)?);
-    Ok(Statement::new("revoke roles", text))
+/// Takes a role away.
+pub(super) fn revoke_role(username: &Username, host: &HostPattern, role: &Role) -> Result<Statement, Unquotable> {
+    let text = format!("REVOKE {} FROM {}", role_name(role)?, account(username, host)?);
+    Ok(Statement::new("revoke a role", text))
 }
 
 /// Sets the roles that are active after a login.
@@ -259,8 +255,10 @@ pub(super) fn admin_login(
     }));
     if !roles.is_empty() {
         // A role can be passed on by whom it is active for.
-        let roles = roles.iter().map(|name| Role::named(name, engine)).collect();
-        statements.push(give(format!("GRANT {} TO {account} WITH ADMIN OPTION", role_list(&roles)?)));
+        let roles: BTreeSet<Role> = roles.iter().map(|name| Role::named(name, engine)).collect();
+        for role in &roles {
+            statements.push(give(format!("GRANT {} TO {account} WITH ADMIN OPTION", role_name(role)?)));
+        }
         if engine == Engine::MySql {
             statements.push(give(format!("SET DEFAULT ROLE {} TO {account}", role_list(&roles)?)));
         }
@@ -292,12 +290,13 @@ fn login() -> Result<String, Unquotable> {
     Ok(format!("IDENTIFIED WITH {PLUGIN} AS {} REQUIRE SSL", string(PLUGIN_STRING)?))
 }
 
+fn role_name(role: &Role) -> Result<String, Unquotable> {
+    let name = string(&role.name)?;
+    if role.host.is_empty() { Ok(name) } else { Ok(format!("{name}@{}", string(&role.host)?)) }
+}
+
 fn role_list(roles: &BTreeSet<Role>) -> Result<String, Unquotable> {
-    let one = |role: &Role| {
-        let name = string(&role.name)?;
-        if role.host.is_empty() { Ok(name) } else { Ok(format!("{name}@{}", string(&role.host)?)) }
-    };
-    let list: Vec<String> = roles.iter().map(one).collect::<Result<_, _>>()?;
+    let list: Vec<String> = roles.iter().map(role_name).collect::<Result<_, _>>()?;
     Ok(list.join(", "))
 }
 

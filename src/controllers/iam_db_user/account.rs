@@ -233,10 +233,9 @@ async fn at_desk(
     let converged = match steps {
         Err(refusal) => {
             let withdrawn = withdrawal(desired, &catalogue, &facts, context);
-            if mode == Mode::Enforce {
-                apply(desired, &withdrawn, chair).await?;
-            }
-            Converged::failed(refusal.into())
+            let left = if mode == Mode::Enforce { apply(desired, &withdrawn, chair).await?.grants } else { None };
+            // What could not be taken off is told beside the refusal, and tried again.
+            Converged { grants: left.filter(Result::is_err), ..Converged::failed(refusal.into()) }
         }
         Ok(steps) if mode == Mode::Enforce => apply(desired, &steps, chair).await?,
         Ok(steps) => Converged::drifted(&steps),

@@ -202,7 +202,8 @@ fn roles_are_granted_and_made_default_in_each_servers_own_words() {
     let to = "'app_orders'@'10.1.%'";
     assert_eq!(grant_roles(&user(), &host(), &of("%")).unwrap().text, format!("GRANT 'reader'@'%' TO {to}"));
     assert_eq!(grant_roles(&user(), &host(), &of("")).unwrap().text, format!("GRANT 'reader' TO {to}"));
-    assert_eq!(revoke_roles(&user(), &host(), &of("%")).unwrap().text, format!("REVOKE 'reader'@'%' FROM {to}"));
+    let reader = Role { name: "reader".into(), host: "%".into() };
+    assert_eq!(revoke_role(&user(), &host(), &reader).unwrap().text, format!("REVOKE 'reader'@'%' FROM {to}"));
     let default = |engine, roles: &BTreeSet<Role>| set_default_roles(engine, &user(), &host(), roles).unwrap().text;
     assert_eq!(default(Engine::MySql, &of("%")), format!("SET DEFAULT ROLE 'reader'@'%' TO {to}"));
     assert_eq!(default(Engine::MariaDb, &of("")), format!("SET DEFAULT ROLE 'reader' FOR {to}"));
