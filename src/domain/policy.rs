@@ -59,6 +59,13 @@ impl ConnectArn {
         &self.0
     }
 
+    /// The server's resource id; `*` for every one.
+    #[must_use]
+    pub fn server(&self) -> &str {
+        let place = self.0.rsplit(':').next().unwrap_or_default();
+        place.split('/').next().unwrap_or_default()
+    }
+
     /// The account in the database; `*` for every one.
     #[must_use]
     pub fn user(&self) -> &str {

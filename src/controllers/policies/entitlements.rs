@@ -4,7 +4,7 @@
 //! policies of a home are then brought to the union. After a restart nothing is entered yet: until an object has been looked at, what a policy
 //! allows on its behalf stays.
 
-use std::collections::{BTreeSet, HashSet};
+use std::collections::BTreeSet;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use futures::{FutureExt, StreamExt, stream};
@@ -12,7 +12,7 @@ use kube::{Resource, ResourceExt};
 
 use super::claims::{Claim, Claims};
 use super::rounds::{Ask, Rounds};
-use super::wants::{Form, Wants};
+use super::wants::{self, Form, Wants};
 use super::{Attachment, Granted, rendered, told};
 use crate::api::{AttachmentStatus, DbServer, IamDbUser, Mode};
 use crate::controllers::context::Context;
@@ -249,15 +249,15 @@ impl Wished<'_> {
         let claims = self.entitlements.claims();
         let wish = claims.of_home(home);
         let unasked = self.unasked(&claims, home);
-        let stays = |arn: &&ConnectArn| wish.keeps.contains(*arn) || unasked.contains(arn.user());
+        let stays = |arn: &&ConnectArn| wish.keeps.contains(*arn) || unasked.iter().any(|object| object.may_want(arn));
         let mut resources = wish.wants;
         resources.extend(observed.named().filter(stays).cloned());
         let tags = if unasked.is_empty() { Some(wish.tags) } else { None };
         (Wanted { resources, tags }, wish.limit)
     }
 
-    /// Accounts of those objects that have something in a home and have not been looked at by this process; `*` for those of a DbServer.
-    fn unasked(&self, claims: &Claims, home: &PolicyHome) -> HashSet<String> {
+    /// Those objects that have something in a home and have not been looked at by this process.
+    fn unasked(&self, claims: &Claims, home: &PolicyHome) -> Vec<Unasked> {
         let feeds = &self.context.feeds;
         let users = feeds.users.store().state_filter(|user| {
             !claims.knows(user.metadata.uid.as_deref().unwrap_or_default())
@@ -267,8 +267,28 @@ impl Wished<'_> {
             !claims.knows(server.metadata.uid.as_deref().unwrap_or_default())
                 && was_attached(attachments_of_server(server), home)
         });
-        let every_account = servers.iter().map(|_| EVERY_ACCOUNT.to_owned());
-        users.iter().map(|user: &Arc<IamDbUser>| user.spec.username.clone()).chain(every_account).collect()
+        let meant_by = |server: &DbServer| Some(wants::meant_by(&Server::of(server)?));
+        let of_user = |user: &Arc<IamDbUser>| Unasked {
+            account: user.spec.username.clone(),
+            servers: server::find(self.context, &user.spec.server_ref.name).ok().and_then(|it| meant_by(&it)),
+        };
+        let of_server =
+            |server: &Arc<DbServer>| Unasked { account: EVERY_ACCOUNT.to_owned(), servers: meant_by(server) };
+        users.iter().map(of_user).chain(servers.iter().map(of_server)).collect()
+    }
+}
+
+/// An object that this process has not looked at.
+struct Unasked {
+    /// `*` for every one.
+    account: String,
+    /// Servers that it can be about; none while that is not known.
+    servers: Option<BTreeSet<String>>,
+}
+
+impl Unasked {
+    fn may_want(&self, arn: &ConnectArn) -> bool {
+        arn.user() == self.account && self.servers.as_ref().is_none_or(|servers| servers.contains(arn.server()))
     }
 }
 
@@ -304,6 +324,21 @@ mod tests {
     fn home(role: &str, place: &str) -> PolicyHome {
         let principal = format!("arn:aws:iam::123456789012:role/{role}").parse().unwrap();
         PolicyHome { principal, place: Place::parse(place), cluster: "c".into() }
+    }
+
+    #[test]
+    fn what_was_not_looked_at_keeps_what_may_be_its_own_and_nothing_of_another_server() {
+        let arn =
+            |place: &str| ConnectArn::parse(&format!("arn:aws:rds-db:us-east-1:123456789012:dbuser:{place}")).unwrap();
+        let unasked = |servers: Option<&[&str]>| Unasked {
+            account: "app".into(),
+            servers: servers.map(|servers| servers.iter().map(|&id| id.to_owned()).collect()),
+        };
+        let known = unasked(Some(&["db-BILLING", "*"]));
+        assert!(known.may_want(&arn("db-BILLING/app")) && known.may_want(&arn("*/app")));
+        assert!(!known.may_want(&arn("db-ORDERS/app")), "another's is taken off");
+        assert!(!known.may_want(&arn("db-BILLING/other")));
+        assert!(unasked(None).may_want(&arn("db-ORDERS/app")), "where it is is not known yet");
     }
 
     #[test]

@@ -206,6 +206,13 @@ fn own_ids(server: &Server) -> BTreeSet<&str> {
     std::iter::once(&server.resource_id).chain(&server.further_resource_ids).map(String::as_str).collect()
 }
 
+/// All that an ARN can name where something of this server is meant.
+pub(super) fn meant_by(server: &Server) -> BTreeSet<String> {
+    let replicas = server.endpoints.replicas.iter().map(|replica| replica.resource_id.as_str());
+    let proxies = server.endpoints.proxies.iter().map(|proxy| proxy.resource_id.as_str());
+    own_ids(server).into_iter().chain(replicas).chain(proxies).chain(["*"]).map(str::to_owned).collect()
+}
+
 fn arn(server: &Server, resource_id: &str, username: &Username) -> ConnectArn {
     ConnectArn::new(&server.partition, &server.region, &server.account_id, resource_id, username)
 }
