@@ -1,15 +1,21 @@
+use futures::future;
+use kube::client::Body;
 use kube::runtime::reflector;
 use tokio::sync::mpsc::unbounded_channel;
 use tower::{Layer, Service};
 
 use super::*;
+use crate::domain::secret::Secret;
 use crate::k8s::dates::DateLayer;
 use crate::rotation::book::Published;
 use crate::rotation::known::Known;
 use crate::rotation::sample::{MARKS, Silence, inputs, no_apiserver, order, role};
 
 fn engine(silence: &Arc<Silence>) -> Arc<Engine> {
-    let client = no_apiserver();
+    engine_at(no_apiserver(), silence)
+}
+
+fn engine_at(client: kube::Client, silence: &Arc<Silence>) -> Arc<Engine> {
     Engine::new(Parts {
         client: client.clone(),
         marks: MARKS,
@@ -45,6 +51,42 @@ async fn it_is_alive_as_long_as_any_turn_ends_however_much_is_due() {
     silence.was_asked(TURNS + 1).await;
     assert!(pulse.last() > hanging, "one has ended, and another began at once");
     running.abort();
+}
+
+#[tokio::test]
+async fn a_secret_that_is_not_there_does_not_wait_for_those_that_are() {
+    let asked = Arc::new(Mutex::new(Vec::new()));
+    let apiserver = {
+        let asked = asked.clone();
+        tower::service_fn(move |request: http::Request<Body>| {
+            asked.lock().unwrap().push(request.method().clone());
+            future::pending::<Result<http::Response<Body>, std::io::Error>>()
+        })
+    };
+    let engine = engine_at(kube::Client::new(apiserver, "default"), &Arc::new(Silence::new()));
+    let token = Token {
+        text: Secret::new("t"),
+        signed_at: Timestamp::UNIX_EPOCH,
+        usable_until: schedule::usable_until(Timestamp::UNIX_EPOCH, None),
+    };
+    let write = |name: &str, known| {
+        let order = Arc::new(order("app", name));
+        engine.write(Member { uid: name.into(), order, known, is_suspect: false }, &token)
+    };
+    let there = (0..2 * WRITERS).map(|number| write(&format!("o{number}"), Some(Known::default())));
+    let all = future::join(future::join_all(there), write("new", None));
+    let busy = async {
+        while asked.lock().unwrap().len() <= WRITERS {
+            tokio::task::yield_now().await;
+        }
+    };
+    tokio::select! {
+        _ = all => panic!("nothing is answered"),
+        () = busy => {}
+    }
+    let asked = asked.lock().unwrap();
+    let of = |method| asked.iter().filter(|it| *it == method).count();
+    assert_eq!((of(http::Method::PUT), of(http::Method::POST)), (WRITERS, 1));
 }
 
 #[tokio::test]
