@@ -196,6 +196,30 @@ async fn a_policy_that_somebody_else_writes_is_not_written() {
 }
 
 #[tokio::test]
+async fn who_is_attached_must_be_admitted_whoever_writes_the_policy_now() {
+    let _turn = World::get().together().await;
+    let tenant = Tenant::new(Database::Orders, "extnarrow").await;
+    tenant.apply::<IamDbUser>(tenant.user("app")).await;
+    tenant.user_ready("app").await;
+    let attached = tenant.attached(&tenant.role_arn(&tenant.name)).await;
+    assert!(!attached.is_empty());
+    let mut user = tenant.user("app");
+    user["spec"]["management"] = json!({"policy": "External"});
+    user["spec"].as_object_mut().expect("a spec").remove("principals");
+    tenant.apply::<IamDbUser>(user).await;
+    tenant.user_ready("app").await;
+    assert_eq!(tenant.attached(&tenant.role_arn(&tenant.name)).await, attached, "it stays");
+    let mut narrow = tenant.server();
+    narrow["spec"]["tenancy"][0]["principals"] = json!([tenant.role_arn("somebody-else")]);
+    tenant.apply_server(narrow).await;
+    let message = tenant.user_reason("app", "False", "NotAllowed").await;
+    assert!(message.contains("spec.principals"), "{message}");
+    tenant.apply_server(tenant.server()).await;
+    tenant.user_ready("app").await;
+    tenant.close().await;
+}
+
+#[tokio::test]
 async fn a_suspended_user_is_left_as_it_is_and_can_still_be_deleted() {
     let _turn = World::get().together().await;
     let tenant = Tenant::new(Database::Orders, "suspend").await;

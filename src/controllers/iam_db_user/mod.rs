@@ -54,7 +54,7 @@ async fn apply(api: &Api<IamDbUser>, object: &IamDbUser, pass: Pass, context: &C
     status::write(api, object, &findings, context).await?;
     let uid = object.uid().unwrap_or_default();
     match findings.problem() {
-        Some(problem) if problem.reason == Reason::NotAllowed => refused(object, context).await,
+        Some(problem) if problem.reason == Reason::NotAllowed => refused(api, object, findings, context).await,
         problem => {
             context.refusals.over(&uid);
             match problem {
@@ -70,14 +70,15 @@ async fn apply(api: &Api<IamDbUser>, object: &IamDbUser, pass: Pass, context: &C
 
 /// What no rule admits any more keeps its account (a rule may come back), but not the right to connect: that goes when the last token that was
 /// signed under the rule has run out.
-async fn refused(object: &IamDbUser, context: &Context) -> Outcome {
+async fn refused(api: &Api<IamDbUser>, object: &IamDbUser, findings: status::Findings, context: &Context) -> Outcome {
     let now = context.clock.now();
     let since = context.refusals.since(&object.uid().unwrap_or_default(), now);
     match schedule::withdrawal(since, now) {
         Withdrawal::Nothing(wait) | Withdrawal::Signing(wait) => Ok(Action::requeue(wait)),
         Withdrawal::Connecting => {
-            if desired::has_policies(object) {
-                context.entitlements.withdraw(object, context).await?;
+            if desired::has_policies(object) && context.entitlements.withdraw(object, context).await? {
+                // Else the status would say that they are attached, and who reads it would keep what it speaks of.
+                status::write(api, object, &findings.without_policies(object), context).await?;
             }
             Ok(Action::await_change())
         }
@@ -128,7 +129,13 @@ async fn work(
             desired::user(object, &inputs, &context.settings.cluster_id) // pure
         };
         match desired {
-            Ok(desired) => Ok((inputs, desired)),
+            Ok(desired) => {
+                // What was attached before somebody else was named stays, and must be admitted like all that does.
+                if !desired.management.policy {
+                    desired::attached_are_admitted(object, &inputs)?;
+                }
+                Ok((inputs, desired))
+            }
             // What is left as it is must be admitted too: who is attached may have left the spec together with what the rule admits.
             Err(problem) => Err(desired::attached_are_admitted(object, &inputs).err().unwrap_or(problem)),
         }

@@ -110,6 +110,13 @@ impl Findings {
         Self { parts, made: Some(made) }
     }
 
+    /// The same after the object was taken out of all policies.
+    pub(super) fn without_policies(self, object: &IamDbUser) -> Self {
+        let IamDbUserStatus { accounts, drift, policies, .. } = object.status.clone().unwrap_or_default();
+        let policies = policies::unattached(policies);
+        Self { made: Some(Made { accounts, drift, policies, attachments: Vec::new() }), ..self }
+    }
+
     /// What is wrong.
     pub(super) fn problem(&self) -> Option<Problem> {
         Problem::of_several(self.parts.iter().filter_map(|(_, verdict)| match verdict {

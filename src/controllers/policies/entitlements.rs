@@ -82,8 +82,8 @@ impl Entitlements {
         granted
     }
 
-    /// Takes an IamDbUser out of all policies.
-    pub(in crate::controllers) async fn withdraw(&self, user: &IamDbUser, context: &Context) -> Result<(), Problem> {
+    /// Takes an IamDbUser out of all policies. Tells whether it did: where a server is only looked at, or is not known, they stay.
+    pub(in crate::controllers) async fn withdraw(&self, user: &IamDbUser, context: &Context) -> Result<bool, Problem> {
         let claimant = Claimant::of_user(user, context);
         let found = server::find(context, &user.spec.server_ref.name).ok();
         let found = found.and_then(|object| Some((Server::of(&object)?.access, object.spec.mode)));
@@ -196,17 +196,17 @@ impl Entitlements {
         Attachment { home: home.clone(), result: outcome.grants(resources), drift }
     }
 
-    /// Takes an object out of all policies, unless its server is only looked at.
+    /// Takes an object out of all policies, unless its server is only looked at. Tells whether it did.
     pub(super) async fn take_out(
         &self,
         claimant: Claimant,
         server: Option<(Access, Mode)>,
         context: &Context,
-    ) -> Result<(), Problem> {
+    ) -> Result<bool, Problem> {
         let Claimant { uid, account, state, remembered } = claimant;
         let before = self.claims().enter(&uid, Claim { state, ..Claim::default() }).unwrap_or_default();
         let Some((access, Mode::Enforce)) = server else {
-            return Ok(());
+            return Ok(false);
         };
         // The status says it before anything is attached, so nothing else can be.
         let homes: BTreeSet<PolicyHome> = before.homes().cloned().chain(remembered).collect();
@@ -217,7 +217,7 @@ impl Entitlements {
             let outcome = self.rounds.bring(home, &access, ask, &self.wished(context), context).await.is_rid(&account);
             first = first.and(outcome);
         }
-        first
+        first.map(|()| true)
     }
 
     fn claims(&self) -> MutexGuard<'_, Claims> {

@@ -22,7 +22,7 @@ mod wants;
 
 pub use entitlements::Entitlements;
 pub(super) use full_access::{FullAccess, grant as grant_full_access, withdraw as withdraw_full_access};
-pub(super) use told::{drift, intended, policies, state, verdict};
+pub(super) use told::{drift, intended, policies, state, unattached, verdict};
 pub(super) use wants::{Wants, of_user};
 
 use crate::domain::policy::PolicyHome;

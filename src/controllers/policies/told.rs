@@ -44,6 +44,11 @@ pub(super) fn says_rendered(policies: &[PolicyStatus], object: &str) -> bool {
     policies.iter().any(|policy| policy.arn == name)
 }
 
+/// What is left of policies when all that were attached are gone: those that were only rendered.
+pub(in crate::controllers) fn unattached(policies: Vec<PolicyStatus>) -> Vec<PolicyStatus> {
+    policies.into_iter().filter(|policy| policy.arn.starts_with(CONFIG_MAP)).collect()
+}
+
 /// Every principal that is wanted, attached or not, and every former one that could not be taken off.
 pub(in crate::controllers) fn state(granted: &Granted) -> Vec<AttachmentStatus> {
     let of = |it: &super::Attachment| {
