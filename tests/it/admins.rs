@@ -136,6 +136,21 @@ async fn the_operator_logs_in_with_tokens_of_its_own_and_protects_that_login(dat
     let message = tenant.user_reason("own", "False", "Protected").await;
     assert!(message.contains("spec.username"), "{message}");
 
+    // Nor through another DbServer that names the same database.
+    let second = format!("{}-second", tenant.name);
+    let mut server = tenant.server();
+    server["metadata"]["name"] = json!(second);
+    tenant.apply_server(server).await;
+    let mut through = tenant.user("through");
+    through["spec"]["serverRef"] = json!({"name": second});
+    through["spec"]["username"] = json!(login);
+    through["spec"]["management"] = json!({"account": "External"});
+    tenant.apply::<IamDbUser>(through).await;
+    let message = tenant.user_reason("through", "False", "Protected").await;
+    assert!(message.contains("spec.username"), "{message}");
+    tenant.delete(tenant.users(), "through").await;
+    tenant.delete(tenant.servers(), &second).await;
+
     let mut beyond = tenant.user("beyond");
     beyond["spec"]["grants"][0]["privileges"] = json!(["DELETE"]);
     tenant.apply::<IamDbUser>(beyond).await;
