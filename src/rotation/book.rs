@@ -346,11 +346,16 @@ impl Book {
     }
 }
 
-/// The part of a token's spread that belongs to its key.
+/// The part of a token's spread that belongs to its key: to the namespace too, since many may have an account of the same name by the same role.
 fn jitter(key: &TokenKey) -> Duration {
-    let connect = &key.connect;
-    let role = key.identity.role().map(ToString::to_string).unwrap_or_default();
-    schedule::jitter(&format!("{role} {} {}", connect.username, connect.endpoint))
+    let TokenKey { identity, connect } = key;
+    let whose = match identity.as_ref() {
+        Identity::ServiceAccount { namespace, name, .. } => format!("{namespace}/{name}"),
+        Identity::Role { assume, .. } => assume.external_id.clone(),
+        Identity::Operator => String::new(),
+    };
+    let role = identity.role().map(ToString::to_string).unwrap_or_default();
+    schedule::jitter(&format!("{whose} {role} {} {}", connect.username, connect.endpoint))
 }
 
 #[cfg(test)]

@@ -322,3 +322,22 @@ fn an_order_that_changes_is_known_by_the_same_copy_of_its_uid() {
     assert!(Arc::ptr_eq(uid, &slot.order.owner.uid));
     assert_eq!(slot.order.inputs, inputs(2));
 }
+
+#[test]
+fn namespaces_that_sign_for_one_name_by_one_role_are_not_renewed_together() {
+    let spread: BTreeSet<Duration> = (0..50)
+        .map(|number| {
+            let identity = Identity::ServiceAccount {
+                region: "us-east-1".into(),
+                namespace: format!("shop-{number}"),
+                name: "app".into(),
+                role: "arn:aws:iam::123456789012:role/app".parse().unwrap(),
+                then: None,
+            };
+            jitter(&Order { identity: identity.into(), ..order("app", "a") }.key())
+        })
+        .collect();
+    assert_eq!(spread.len(), 50);
+    let (first, last) = (spread.first().unwrap(), spread.last().unwrap());
+    assert!(*last > *first + schedule::JITTER / 2, "{first:?} to {last:?}");
+}
