@@ -95,6 +95,7 @@ fn document(figures: &Figures, charts: &[(String, String)]) -> String {
     );
     for fleet in &figures.fleets {
         section(&mut text, figures, fleet);
+        text.push_str(if fleet.schedule.is_some() { OF_SCHEDULE } else { "" });
     }
     if let Some(it) = &figures.accounts {
         accounts(&mut text, it);
@@ -230,9 +231,6 @@ fn section(text: &mut String, figures: &Figures, fleet: &FleetFigures) {
     row("object made until its Secret is there, nothing else to do", timed(waits(&fleet.latency)), "p50 10, p99 20 ms");
     row("the same, the first of its identity", timed(waits(&fleet.first_latency)), "");
     memory(figures, fleet, &mut row);
-    if fleet.schedule.is_some() {
-        text.push_str(OF_SCHEDULE);
-    }
 }
 
 const OF_SCHEDULE: &str = "
