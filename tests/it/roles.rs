@@ -67,7 +67,7 @@ async fn a_role_is_active_after_a_login_and_goes_with_the_spec(database: Databas
 
 async fn roles_that_somebody_gives_are_taken_off_however_many(database: Database) {
     let _turn = World::get().together().await;
-    let tenant = Tenant::bare(database, "given").await;
+    let tenant = Tenant::new(database, "given").await;
     let roles = ["one", "two"].map(|purpose| make_role(&tenant, purpose));
     tenant.apply::<IamDbUser>(tenant.user("app")).await;
     tenant.user_ready("app").await;
