@@ -5,7 +5,7 @@ mod feeds;
 
 use std::net::SocketAddr;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use futures::future::{BoxFuture, OptionFuture};
 use futures::{FutureExt, StreamExt, future, stream};
@@ -372,15 +372,26 @@ async fn cluster_id(client: &kube::Client, given: Option<String>) -> Result<Stri
     if (1..=64).contains(&id.len()) && id.bytes().all(ok) { Ok(id) } else { Err(Failure::BadClusterId) }
 }
 
+/// An apiserver that has just started forbids for a moment what it allows then.
+const STANDING: Duration = Duration::from_secs(10);
+
 /// Waits for an apiserver that does not answer, or does not take our token for the time being. Whoever lost its lease in an outage starts again in it: ending once more would only add the
 /// kubelet's back-off to the outage.
 async fn uid_of_kube_system(client: &kube::Client) -> Result<String, Failure> {
     let namespaces = Api::<Namespace>::all(client.clone());
+    let mut refused_since = None;
     loop {
         match call("read namespace kube-system", namespaces.get("kube-system")).await {
             Ok(found) => return Ok(found.uid().unwrap_or_default()),
-            Err(error) if matches!(error.code(), Some(403 | 404)) => return Err(Failure::ClusterId(error)),
-            Err(error) => tracing::warn!(%error, "the apiserver does not answer, trying again"),
+            Err(error) if matches!(error.code(), Some(403 | 404)) => {
+                if refused_since.get_or_insert_with(Instant::now).elapsed() >= STANDING {
+                    return Err(Failure::ClusterId(error));
+                }
+            }
+            Err(error) => {
+                refused_since = None;
+                tracing::warn!(%error, "the apiserver does not answer, trying again");
+            }
         }
         tokio::time::sleep(Duration::from_secs(2)).await;
     }
