@@ -18,6 +18,7 @@ mod report;
 mod run;
 mod server;
 mod trust;
+mod wakes;
 
 pub use bundles::Bundles;
 pub use context::{Context, Feeds, Settings};

@@ -17,8 +17,8 @@ use super::{Attachment, Granted, rendered, told};
 use crate::api::{AttachmentStatus, DbServer, IamDbUser, Mode};
 use crate::controllers::context::Context;
 use crate::controllers::problem::Problem;
-use crate::controllers::run::own_state;
 use crate::controllers::server::{self, Server};
+use crate::controllers::wakes::own_state;
 use crate::domain::access::Access;
 use crate::domain::policy::{ConnectArn, ObservedPolicies, Place, PolicyHome, Resources, Wanted};
 
