@@ -272,6 +272,9 @@ async fn what_is_only_observed_is_told_and_left_alone(database: Database) {
     rich.tenant.user_ready("app").await;
     assert_eq!(drift().await, Vec::<String>::new());
     rich.set_mode("Observe").await;
+    // A look that began before would still undo what is changed now.
+    rich.tenant.server_reason("True", "Ready").await;
+    rich.tenant.looked_at("app").await;
     let own = if database == Database::Billing { ON_MARIADB } else { ON_MYSQL };
     // One after the other, all left in place. What one has taken cannot be taken again, and an account without any mark is told as foreign.
     let is_left_out = |change: &str| {
