@@ -47,7 +47,7 @@ reasons! {
     /// The server's certificate does not chain to the configured CA or names another host.
     TlsVerificationFailed => "Does the ConfigMap hold the CA of the instance's `caIdentifier`? Never switch verification off.",
     /// The database or AWS refused the credentials.
-    AccessDenied => "After a rotation of the master password: wait. Else the operator's role: [aws.md](aws.md).",
+    AccessDenied => "After a rotation of the master password: wait. Else the operator's role: [aws.md](aws.md). In `LoginVerified`: the account and the policy of the IamDbUser, and whether the role that signs is among its principals.",
     /// The administrator's database login lacks a privilege that this change needs.
     AdminLacksPrivilege => "Give it; the message has the error number or AWS's code.",
     /// The secret with the administrator's password cannot be read or has no username and password.
@@ -59,21 +59,21 @@ reasons! {
     /// No IamDbUser of that name exists.
     UserRefNotFound => "Correct `spec.userRef`, or create it.",
     /// No tenancy rule of the DbServer admits the whole request; the message names the field.
-    NotAllowed => "The platform team extends **one** rule, or the app team asks for less.",
+    NotAllowed => "The platform team extends **one** rule, or the app team asks for less. Where the message names a value that no rule can allow (a host that is not RDS's, a system schema), correct it; where it names the IamDbUser's reason, look there.",
     /// The IamDbUser is of another namespace and does not list this one in its `tokenConsumers`.
     NoConsent => "Its owners list the namespace in `spec.tokenConsumers` of the IamDbUser.",
     /// What the object refers to is of a namespace that this operator does not act in.
     OutOfScope => "Refer to something of a namespace in the operator's scope, or have the platform team extend that: `scope.namespaces` of its chart.",
     /// The username cannot be used for an IAM account.
-    InvalidUsername => "1 to 32 letters, digits, `_`, `.`, `-`; not a name of the server, RDS or the operator.",
+    InvalidUsername => "1 to 32 letters, digits, `_`, `.`, `-`, of which the first is a letter, a digit or `_`.",
     /// A privilege is outside the list that the operator may grant.
     InvalidPrivilege => "Only privileges from the CRD's list, and only where they apply.",
     /// A role cannot be granted: it opens more than a role of a tenant may, or the server cannot make it a default role.
     InvalidRole => "Ask the platform team for a role that holds privileges on databases alone; on MariaDB for one role that holds the others.",
     /// The database, table, routine or role of a grant does not exist.
     ObjectMissing => "Create it, or correct `spec.grants` or `spec.roles`.",
-    /// The account is one that the operator never touches.
-    Protected => "Choose another username.",
+    /// The account is one that the operator never touches: a name of the server, of RDS or of the operator.
+    Protected => "Choose another username, which does not begin with `rds`, `aws_`, `mysql.` or `mariadb.` either.",
     /// An account of that name exists and carries no mark of this operator.
     ForeignAccount => "Choose another username; or drop the account after you know whose it is; or have it adopted (`spec.existingUser`, where a rule lists it).",
     /// A Secret of that name exists and is not ours.
@@ -85,7 +85,7 @@ reasons! {
     /// A quota of AWS's is reached; the message names it.
     QuotaExceeded => "Have AWS raise it, or make room: detach or delete what is not needed. It is tried again at each resync.",
     /// Another object, cluster or server owns the same thing; the message names it.
-    Conflict => "Two objects for one account, two clusters with one id, or a restored snapshot (`spec.acceptRestored` of the DbServer): decide who keeps it.",
+    Conflict => "Two objects for one account, two clusters with one id, or a restored snapshot (`spec.acceptRestored` of the DbServer): decide who keeps it. A cluster that was made anew takes over with `clusterId` of the chart.",
     /// Another account would win the login for this user name.
     ShadowedAccount => "Drop the account that the message names, or choose another username. There is no policy until then.",
     /// A grant would shadow a wider one that the account has from somebody else, and so take away what that one opens.
@@ -105,7 +105,7 @@ reasons! {
     /// AWS does not let anybody attach policies to this principal.
     PrincipalUnmodifiable => "Use another role.",
     /// The identity that signs tokens could not be assumed.
-    IdentityDenied => "Trust policy of the role: ServiceAccount and audience `sts.amazonaws.com`, or ExternalId `<cluster id>/<namespace>`; for a DbServer's `spec.aws.roleArn` its `externalId`.",
+    IdentityDenied => "Trust policy of the role: ServiceAccount and audience `sts.amazonaws.com`, or ExternalId `<cluster id>/<namespace>`; for a DbServer's `spec.aws.roleArn` its `externalId`. Does the ServiceAccount have `eks.amazonaws.com/role-arn`? If the operator may not create its tokens: `tenantServiceAccounts` of the chart.",
     /// The role allows only sessions that are too short to sign from.
     SessionTooShort => "Let the role have sessions of at least an hour (MaxSessionDuration), or do without a chain of roles.",
     /// This machine's clock differs too much from the apiserver's or AWS's.

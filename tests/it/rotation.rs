@@ -70,7 +70,8 @@ async fn each_rotation_is_one_write_to_each_secret_and_nothing_else_is_written()
 
     let _turn = world.together().await;
     let disturbed = world.was_disturbed(started, Instant::now());
-    let versions = until("all Secrets of a key hold one token", SOON, || async {
+    let patience = SOON + LATEST.unsigned_abs();
+    let versions = until("all Secrets of a key hold one token", patience, || async {
         let versions = record.lock().unwrap_or_else(PoisonError::into_inner).clone();
         let last =
             |key| secrets_of(&versions, key).map(|it| it.last().map(|it| it.token.clone())).collect::<BTreeSet<_>>();
@@ -163,7 +164,8 @@ fn secrets_of(versions: &BTreeMap<String, Vec<Version>>, key: usize) -> impl Ite
 }
 
 /// Each version brings another token, which lives longer, and comes in time. An operator that was killed amid a turn has left some Secrets of the
-/// key behind; its successor takes the whole key along, maybe in the same second.
+/// key behind. Its successor takes those along that it has looked at by then, maybe in the same second, and the others when they are due: so a key
+/// may hold two tokens for as long.
 fn check_rotations(world: &World, name: &str, versions: &[Version]) {
     for pair in versions.windows(2) {
         let (old, new) = (&pair[0], &pair[1]);

@@ -279,7 +279,8 @@ impl World {
     /// JSON lines of one of the world's logs from a byte on, and where the log ends now.
     pub fn log(&self, name: &str, from: u64) -> (Vec<Value>, u64) {
         let text = std::fs::read(self.var(name)).unwrap_or_default();
-        let from = usize::try_from(from).expect("offset").min(text.len());
+        let from = usize::try_from(from).expect("offset");
+        assert!(from <= text.len(), "{name} was begun anew");
         // A line that is being written is read next time.
         let end = text.iter().rposition(|&byte| byte == b'\n').map_or(from, |at| at + 1).max(from);
         let lines = text[from..end].split(|&byte| byte == b'\n').filter(|line| !line.is_empty());

@@ -92,6 +92,8 @@ func (c ControlPlane) apiServerArgs() []string {
 		"--service-account-key-file=" + w.PKI("sa.pub"), "--service-account-signing-key-file=" + w.PKI("sa.key"),
 		// Blocking: when a client has its answer, the line is in the log, so a test may count at once.
 		"--audit-policy-file=" + w.Path("audit-policy.yaml"), "--audit-log-path=" + w.AuditLog(), "--audit-log-mode=blocking",
+		// A test that counts from a byte on must find all of it in one file: by default that would be another after 100 MB.
+		"--audit-log-maxsize=100000",
 		"--shutdown-delay-duration=0s",
 	}
 }
