@@ -99,7 +99,10 @@ async fn run<K, F>(
 {
     let kind: &'static str = leak_kind::<K>();
     let backoffs = Arc::new(Backoffs::<ObjectRef<K>>::new(Duration::from_secs(2), LONGEST_WAIT));
-    let changed = paced(changes(feed, state, Seen::new()).filter_map(|change| future::ready(applied(change))));
+    let changed = paced(changes(feed, state, Seen::new()).filter_map({
+        let backoffs = backoffs.clone();
+        move |change| future::ready(applied(change, &backoffs))
+    }));
     let reconcile_one = {
         let (backoffs, fence) = (backoffs.clone(), fence.clone());
         move |object: Arc<K>, context: Arc<Context>| {
@@ -171,10 +174,14 @@ fn leak_kind<K: Resource<DynamicType = ()>>() -> &'static str {
     Box::leak(K::kind(&()).into_owned().into_boxed_str())
 }
 
-fn applied<K>(change: Change<K>) -> Option<Arc<K>> {
+/// What is to be looked at. Of what is gone nothing is remembered: kube calls nobody for it.
+fn applied<K: Resource<DynamicType = ()>>(change: Change<K>, backoffs: &Backoffs<ObjectRef<K>>) -> Option<Arc<K>> {
     match change {
         Change::Applied(object) => Some(object),
-        Change::Deleted(_) => None,
+        Change::Deleted(object) => {
+            backoffs.reset(&ObjectRef::from_obj(object.as_ref()));
+            None
+        }
     }
 }
 
@@ -197,5 +204,19 @@ mod tests {
         let started = Instant::now();
         assert_eq!(paced(feed::stream(receiver)).collect::<Vec<_>>().await, (0..many).collect::<Vec<_>>());
         assert!(started.elapsed() >= 3 * PAUSE);
+    }
+
+    #[test]
+    fn an_object_that_is_gone_leaves_no_wait_to_its_namesake() {
+        let backoffs = Backoffs::new(Duration::from_secs(2), LONGEST_WAIT);
+        let mut namespace = k8s_openapi::api::core::v1::Namespace::default();
+        namespace.metadata.name = Some("shop".into());
+        let namespace = Arc::new(namespace);
+        let key = || ObjectRef::from_obj(namespace.as_ref());
+        (0..8).for_each(|_| _ = backoffs.after_failure(key()));
+        assert!(applied(Change::Applied(namespace.clone()), &backoffs).is_some());
+        assert!(backoffs.after_failure(key()) > Duration::from_secs(10));
+        assert!(applied(Change::Deleted(namespace.clone()), &backoffs).is_none());
+        assert!(backoffs.after_failure(key()) < Duration::from_secs(3));
     }
 }

@@ -1,4 +1,5 @@
-//! Kubernetes plumbing that knows none of our kinds: watches, status, back-off, leader election, who we are.
+//! Kubernetes plumbing that knows none of our kinds: watches, calls and status, what time the apiserver has, back-off, leader election and its fence, who
+//! we are.
 
 pub mod backoff;
 pub mod dates;

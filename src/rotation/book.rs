@@ -38,6 +38,11 @@ impl Group {
     fn new(key: &TokenKey) -> Self {
         Self { members: BTreeSet::new(), jitter: jitter(key), token: None, is_failing: false, in_turn: None, due: None }
     }
+
+    /// Whether the turn that is under way writes this one's Secret.
+    fn is_writing(&self, uid: &str) -> bool {
+        self.in_turn.as_ref().is_some_and(|members| members.contains(uid))
+    }
 }
 
 /// All orders, by the uid of the object that placed them.
@@ -55,7 +60,7 @@ pub(super) struct Book {
 #[derive(Debug, Default)]
 struct HeldBack {
     news: Vec<ObjectName>,
-    /// When the first of them came.
+    /// When news were told last, or could have been.
     since: Option<Timestamp>,
 }
 
@@ -92,7 +97,8 @@ pub(super) enum Outcome {
 
 impl Book {
     /// Takes an order, new or changed. `observed` is the Secret, if it is there and ours.
-    pub(super) fn place(&mut self, mut order: Order, observed: Option<(Known, Published)>) {
+    /// The identity that it asked for before is returned when no order needs that one any more.
+    pub(super) fn place(&mut self, mut order: Order, observed: Option<(Known, Published)>) -> Option<Arc<Identity>> {
         let key = order.key();
         if let Some((key, _)) = self.groups.get_key_value(&key) {
             (order.identity, order.binding.connect) = (key.identity.clone(), key.connect.clone());
@@ -101,19 +107,22 @@ impl Book {
             order.owner.uid = uid.clone();
         }
         let uid = order.owner.uid.clone();
+        let mut left = None;
         match self.slots.get_mut(&uid) {
-            Some(slot) if *slot.order == order => return,
+            Some(slot) if *slot.order == order => return None,
             Some(slot) => {
                 let before = std::mem::replace(&mut slot.order, Arc::new(order)).key();
                 slot.retry_at = None;
                 if before != key {
                     self.leave(&uid, &before);
+                    left = Some(before);
                 }
             }
             None => drop(self.slots.insert(uid.clone(), Box::new(Slot::new(order, observed)))),
         }
         self.groups.entry(key.clone()).or_insert_with(|| Group::new(&key)).members.insert(uid);
         self.schedule(&key);
+        left.and_then(|key| self.unneeded(key))
     }
 
     /// Whether there is an order of this object.
@@ -121,10 +130,20 @@ impl Book {
         self.slots.contains_key(uid)
     }
 
+    /// Whether there is one, and it asks for a token of this key.
+    pub(super) fn wants(&self, uid: &str, key: &TokenKey) -> bool {
+        self.groups.get(key).is_some_and(|group| group.members.contains(uid))
+    }
+
     /// Forgets an order. Its identity is returned when no other order needs it.
     pub(super) fn withdraw(&mut self, uid: &str) -> Option<Arc<Identity>> {
         let key = self.slots.remove(uid)?.order.key();
         self.leave(uid, &key);
+        self.unneeded(key)
+    }
+
+    /// The identity of a key that an order has left, unless another order needs it.
+    fn unneeded(&self, key: TokenKey) -> Option<Arc<Identity>> {
         // Keys are in the order of their identities, so another of the same one would stand beside this one.
         let beside = [self.groups.range(..&key).next_back(), self.groups.range(&key..).next()];
         let is_needed = beside.into_iter().flatten().any(|(other, _)| other.identity == key.identity);
@@ -135,9 +154,8 @@ impl Book {
     pub(super) fn notice(&mut self, uid: &str, seen: Option<&Known>) {
         let Some(slot) = self.slots.get_mut(uid) else { return };
         let key = slot.order.key();
-        let turn = self.groups.get(&key).and_then(|group| group.in_turn.as_ref());
-        if turn.is_some_and(|members| members.contains(uid)) {
-            slot.went_meanwhile |= seen.is_none();
+        if self.groups.get(&key).is_some_and(|group| group.is_writing(uid)) {
+            slot.is_unsure |= seen.is_none();
             return; // the turn's own answer tells more; what the store holds then is looked at after it
         }
         match seen {
@@ -244,8 +262,11 @@ impl Book {
             };
             let own_key = slot.order.key();
             if own_key != *key {
-                // The order moved to another key meanwhile: what was written now is not what it asks for.
+                // The order moved to another key meanwhile: what was written now is not what it asks for. Where that key writes it in these moments, who
+                // was the last is not known.
+                let group = self.groups.get(&own_key);
                 slot.is_suspect = true;
+                slot.is_unsure |= group.is_some_and(|group| group.is_writing(&member.uid));
                 moved.push(own_key);
                 continue;
             }

@@ -3,7 +3,7 @@
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use futures::{Stream, StreamExt, stream};
+use futures::{Stream, StreamExt, future, stream};
 use jiff::{SignedDuration, Timestamp};
 use tokio::sync::mpsc::UnboundedSender;
 use tokio::sync::{Notify, OwnedSemaphorePermit, Semaphore};
@@ -105,26 +105,32 @@ impl Engine {
     pub async fn place(&self, order: Order) -> Result<(), CallError> {
         // An order that stands knows its Secret already.
         let seen = if self.with(|book| book.holds(&order.owner.uid)) { None } else { self.look(&order.secret).await? };
+        // No token lives longer, so who wrote that was not the operator: it would be believed until then, and the token be dead.
+        let latest = schedule::plus(self.now(), schedule::TOKEN_LIFE + schedule::LARGEST_SKEW);
         let observed = seen.and_then(|secret| {
-            let published = secret.published(&order.owner.uid)?;
+            let published = secret.published(&order.owner.uid).filter(|published| published.expires_at <= latest)?;
             Some((secret.known().clone(), published))
         });
-        self.with(|book| {
-            book.place(order, observed);
+        let unused = self.with(|book| {
+            let unused = book.place(order, observed);
             self.metrics.tokens(book.len());
+            unused
         });
+        if let Some(identity) = unused {
+            self.credentials.forget(&identity);
+        }
         self.wake.notify_one();
         Ok(())
     }
 
     /// Forgets an order, and tells whether there was one. Its Secret stays as it is.
     pub fn withdraw(&self, uid: &str) -> bool {
-        self.logins.withdraw(uid);
         let (was_held, unused) = self.with(|book| {
             let (was_held, unused) = (book.holds(uid), book.withdraw(uid));
             self.metrics.tokens(book.len());
             (was_held, unused)
         });
+        self.logins.withdraw(uid);
         if let Some(identity) = unused {
             self.credentials.forget(&identity);
         }
@@ -217,9 +223,8 @@ impl Engine {
         };
         let outcomes: Vec<(Member, Outcome)> = match &token {
             Ok(token) => {
-                // An order may have been withdrawn while there was no token yet.
-                let wanted = members.into_iter().filter(|member| self.with(|book| book.holds(&member.uid)));
-                stream::iter(wanted).map(|member| self.write(member, token)).buffer_unordered(WRITERS).collect().await
+                let writes = stream::iter(members).map(|member| self.write(member, &key, token));
+                writes.buffer_unordered(WRITERS).filter_map(future::ready).collect().await
             }
             Err(problem) => {
                 members.into_iter().map(|member| (member, Outcome::Failed(problem.clone(), None))).collect()
@@ -227,7 +232,7 @@ impl Engine {
         };
         self.tell(&outcomes);
         if let Ok(token) = &token {
-            self.verify(&outcomes, token, &fence);
+            self.verify(&outcomes, &key, token, &fence);
         }
         let seen: Vec<_> = outcomes.iter().map(|(member, _)| (member.uid.clone(), member.order.clone())).collect();
         let now = self.now();
@@ -274,20 +279,28 @@ impl Engine {
         if is_off() { Err(Problem::ClockSkew) } else { Ok(()) }
     }
 
-    fn verify(&self, outcomes: &[(Member, Outcome)], token: &Token, fence: &Fence) {
+    fn verify(&self, outcomes: &[(Member, Outcome)], key: &TokenKey, token: &Token, fence: &Fence) {
         for (member, outcome) in outcomes {
-            if matches!(outcome, Outcome::Written(_)) {
-                self.logins.published(&member.uid, &member.order, token, fence, &self.news);
-            }
+            // With the book in hand, so that an order that is withdrawn now takes its login along.
+            self.with(|book| {
+                if matches!(outcome, Outcome::Written(_)) && book.wants(&member.uid, key) {
+                    self.logins.published(&member.uid, &member.order, token, fence, &self.news);
+                }
+            });
         }
     }
 
-    async fn write(&self, member: Member, token: &Token) -> (Member, Outcome) {
+    /// Writes a Secret. None when its order was withdrawn meanwhile, or asks for another token: the wait for one's turn may have been long.
+    async fn write(&self, member: Member, key: &TokenKey, token: &Token) -> Option<(Member, Outcome)> {
         let _permit = self.writers.enter(member.known.is_some()).await;
-        match write::publish(&self.client, &self.marks, &member, token).await {
-            Ok(known) => (member, Outcome::Written(known)),
-            Err(refusal) => (member, Outcome::Failed(refusal.problem, refusal.patience)),
+        if !self.with(|book| book.wants(&member.uid, key)) {
+            return None;
         }
+        let outcome = match write::publish(&self.client, &self.marks, &member, token).await {
+            Ok(known) => Outcome::Written(known),
+            Err(refusal) => Outcome::Failed(refusal.problem, refusal.patience),
+        };
+        Some((member, outcome))
     }
 
     fn tell(&self, outcomes: &[(Member, Outcome)]) {

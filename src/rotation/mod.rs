@@ -2,7 +2,7 @@
 //!
 //! Controllers decide *what* stands in a Secret and place an [`Order`]; the engine decides *when* it is written. It runs on its own clock and
 //! queue: a watch that is dead, a controller that is busy or an object that cannot be reconciled does not stop it. The Secret itself is the
-//! record, so a restart reads labels and re-mints nothing that is alive.
+//! record, so a restart reads its annotations and signs nothing anew that is alive.
 //!
 //! | file | job | I/O |
 //! |---|---|---|
@@ -13,6 +13,7 @@
 //! | `logins` | logins with what was published, beside the rotation | databases |
 //! | `sight` | what is known of a Secret before it is written | Kubernetes |
 //! | `write` | the one conditional write | Kubernetes |
+//! | `writers` | how many write at the same time, and who need not wait | none |
 //! | `engine` | the loop that brings them together | all |
 
 mod book;

@@ -26,7 +26,7 @@ impl Writers {
             return self.all.acquire().await.ok();
         }
         tokio::select! {
-            biased; // nobody else may use the latter
+            biased; // nobody else may use these
             permit = self.first.acquire() => permit.ok(),
             permit = self.all.acquire() => permit.ok(),
         }

@@ -1,4 +1,4 @@
-//! What the documentation names exists: commands, files, reasons and condition types.
+//! What the documentation names exists: commands, files, reasons, condition types, metrics and alerts.
 
 use std::collections::BTreeSet;
 use std::path::Path;
@@ -107,6 +107,20 @@ fn the_conditions_that_are_explained_exist() {
     let explained = rows(&text("docs/conditions.md"));
     let unknown: Vec<_> = explained.iter().filter(|word| !conditions.contains(&format!("=> \"{word}\""))).collect();
     assert!(unknown.is_empty(), "docs/conditions.md explains {unknown:?}, which does not exist");
+}
+
+#[test]
+fn every_metric_and_every_alert_is_explained() {
+    let registered = text("src/telemetry/metrics.rs");
+    let names = registered.split("registry.register(").skip(1).filter_map(|call| call.split('"').nth(1));
+    let alerts = text("charts/iamdb-operator/files/alerts.yaml");
+    let alerts = alerts.lines().filter_map(|line| line.trim().strip_prefix("- alert: ")).map(str::to_owned);
+    let all: BTreeSet<String> = names.map(|name| format!("iamdb_{name}")).chain(alerts).collect();
+    // Counters are told with a suffix.
+    let told = rows(&text("docs/metrics.md"));
+    let explained = told.iter().map(|word| word.trim_end_matches("_total").to_owned()).collect::<BTreeSet<_>>();
+    assert!(all.len() > 12, "{all:?}");
+    assert_eq!(explained, all);
 }
 
 #[test]

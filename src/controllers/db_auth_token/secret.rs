@@ -12,11 +12,12 @@ use crate::controllers::context::Context;
 use crate::controllers::problem::Problem;
 use crate::controllers::run::Outcome;
 use crate::domain::schedule;
-use crate::k8s::status::call;
+use crate::k8s::status::{CALL_DEADLINE, call};
 use crate::rotation::SecretRef;
 
-/// How soon a Secret that is not there is looked for again: longer than a write takes that began before its order was withdrawn, and within a minute.
-const LOOK_AGAIN: Duration = Duration::from_secs(30);
+/// How soon a Secret that is not there is looked for again: longer than a write takes that began before its order was withdrawn, which is four calls at
+/// most ([`CALL_DEADLINE`]), and within a minute.
+const LOOK_AGAIN: Duration = CALL_DEADLINE.saturating_mul(4).saturating_add(Duration::from_secs(5));
 
 /// Deletes the Secret: at once when its user is gone or does not consent any more, else when its last token has run out, since what was allowed when it was signed was allowed.
 pub(super) async fn retire(object: &DbAuthToken, reason: Reason, was_placed: bool, context: &Context) -> Outcome {

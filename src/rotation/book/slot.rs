@@ -51,8 +51,9 @@ pub(super) struct Slot {
     omits_my_cnf: Option<bool>,
     /// Somebody else wrote the Secret: look at it before anything else.
     pub(super) is_suspect: bool,
-    /// The Secret was seen to go while a turn was under way, and nobody knows whether that was before or after its write.
-    pub(super) went_meanwhile: bool,
+    /// While a turn is under way the Secret was seen to go, or written by a turn of another key, and nobody knows whether that was before or after this
+    /// turn's write.
+    pub(super) is_unsure: bool,
 }
 
 impl Slot {
@@ -70,7 +71,7 @@ impl Slot {
             repairs: 0,
             omits_my_cnf: None,
             is_suspect: false,
-            went_meanwhile: false,
+            is_unsure: false,
         }
     }
 
@@ -84,7 +85,7 @@ impl Slot {
         (self.problem, self.retry_at, self.failures) = (None, None, 0);
         self.written_at = now;
         self.omits_my_cnf = Some(order.binding.omits_my_cnf(token));
-        self.is_suspect = std::mem::take(&mut self.went_meanwhile);
+        self.is_suspect = std::mem::take(&mut self.is_unsure);
     }
 
     /// It was not written; the apiserver may have asked for patience.

@@ -254,6 +254,42 @@ fn an_order_that_moved_to_another_key_in_flight_is_written_by_that_key() {
 }
 
 #[test]
+fn what_two_keys_wrote_at_the_same_time_is_looked_at_whoever_ends_last() {
+    let mut book = Book::default();
+    book.place(order("app", "a"), None);
+    let turn = book.begin(at(0)).unwrap();
+    book.place(Order { inputs: inputs(2), ..order("other", "a") }, None);
+    let other = book.begin(at(0)).unwrap();
+    write_all(&mut book, turn, 0, 3);
+    write_all(&mut book, other, 0, 2);
+    let again = book.begin(at(0)).unwrap();
+    assert_eq!(again.key.connect.username, "other");
+    assert!(again.members[0].is_suspect, "the late write of the old key may have been the last");
+    write_all(&mut book, again, 0, 4);
+    assert!(book.begin(at(0)).is_none(), "once");
+}
+
+#[test]
+fn an_identity_that_an_order_moved_away_from_is_forgotten_unless_another_needs_it() {
+    let by = |name: &str, uid: &str| Order { identity: role(name).into(), ..order("app", uid) };
+    let mut book = Book::default();
+    assert_eq!(book.place(by("one", "a"), None), None);
+    assert_eq!(book.place(by("one", "b"), None), None);
+    assert_eq!(book.place(by("two", "a"), None), None, "b needs it");
+    assert_eq!(book.place(by("two", "b"), None), Some(role("one").into()));
+}
+
+#[test]
+fn an_order_wants_the_token_of_its_own_key_as_long_as_it_stands() {
+    let mut book = Book::default();
+    book.place(order("app", "a"), None);
+    let (key, other) = (order("app", "a").key(), order("other", "a").key());
+    assert!(book.wants("a", &key) && !book.wants("a", &other));
+    book.withdraw("a");
+    assert!(!book.wants("a", &key));
+}
+
+#[test]
 fn what_is_published_for_an_earlier_order_is_not_current() {
     let mut book = Book::default();
     book.place(order("app", "a"), Some((known(1), published(800))));

@@ -1,6 +1,6 @@
 use futures::future;
 use kube::client::Body;
-use kube::runtime::reflector;
+use kube::runtime::{reflector, watcher};
 use tokio::sync::mpsc::unbounded_channel;
 use tower::{Layer, Service};
 
@@ -8,18 +8,36 @@ use super::*;
 use crate::domain::secret::Secret;
 use crate::k8s::dates::DateLayer;
 use crate::rotation::book::Published;
-use crate::rotation::known::Known;
+use crate::rotation::known::{Known, TokenSecret};
 use crate::rotation::sample::{MARKS, Silence, inputs, no_apiserver, order, role};
+
+fn token() -> Token {
+    let now = Timestamp::UNIX_EPOCH;
+    Token { text: Secret::new("t"), signed_at: now, usable_until: schedule::usable_until(now, None) }
+}
+
+fn member(name: &str, known: Option<Known>) -> Member {
+    Member { uid: name.into(), order: Arc::new(order("app", name)), known, is_suspect: false }
+}
+
+/// A token that ends so many seconds after the epoch, which is now.
+fn published(end: u64) -> Published {
+    Published { expires_at: schedule::plus(Timestamp::UNIX_EPOCH, Duration::from_secs(end)), inputs: inputs(1) }
+}
 
 fn engine(silence: &Arc<Silence>) -> Arc<Engine> {
     engine_at(no_apiserver(), silence)
 }
 
 fn engine_at(client: kube::Client, silence: &Arc<Silence>) -> Arc<Engine> {
+    engine_with(client, reflector::store().0, silence)
+}
+
+fn engine_with(client: kube::Client, secrets: reflector::Store<TokenSecret>, silence: &Arc<Silence>) -> Arc<Engine> {
     Engine::new(Parts {
         client: client.clone(),
         marks: MARKS,
-        sight: Sight::Watched(reflector::store().0),
+        sight: Sight::Watched(secrets),
         credentials: CredentialCache::new(client, silence.clone(), silence.clone(), silence.clone()),
         logins: Logins::new(silence.clone(), silence.clone()),
         server_date: Arc::default(),
@@ -64,14 +82,10 @@ async fn a_secret_that_is_not_there_does_not_wait_for_those_that_are() {
         })
     };
     let engine = engine_at(kube::Client::new(apiserver, "default"), &Arc::new(Silence::new()));
-    let token = Token {
-        text: Secret::new("t"),
-        signed_at: Timestamp::UNIX_EPOCH,
-        usable_until: schedule::usable_until(Timestamp::UNIX_EPOCH, None),
-    };
+    let (key, token) = (order("app", "any").key(), token());
     let write = |name: &str, known| {
-        let order = Arc::new(order("app", name));
-        engine.write(Member { uid: name.into(), order, known, is_suspect: false }, &token)
+        engine.with(|book| book.place(order("app", name), None));
+        engine.write(member(name, known), &key, &token)
     };
     let there = (0..2 * WRITERS).map(|number| write(&format!("o{number}"), Some(Known::default())));
     let all = future::join(future::join_all(there), write("new", None));
@@ -87,6 +101,39 @@ async fn a_secret_that_is_not_there_does_not_wait_for_those_that_are() {
     let asked = asked.lock().unwrap();
     let of = |method| asked.iter().filter(|it| *it == method).count();
     assert_eq!((of(http::Method::PUT), of(http::Method::POST)), (WRITERS, 1));
+}
+
+#[tokio::test]
+async fn what_is_withdrawn_while_it_waits_to_be_written_is_not_written() {
+    let engine = engine(&Arc::new(Silence::new()));
+    let (key, token) = (order("app", "a").key(), token());
+    let others = future::join_all((0..WRITERS).map(|_| engine.writers.enter(true))).await;
+    engine.with(|book| book.place(order("app", "a"), Some((Known::default(), published(900)))));
+    let write = engine.write(member("a", Some(Known::default())), &key, &token);
+    let mut write = std::pin::pin!(write);
+    assert!(future::poll_immediate(&mut write).await.is_none(), "it waits");
+    engine.withdraw("a");
+    drop(others);
+    assert!(write.await.is_none(), "nobody was asked, who would have refused");
+}
+
+#[tokio::test]
+async fn an_end_that_no_token_has_is_not_believed() {
+    let silence = Arc::new(Silence::new());
+    let (secrets, mut writer) = reflector::store();
+    let engine = engine_with(no_apiserver(), secrets, &silence);
+    for (name, end) in [("a", schedule::TOKEN_LIFE.as_secs()), ("b", 100_000)] {
+        let meta = serde_json::json!({
+            "name": name, "namespace": "shop", "labels": {"owner": name},
+            "annotations": {"expires": published(end).expires_at.to_string(), "inputs": inputs(1).to_string()},
+        });
+        let secret = TokenSecret::of(&MARKS, serde_json::from_value(meta).unwrap());
+        writer.apply_watcher_event(&watcher::Event::Apply(secret));
+        engine.place(order("app", name)).await.unwrap();
+    }
+    let end = |name| engine.progress(name).unwrap().expires_at;
+    assert_eq!(end("a"), Some(published(900).expires_at));
+    assert_eq!(end("b"), None);
 }
 
 #[tokio::test]
