@@ -116,6 +116,8 @@ fn document(figures: &Figures, charts: &[(String, String)]) -> String {
 const HEAD: &str = "# Performance
 
 Written by `make bench`; the figures are kept in `target/bench/figures.json`. `make bench-gate` holds some of them.
+Fleets, accounts, neighbours and each peer can be measured one by one (`--only`), so those of one page may be of different days; shares of the limit are of one
+run each.
 
 What is measured: a fleet of DbAuthTokens in namespaces of 50, each namespace with a ServiceAccount that signs and ten accounts that somebody else
 makes, so five Secrets share a token. The DbServer is described by hand: no database and no IAM takes part, and STS is the test world's. Requests
