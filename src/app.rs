@@ -1,22 +1,19 @@
 //! The composition root: the only place that names adapters. Builds everything, starts it, and stops it in order.
 
+mod apiserver;
 mod commands;
 mod feeds;
 
 use std::net::SocketAddr;
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use futures::future::{BoxFuture, OptionFuture};
 use futures::{FutureExt, StreamExt, future, stream};
 use jiff::Timestamp;
-use k8s_openapi::api::core::v1::Namespace;
-use kube::client::ClientBuilder;
-use kube::{Api, ResourceExt};
 use tokio::sync::mpsc;
 use tokio::task::{JoinError, JoinSet};
 use tokio_util::sync::CancellationToken;
-use tower::util::MapRequestLayer;
 
 use crate::adapters::aws::Aws;
 use crate::adapters::mysql::{Deadlines, MySqlDatabases};
@@ -24,12 +21,11 @@ use crate::adapters::trust_store::{HttpsTrustStores, NoRoots};
 use crate::api;
 use crate::controllers::{Bundles, Context, Desks, Entitlements, Looks, Refusals, Settings, Turnstile, run_all};
 use crate::domain::reach::Reach;
-use crate::k8s::dates::{DateLayer, ServerDate};
+use crate::k8s::call::CallError;
+use crate::k8s::dates::ServerDate;
 use crate::k8s::feed::{self, Feed};
 use crate::k8s::fence::Fence;
-use crate::k8s::fresh;
 use crate::k8s::lease::Candidate;
-use crate::k8s::status::{CallError, call};
 use crate::k8s::whoami::own_account;
 use crate::ports::Clock;
 use crate::rotation::{self, CredentialCache, Logins, Marks, ObjectName, Sight};
@@ -37,6 +33,7 @@ use crate::telemetry::http::{self, Readiness};
 use crate::telemetry::metrics::Metrics;
 use crate::telemetry::pulse::Pulse;
 
+use apiserver::{Apiserver, Patience, client, cluster_id};
 pub use commands::{CannotSign, Signing, operator_login_sql, sign};
 
 /// What the command line decides.
@@ -313,86 +310,4 @@ async fn candidate(date: &Arc<ServerDate>, namespace: &str, election: Election) 
     let client = client(date, Patience::Own).await?;
     let Election { lease, identity } = election;
     Ok(Candidate::new(client, namespace, lease, identity, || WallClock.now()))
-}
-
-/// The ways to the apiserver, and what time it thinks it is.
-struct Apiserver {
-    client: kube::Client,
-    /// The rotation has waits of its own. A retry below them would keep one of its places until the call's deadline, and hide what was answered.
-    rotating: kube::Client,
-    /// So have watches.
-    watching: kube::Client,
-    date: Arc<ServerDate>,
-}
-
-/// How failures are met.
-#[derive(Clone, Copy)]
-enum Patience {
-    /// kube asks again.
-    OfKube,
-    /// Whoever asks does.
-    Own,
-    /// Whoever watches does, and hears of a connection that has died in silence.
-    OfWatches,
-}
-
-/// An apiserver ends a watch after two minutes.
-const LONGEST_SILENCE: Duration = Duration::from_secs(130);
-
-impl Apiserver {
-    async fn find() -> Result<Self, Failure> {
-        let date = Arc::new(ServerDate::default());
-        Ok(Self {
-            client: client(&date, Patience::OfKube).await?,
-            rotating: client(&date, Patience::Own).await?,
-            watching: client(&date, Patience::OfWatches).await?,
-            date,
-        })
-    }
-}
-
-/// A way to the apiserver, with connections of its own. The dates of its answers are entered into `date`.
-async fn client(date: &Arc<ServerDate>, patience: Patience) -> Result<kube::Client, Failure> {
-    let mut config = kube::Config::infer().await.map_err(|error| Failure::Kubeconfig(Box::new(error)))?;
-    config.default_retry = matches!(patience, Patience::OfKube);
-    if matches!(patience, Patience::OfWatches) {
-        (config.read_timeout, config.reset_reader_on_write) = (Some(LONGEST_SILENCE), true);
-    }
-    let builder = ClientBuilder::try_from(config).map_err(|error| Failure::NoCluster(Box::new(error)))?;
-    Ok(builder.with_layer(&DateLayer::new(date.clone())).with_layer(&MapRequestLayer::new(fresh::consistent)).build())
-}
-
-async fn cluster_id(client: &kube::Client, given: Option<String>) -> Result<String, Failure> {
-    let id = match given {
-        Some(id) => id,
-        None => uid_of_kube_system(client).await?,
-    };
-    // It goes into policy names, paths and quoted SQL text.
-    let ok = |b: u8| b.is_ascii_alphanumeric() || matches!(b, b'.' | b'_' | b'-');
-    if (1..=64).contains(&id.len()) && id.bytes().all(ok) { Ok(id) } else { Err(Failure::BadClusterId) }
-}
-
-/// An apiserver that has just started forbids for a moment what it allows then.
-const STANDING: Duration = Duration::from_secs(10);
-
-/// Waits for an apiserver that does not answer, or does not take our token for the time being. Whoever lost its lease in an outage starts again in it: ending once more would only add the
-/// kubelet's back-off to the outage.
-async fn uid_of_kube_system(client: &kube::Client) -> Result<String, Failure> {
-    let namespaces = Api::<Namespace>::all(client.clone());
-    let mut refused_since = None;
-    loop {
-        match call("read namespace kube-system", namespaces.get("kube-system")).await {
-            Ok(found) => return Ok(found.uid().unwrap_or_default()),
-            Err(error) if matches!(error.code(), Some(403 | 404)) => {
-                if refused_since.get_or_insert_with(Instant::now).elapsed() >= STANDING {
-                    return Err(Failure::ClusterId(error));
-                }
-            }
-            Err(error) => {
-                refused_since = None;
-                tracing::warn!(%error, "the apiserver does not answer, trying again");
-            }
-        }
-        tokio::time::sleep(Duration::from_secs(2)).await;
-    }
 }

@@ -107,12 +107,12 @@ impl Fault {
     }
 }
 
-/// A login of the administrator.
+/// What an account logs in with.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct AdminLogin {
+pub struct DatabaseCredentials {
     /// Name of the account.
     pub username: String,
-    /// Its password.
+    /// Its password, or a token.
     pub password: Secret,
 }
 
@@ -120,16 +120,16 @@ pub struct AdminLogin {
 #[async_trait]
 pub trait AdminSecrets: Send + Sync {
     /// Reads a secret of the form `{"username", "password"}`. Never cached: RDS rotates it.
-    async fn read(&self, access: &Access, arn: &str) -> Result<AdminLogin, Fault>;
+    async fn read(&self, access: &Access, arn: &str) -> Result<DatabaseCredentials, Fault>;
 }
 
-/// Where and how to log in as administrator.
+/// Where and how to log in, as an administrator or as whom a token is for.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct AdminTarget {
-    /// The endpoint that takes writes.
+pub struct LoginTarget {
+    /// Where; for an administrator the endpoint that takes writes.
     pub endpoint: Endpoint,
-    /// The login.
-    pub login: AdminLogin,
+    /// As whom.
+    pub login: DatabaseCredentials,
     /// PEM of the CA bundle that the server's certificate must chain to.
     pub ca: Arc<str>,
     /// Whether the password is a token, which the server must get in clear text (inside TLS) to check it.
@@ -140,7 +140,7 @@ pub struct AdminTarget {
 #[async_trait]
 pub trait Databases: Send + Sync {
     /// Logs in over verified TLS and asks the server about itself. At most one session a server is open at a time; others wait here.
-    async fn open(&self, target: &AdminTarget) -> Result<(ServerFacts, Box<dyn AdminSession>), Fault>;
+    async fn open(&self, target: &LoginTarget) -> Result<(ServerFacts, Box<dyn AdminSession>), Fault>;
 }
 
 /// What a server says of a login.
@@ -156,7 +156,7 @@ pub struct Login {
 #[async_trait]
 pub trait LoginProbe: Send + Sync {
     /// Logs in over verified TLS, asks who it is, and leaves.
-    async fn log_in(&self, target: &AdminTarget, engine: Engine) -> Result<Login, Fault>;
+    async fn log_in(&self, target: &LoginTarget, engine: Engine) -> Result<Login, Fault>;
 }
 
 /// An administrator's session. Each call has a deadline. What the server refuses leaves the session usable; after a broken connection or a missed

@@ -4,7 +4,7 @@ use kube::runtime::finalizer;
 
 use crate::api::Reason;
 use crate::domain::{account, ca, policy, tenancy};
-use crate::k8s::status::CallError;
+use crate::k8s::call::CallError;
 use crate::ports::{Fault, FaultKind};
 
 /// When to try again; the soonest first.

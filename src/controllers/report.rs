@@ -10,7 +10,8 @@ use super::conditions::{self, Finding};
 use super::context::Context;
 use super::problem::Problem;
 use crate::api::{ConditionType, Conditions, Reason, Truth};
-use crate::k8s::status::{self, CallError, FIELD_MANAGER};
+use crate::k8s::call::{CallError, FIELD_MANAGER, call};
+use crate::k8s::status;
 
 /// The longest note of an Event that the apiserver takes, in bytes.
 const NOTE: usize = 1_024;
@@ -132,7 +133,7 @@ where
     // become ready at once. Ours tell of changes, which do not come again as they were, so each has a recorder of its own.
     let reporter = Reporter { controller: FIELD_MANAGER.into(), instance: None };
     let recorder = Recorder::new(context.client.clone(), reporter);
-    if let Err(error) = status::call("publish Event", recorder.publish(&event, &object.object_ref(&()))).await {
+    if let Err(error) = call("publish Event", recorder.publish(&event, &object.object_ref(&()))).await {
         let name = object.meta().name.as_deref().unwrap_or_default();
         tracing::warn!(kind = %K::kind(&()), namespace = object.meta().namespace, name, %error, "event not published");
     }

@@ -19,7 +19,7 @@ use super::server;
 use crate::api::{CaType, MANAGED_BY, MANAGED_BY_LABEL};
 use crate::domain::ca::{Bundle, TrustStore};
 use crate::domain::schedule;
-use crate::k8s::status::{CallError, FIELD_MANAGER, call};
+use crate::k8s::call::{CallError, FIELD_MANAGER, call};
 use crate::ports::{Fault, FaultKind, Fetched};
 
 /// How often it is looked whether there is something to do.

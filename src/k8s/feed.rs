@@ -24,7 +24,7 @@ use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
 use super::backoff;
 
 /// The apiserver ends a watch after this, in seconds, and kube takes one that is silent for longer as dead.
-const WATCH_LIMIT: u32 = 120;
+pub const WATCH_LIMIT: u32 = 120;
 
 /// Objects of a page of a list, where lists are not streamed. The memory of one page is all that a list takes beside the store.
 const PAGE: u32 = 100;

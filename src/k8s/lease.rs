@@ -17,8 +17,8 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::OwnerReference;
 use kube::api::{Api, PostParams, WatchEvent, WatchParams};
 use tokio::time::{sleep, timeout};
 
+use super::call::{CallError, within};
 use super::fence::Fence;
-use super::status::{CallError, within};
 use record::{Observed, Standing};
 
 /// A record that does not change for this long is nobody's.

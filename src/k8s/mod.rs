@@ -2,6 +2,7 @@
 //! we are.
 
 pub mod backoff;
+pub mod call;
 pub mod dates;
 pub mod feed;
 pub mod fence;

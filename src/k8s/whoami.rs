@@ -4,7 +4,7 @@ use k8s_openapi::api::authentication::v1::{SelfSubjectReview, UserInfo};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::OwnerReference;
 use kube::api::{Api, PostParams};
 
-use super::status::{CallError, call};
+use super::call::{CallError, call};
 
 /// Our ServiceAccount, as the owner of something in its namespace; none when we are somebody else, or of another namespace. Everybody may ask this.
 ///

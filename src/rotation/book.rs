@@ -9,14 +9,13 @@ use std::time::Duration;
 
 use jiff::Timestamp;
 
-use super::known::Known;
+use super::known::{Known, Published};
 use super::order::{Identity, ObjectName, Order, Problem, Progress, TokenKey};
 use crate::domain::schedule;
 use crate::domain::token::Token;
 
 pub(super) use queue::MOST_FAILING;
 use queue::{Queue, SOON};
-pub(super) use slot::Published;
 use slot::{LONGEST_PATIENCE, Slot};
 
 /// The orders of one token.

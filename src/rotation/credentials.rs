@@ -14,7 +14,7 @@ use super::order::{Identity, Problem};
 use crate::domain::schedule;
 use crate::domain::secret::Secret;
 use crate::domain::token::Credentials;
-use crate::k8s::status::call;
+use crate::k8s::call::call;
 use crate::ports::{Clock, Fault, FaultKind, OwnIdentity, Sessions};
 
 /// What sessions are asked for. Every role allows it, and role chaining allows no more.
@@ -28,9 +28,6 @@ const TOKEN_SECONDS: i64 = 600;
 
 /// Identities beyond this make room for each other: those go whose credentials are no longer of use.
 const MOST_IDENTITIES: usize = 10_000;
-
-/// STS's code for a session that is longer than the role allows.
-const TOO_LONG: &str = "ValidationError";
 
 type Cell = Arc<tokio::sync::Mutex<Held>>;
 
@@ -92,10 +89,7 @@ impl CredentialCache {
     }
 
     async fn renew(&self, identity: &Identity) -> Result<Credentials, Problem> {
-        let credentials = self.assume(identity).await.map_err(|fault| match fault.code.as_deref() {
-            Some(TOO_LONG) => Problem::SessionTooShort,
-            _ => Problem::Identity(fault),
-        })?;
+        let credentials = self.assume(identity).await.map_err(Problem::Identity)?;
         let is_session = !matches!(identity, Identity::Operator);
         if is_session && schedule::is_too_short(credentials.expires_at, self.clock.now()) {
             return Err(Problem::SessionTooShort);

@@ -11,8 +11,7 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 use kube::Resource;
 use kube::runtime::reflector::Lookup;
 
-use super::book::Published;
-use super::write::Marks;
+use super::marks::Marks;
 use crate::domain::digest::Digest;
 
 /// Which object a Secret is, in which state, and what others put on it.
@@ -35,20 +34,7 @@ impl Known {
     /// What a Secret's metadata says, but for what we put there ourselves, now or by an earlier order.
     pub(super) fn of(marks: &Marks, meta: ObjectMeta) -> Self {
         let (mut labels, mut annotations) = (meta.labels.unwrap_or_default(), meta.annotations.unwrap_or_default());
-        let before = annotations.remove(marks.applied).unwrap_or_default();
-        for name in before.split_ascii_whitespace() {
-            match name.split_once('/') {
-                Some(("label", key)) => _ = labels.remove(key),
-                Some(("annotation", key)) => _ = annotations.remove(key),
-                _ => {}
-            }
-        }
-        for ours in [marks.managed_by.0, marks.owner_uid, marks.expires_at_label] {
-            labels.remove(ours);
-        }
-        for ours in [marks.issued_at, marks.expires_at, marks.inputs] {
-            annotations.remove(ours);
-        }
+        marks.take_off(&mut labels, &mut annotations);
         let others = Others { labels, annotations, finalizers: meta.finalizers };
         Self {
             uid: meta.uid.map(Into::into),
@@ -73,6 +59,15 @@ impl Known {
         let number = |known: &Self| known.version.as_deref().and_then(|version| version.parse::<u64>().ok());
         number(self) > number(other)
     }
+}
+
+/// What a Secret holds, as its own annotations tell it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Published {
+    /// When its token stops being usable.
+    pub(super) expires_at: Timestamp,
+    /// Digest of what went into it.
+    pub(super) inputs: Digest,
 }
 
 /// A Secret of the operator's, as the watch tells of it.

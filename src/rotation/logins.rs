@@ -14,7 +14,7 @@ use crate::domain::digest::Digest;
 use crate::domain::schedule;
 use crate::domain::token::Token;
 use crate::k8s::fence::Fence;
-use crate::ports::{AdminLogin, AdminTarget, Clock, FaultKind, LoginProbe};
+use crate::ports::{Clock, DatabaseCredentials, FaultKind, LoginProbe, LoginTarget};
 
 /// Logins that are tried at the same time.
 const PROBES: usize = 8;
@@ -144,9 +144,9 @@ impl Logins {
         let _permit = self.permits.acquire().await.ok();
         let connect = &order.binding.connect;
         // Where the token is signed for, never an alias: no tenant tells the operator whom to dial.
-        let target = AdminTarget {
+        let target = LoginTarget {
             endpoint: connect.endpoint.clone(),
-            login: AdminLogin { username: connect.username.clone(), password: token.text.clone() },
+            login: DatabaseCredentials { username: connect.username.clone(), password: token.text.clone() },
             ca: order.ca.clone(),
             by_token: true,
         };

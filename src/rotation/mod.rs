@@ -11,6 +11,7 @@
 //! | `credentials` | one set of credentials an identity, renewed in time | Kubernetes, STS |
 //! | `known` | what is remembered of Secrets | none |
 //! | `logins` | logins with what was published, beside the rotation | databases |
+//! | `marks` | what stands on a Secret so that it is known for ours | none |
 //! | `sight` | what is known of a Secret before it is written | Kubernetes |
 //! | `write` | the one conditional write | Kubernetes |
 //! | `writers` | how many write at the same time, and who need not wait | none |
@@ -21,6 +22,7 @@ mod credentials;
 mod engine;
 mod known;
 mod logins;
+mod marks;
 mod order;
 #[cfg(test)]
 mod sample;
@@ -32,6 +34,6 @@ pub use credentials::CredentialCache;
 pub use engine::{Engine, Parts};
 pub use known::TokenSecret;
 pub use logins::Logins;
+pub use marks::Marks;
 pub use order::{Identity, LoginFinding, ObjectName, Order, Owner, Problem, Progress, SecretRef, TokenKey, Verify};
 pub use sight::Sight;
-pub use write::Marks;

@@ -11,8 +11,8 @@ use jiff::Timestamp;
 use kube::client::Body;
 use tokio::sync::Semaphore;
 
+use super::marks::Marks;
 use super::order::{Identity, Order, Owner, SecretRef, Verify};
-use super::write::Marks;
 use crate::domain::access::Access;
 use crate::domain::arn::Principal;
 use crate::domain::assume::Assume;
@@ -23,7 +23,7 @@ use crate::domain::engine::Engine;
 use crate::domain::schedule;
 use crate::domain::secret::Secret;
 use crate::domain::token::{Connect, Credentials};
-use crate::ports::{AdminTarget, Clock, Fault, FaultKind, Login, LoginProbe, OwnIdentity, Sessions};
+use crate::ports::{Clock, Fault, FaultKind, Login, LoginProbe, LoginTarget, OwnIdentity, Sessions};
 
 pub(super) const MARKS: Marks = Marks {
     secret_type: "t",
@@ -140,7 +140,7 @@ impl OwnIdentity for Silence {
 
 #[async_trait]
 impl LoginProbe for Silence {
-    async fn log_in(&self, _: &AdminTarget, _: Engine) -> Result<Login, Fault> {
+    async fn log_in(&self, _: &LoginTarget, _: Engine) -> Result<Login, Fault> {
         Err(Fault::new(FaultKind::Unreachable, "log in"))
     }
 }

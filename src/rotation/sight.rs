@@ -7,9 +7,9 @@ use kube::Api;
 use kube::runtime::reflector::{ObjectRef, Store};
 
 use super::known::TokenSecret;
+use super::marks::Marks;
 use super::order::SecretRef;
-use super::write::Marks;
-use crate::k8s::status::{CallError, call};
+use crate::k8s::call::{CallError, call};
 
 /// How Secrets are seen. Never their data.
 pub enum Sight {

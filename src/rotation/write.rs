@@ -5,55 +5,19 @@
 
 use k8s_openapi::ByteString;
 use k8s_openapi::api::core::v1::Secret;
-use k8s_openapi::apimachinery::pkg::apis::meta::v1::{ObjectMeta, OwnerReference};
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 use kube::Client;
 use kube::core::PartialObjectMeta;
 
 use super::book::Member;
 use super::known::{Known, Others};
-use super::order::{Order, Owner, Problem};
+use super::marks::Marks;
+use super::order::{Order, Problem};
 use crate::domain::token::Token;
-use crate::k8s::status::{CallError, call};
+use crate::k8s::call::{CallError, call};
 
 /// Answer with metadata alone.
 const METADATA_ONLY: &str = "application/json;as=PartialObjectMetadata;g=meta.k8s.io;v=v1";
-
-/// Labels and annotations that mark a token Secret. The names are the API's; the engine is told them.
-#[derive(Clone, Copy, Debug)]
-pub struct Marks {
-    /// Type of the Secret.
-    pub secret_type: &'static str,
-    /// API version and kind of the objects that Secrets belong to.
-    pub owner_kind: (&'static str, &'static str),
-    /// Label, and its value, on everything that the operator makes.
-    pub managed_by: (&'static str, &'static str),
-    /// Label with the owner's uid.
-    pub owner_uid: &'static str,
-    /// Label with the instant at which the token stops being usable.
-    pub expires_at_label: &'static str,
-    /// Annotation with that instant.
-    pub expires_at: &'static str,
-    /// Annotation with the instant of the signing.
-    pub issued_at: &'static str,
-    /// Annotation with the digest of the inputs.
-    pub inputs: &'static str,
-    /// Annotation with the names of the user's labels and annotations that stand on the Secret by our hand, `label/...` and `annotation/...`.
-    pub applied: &'static str,
-}
-
-impl Marks {
-    /// The Secret goes with its owner. `blockOwnerDeletion` is left off: it would need a right on the owner's finalizers.
-    fn owner_reference(&self, owner: &Owner) -> OwnerReference {
-        OwnerReference {
-            api_version: self.owner_kind.0.to_owned(),
-            kind: self.owner_kind.1.to_owned(),
-            name: owner.name.clone(),
-            uid: owner.uid.to_string(),
-            controller: Some(true),
-            block_owner_deletion: None,
-        }
-    }
-}
 
 /// Why a Secret was not written.
 #[derive(Debug)]
@@ -136,19 +100,7 @@ fn is_intact(seen: &Secret, wanted: &Secret) -> bool {
 /// resourceVersion make the write conditional.
 fn body(marks: &Marks, order: &Order, token: &Token, known: &Known) -> Secret {
     let Others { mut labels, mut annotations, finalizers } = known.others();
-    let theirs = order.labels.keys().map(|key| format!("label/{key}"));
-    let applied: Vec<_> = theirs.chain(order.annotations.keys().map(|key| format!("annotation/{key}"))).collect();
-    if !applied.is_empty() {
-        annotations.insert(marks.applied.into(), applied.join(" "));
-    }
-    labels.extend(order.labels.clone());
-    labels.insert(marks.managed_by.0.into(), marks.managed_by.1.into());
-    labels.insert(marks.owner_uid.into(), order.owner.uid.to_string());
-    labels.insert(marks.expires_at_label.into(), token.usable_until.strftime("%Y%m%dT%H%M%SZ").to_string());
-    annotations.extend(order.annotations.clone());
-    annotations.insert(marks.issued_at.into(), token.signed_at.to_string());
-    annotations.insert(marks.expires_at.into(), token.usable_until.to_string());
-    annotations.insert(marks.inputs.into(), order.inputs.to_string());
+    marks.put(order, token, &mut labels, &mut annotations);
     let contents = order.binding.contents(token).into_iter();
     let (uid, resource_version) = known.precondition();
     Secret {
@@ -190,7 +142,7 @@ async fn send(
     let body = serde_json::to_vec(secret).map_err(|error| refused(kube::Error::SerdeError(error)))?;
     let request = http::Request::builder()
         .method(method)
-        .uri(format!("/api/v1/namespaces/{namespace}/secrets{path}?fieldManager={}", crate::k8s::status::FIELD_MANAGER))
+        .uri(format!("/api/v1/namespaces/{namespace}/secrets{path}?fieldManager={}", crate::k8s::call::FIELD_MANAGER))
         .header(http::header::CONTENT_TYPE, "application/json")
         .header(http::header::ACCEPT, METADATA_ONLY)
         .body(body)

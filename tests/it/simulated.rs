@@ -23,7 +23,7 @@ use iamdb::domain::token::{Connect, Credentials};
 use iamdb::k8s::dates::{DateLayer, ServerDate};
 use iamdb::k8s::feed::{Change, Feed};
 use iamdb::k8s::fence::Fence;
-use iamdb::ports::{AdminTarget, Clock, Fault, FaultKind, Login, LoginProbe, OwnIdentity, Sessions};
+use iamdb::ports::{Clock, Fault, FaultKind, Login, LoginProbe, LoginTarget, OwnIdentity, Sessions};
 use iamdb::rotation::{
     CredentialCache, Engine, Identity, Logins, Marks, ObjectName, Order, Owner, Parts, Problem, SecretRef, Sight,
     TokenSecret, Verify,
@@ -437,7 +437,7 @@ impl OwnIdentity for Simulated {
 
 #[async_trait]
 impl LoginProbe for Simulated {
-    async fn log_in(&self, _: &AdminTarget, _: Family) -> Result<Login, Fault> {
+    async fn log_in(&self, _: &LoginTarget, _: Family) -> Result<Login, Fault> {
         Err(Fault::new(FaultKind::Unreachable, "log in"))
     }
 }

@@ -8,7 +8,7 @@ use super::classify;
 use super::clients::{Identities, Regional};
 use crate::domain::access::Access;
 use crate::domain::secret::Secret;
-use crate::ports::{AdminLogin, AdminSecrets, Fault, FaultKind};
+use crate::ports::{AdminSecrets, DatabaseCredentials, Fault, FaultKind};
 
 const READ: &str = "read the administrator's secret";
 
@@ -26,7 +26,7 @@ impl SecretsManager {
 
 #[async_trait]
 impl AdminSecrets for SecretsManager {
-    async fn read(&self, access: &Access, arn: &str) -> Result<AdminLogin, Fault> {
+    async fn read(&self, access: &Access, arn: &str) -> Result<DatabaseCredentials, Fault> {
         let mut answer = self
             .clients
             .client(access)
@@ -41,7 +41,7 @@ impl AdminSecrets for SecretsManager {
 }
 
 /// No error says why a secret is no login: serde's would quote from it.
-fn parse(text: &Secret) -> Option<AdminLogin> {
+fn parse(text: &Secret) -> Option<DatabaseCredentials> {
     // It has no `Debug`.
     #[derive(Deserialize)]
     struct Login {
@@ -51,14 +51,14 @@ fn parse(text: &Secret) -> Option<AdminLogin> {
     let login: Login = serde_json::from_str(text.expose()).ok()?;
     let password = Secret::new(login.password);
     (!login.username.is_empty() && !password.expose().is_empty())
-        .then_some(AdminLogin { username: login.username, password })
+        .then_some(DatabaseCredentials { username: login.username, password })
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    fn login(text: &str) -> Option<AdminLogin> {
+    fn login(text: &str) -> Option<DatabaseCredentials> {
         parse(&Secret::new(text))
     }
 

@@ -15,7 +15,7 @@ use super::classify::{self, Phase};
 use super::session::Session;
 use crate::domain::endpoint::{self, Endpoint};
 use crate::domain::engine::ServerFacts;
-use crate::ports::{AdminSession, AdminTarget, Databases, Fault, FaultKind};
+use crate::ports::{AdminSession, Databases, Fault, FaultKind, LoginTarget};
 
 /// More prepared statements than a session ever has; see `session::query` for what one less costs.
 const STATEMENTS: usize = 4_096;
@@ -87,7 +87,7 @@ impl MySqlDatabases {
         self.deadlines
     }
 
-    pub(super) async fn connect(&self, target: &AdminTarget) -> Result<MySqlConnection, Fault> {
+    pub(super) async fn connect(&self, target: &LoginTarget) -> Result<MySqlConnection, Fault> {
         self.look_up(&target.endpoint).await?;
         options(target).connect().await.map_err(|error| classify::fault(Phase::Login, "log in to the database", &error))
     }
@@ -118,7 +118,7 @@ impl MySqlDatabases {
 
 #[async_trait]
 impl Databases for MySqlDatabases {
-    async fn open(&self, target: &AdminTarget) -> Result<(ServerFacts, Box<dyn AdminSession>), Fault> {
+    async fn open(&self, target: &LoginTarget) -> Result<(ServerFacts, Box<dyn AdminSession>), Fault> {
         let asked = Instant::now();
         let mut turn = self.turn(&target.endpoint).await;
         if let Some(fault) = turn.answer(asked) {
@@ -133,7 +133,7 @@ impl Databases for MySqlDatabases {
 }
 
 /// Never printed: their `Debug` shows the password.
-fn options(target: &AdminTarget) -> MySqlConnectOptions {
+fn options(target: &LoginTarget) -> MySqlConnectOptions {
     MySqlConnectOptions::new()
         .host(target.endpoint.host())
         .port(target.endpoint.port())

@@ -9,7 +9,7 @@ use super::classify::{self, Phase};
 use super::databases::MySqlDatabases;
 use super::{session, sql};
 use crate::domain::engine::Engine;
-use crate::ports::{AdminTarget, Fault, Login, LoginProbe};
+use crate::ports::{Fault, Login, LoginProbe, LoginTarget};
 
 const LOG_IN: &str = "log in with the token";
 
@@ -27,7 +27,7 @@ const CIPHERS: [&str; 9] = [
 ];
 
 impl MySqlDatabases {
-    async fn prove(&self, target: &AdminTarget, engine: Engine) -> Result<Login, Fault> {
+    async fn prove(&self, target: &LoginTarget, engine: Engine) -> Result<Login, Fault> {
         let mut connection = self.connect(target).await?;
         let statement = sql::who_am_i(engine);
         let operation = statement.operation;
@@ -46,7 +46,7 @@ impl MySqlDatabases {
 #[async_trait]
 impl LoginProbe for MySqlDatabases {
     /// It waits for nobody's turn: the login is not the administrator's, and one slow server must not hide what another says.
-    async fn log_in(&self, target: &AdminTarget, engine: Engine) -> Result<Login, Fault> {
+    async fn log_in(&self, target: &LoginTarget, engine: Engine) -> Result<Login, Fault> {
         let proved = time::timeout(self.deadlines().connect, self.prove(target, engine)).await;
         proved.unwrap_or_else(|_| Err(classify::timeout(LOG_IN)))
     }

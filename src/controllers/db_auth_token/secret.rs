@@ -12,7 +12,7 @@ use crate::controllers::context::Context;
 use crate::controllers::problem::Problem;
 use crate::controllers::run::Outcome;
 use crate::domain::schedule;
-use crate::k8s::status::{CALL_DEADLINE, call};
+use crate::k8s::call::{CALL_DEADLINE, call};
 use crate::rotation::SecretRef;
 
 /// How soon a Secret that is not there is looked for again: longer than a write takes that began before its order was withdrawn, which is four calls at

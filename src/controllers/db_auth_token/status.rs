@@ -10,7 +10,7 @@ use crate::controllers::context::Context;
 use crate::controllers::problem::Problem;
 use crate::controllers::report::{self, Verdict};
 use crate::domain::schedule;
-use crate::k8s::status::CallError;
+use crate::k8s::call::CallError;
 use crate::ports::FaultKind;
 use crate::rotation::{self, LoginFinding, Order, Progress, Verify};
 
@@ -19,11 +19,15 @@ pub(super) struct Findings {
     parts: Vec<(ConditionType, Verdict)>,
     /// What does not decide whether the object does its job.
     aside: Vec<(ConditionType, Verdict)>,
-    signed_host: Option<String>,
+    /// None while it is not known: what was told last stands.
+    signed: Option<Signed>,
+}
+
+/// What is signed for whom, where clients see it.
+struct Signed {
+    host: String,
     alias: Option<String>,
     principal_arn: Option<String>,
-    /// Whether the three above are what holds, rather than what is not known at the moment.
-    is_known: bool,
 }
 
 impl Findings {
@@ -44,14 +48,12 @@ impl Findings {
             let is_refusal = matches!(&login, Verdict::Bad(problem) if problem.reason != Reason::Unreachable);
             if is_refusal { &mut parts } else { &mut aside }.push((ConditionType::LoginVerified, login));
         }
-        Self {
-            parts,
-            aside,
-            signed_host: Some(order.binding.connect.endpoint.to_string()),
+        let signed = Signed {
+            host: order.binding.connect.endpoint.to_string(),
             alias: order.binding.alias.as_ref().map(|alias| format!("{}:{}", alias.host, alias.port)),
             principal_arn: order.identity.role().map(ToString::to_string),
-            is_known: true,
-        }
+        };
+        Self { parts, aside, signed: Some(signed) }
     }
 
     /// There is no order, or it could not be renewed.
@@ -66,7 +68,7 @@ impl Findings {
             (ConditionType::IdentityReady, if about_identity { Verdict::Bad(problem.clone()) } else { open() }),
             (ConditionType::CaReady, if about_ca { Verdict::Bad(problem.clone()) } else { open() }),
         ];
-        Self { parts, aside: Vec::new(), signed_host: None, alias: None, principal_arn: None, is_known: false }
+        Self { parts, aside: Vec::new(), signed: None }
     }
 }
 
@@ -140,12 +142,6 @@ fn told(object: &DbAuthToken, kind: ConditionType) -> Option<&Condition> {
 
 /// A published token is good until failure to renew it becomes an alarm: a rotation that succeeds at the second try is nobody's business.
 fn secret(progress: &Progress, now: Timestamp) -> Verdict {
-    let reason_of = |problem: &rotation::Problem| match problem {
-        rotation::Problem::ForeignSecret => Reason::ForeignSecret,
-        rotation::Problem::Identity(_) | rotation::Problem::SessionTooShort => identity_reason(problem),
-        rotation::Problem::ClockSkew => Reason::ClockSkew,
-        rotation::Problem::Write(_) | rotation::Problem::Forbidden(_) => Reason::RotationFailing,
-    };
     let live = || Verdict::Good(sentence::TOKEN_LIVES.into());
     let bad = |reason, message: String| Verdict::Bad(Problem::of_spec(reason, message));
     let left = progress.expires_at.map(|end| (end, schedule::until(end, now)));
@@ -172,36 +168,23 @@ fn secret(progress: &Progress, now: Timestamp) -> Verdict {
 fn identity(progress: &Progress, secret: &Verdict) -> Verdict {
     match &progress.problem {
         Some(problem @ (rotation::Problem::Identity(_) | rotation::Problem::SessionTooShort)) if !secret.is_good() => {
-            Verdict::Bad(Problem::of_spec(identity_reason(problem), problem.to_string()))
+            Verdict::Bad(Problem::of_spec(reason_of(problem), problem.to_string()))
         }
         _ if progress.is_current => Verdict::Good(sentence::IDENTITY_ASSUMED.into()),
         _ => Verdict::Waiting(Reason::Resolving, "not assumed yet".into()),
     }
 }
 
-fn identity_reason(problem: &rotation::Problem) -> Reason {
+fn reason_of(problem: &rotation::Problem) -> Reason {
     match problem {
-        rotation::Problem::Identity(fault) => match fault.kind {
-            FaultKind::Unreachable | FaultKind::Throttled => Reason::Unreachable,
-            FaultKind::Denied
-            | FaultKind::IdentityDenied
-            | FaultKind::LacksPrivilege
-            | FaultKind::TlsVerification
-            | FaultKind::PluginMissing
-            | FaultKind::ReadOnly
-            | FaultKind::Missing
-            | FaultKind::Conflict
-            | FaultKind::Definer
-            | FaultKind::Unmodifiable
-            | FaultKind::Quota
-            | FaultKind::Unreadable
-            | FaultKind::Other => Reason::IdentityDenied,
-        },
+        rotation::Problem::Identity(fault) if matches!(fault.kind, FaultKind::Unreachable | FaultKind::Throttled) => {
+            Reason::Unreachable
+        }
+        rotation::Problem::Identity(_) => Reason::IdentityDenied,
         rotation::Problem::SessionTooShort => Reason::SessionTooShort,
         rotation::Problem::ClockSkew => Reason::ClockSkew,
-        rotation::Problem::ForeignSecret | rotation::Problem::Write(_) | rotation::Problem::Forbidden(_) => {
-            Reason::RotationFailing
-        }
+        rotation::Problem::ForeignSecret => Reason::ForeignSecret,
+        rotation::Problem::Write(_) | rotation::Problem::Forbidden(_) => Reason::RotationFailing,
     }
 }
 
@@ -220,10 +203,9 @@ pub(super) async fn write(
     told.extend(findings.aside.iter().map(|(kind, verdict)| verdict.finding(*kind)));
     let conditions = report::conditions(context, before_conditions, &told, generation);
     let kept = before.cloned().unwrap_or_default();
-    let (signed_host, alias, principal_arn) = if findings.is_known {
-        (findings.signed_host.clone(), findings.alias.clone(), findings.principal_arn.clone())
-    } else {
-        (kept.signed_host, kept.alias, kept.principal_arn)
+    let (signed_host, alias, principal_arn) = match &findings.signed {
+        Some(Signed { host, alias, principal_arn }) => (Some(host.clone()), alias.clone(), principal_arn.clone()),
+        None => (kept.signed_host, kept.alias, kept.principal_arn),
     };
     let status = DbAuthTokenStatus {
         observed_generation: generation,

@@ -12,8 +12,8 @@ use crate::controllers::server::{self, Server};
 use crate::domain::engine::ServerFacts;
 use crate::domain::secret::Secret;
 use crate::domain::token::{Connect, sign};
-use crate::k8s::status::call;
-use crate::ports::{AdminLogin, AdminSession, AdminTarget, Databases, FaultKind};
+use crate::k8s::call::call;
+use crate::ports::{AdminSession, DatabaseCredentials, Databases, FaultKind, LoginTarget};
 
 /// An administrator's session, and what the server says of itself.
 type Opened = (ServerFacts, Box<dyn AdminSession>);
@@ -45,8 +45,8 @@ pub(super) async fn log_in(object: &DbServer, server: &Server, context: &Context
 
 async fn log_in_by(
     databases: &dyn Databases,
-    first: AdminTarget,
-    again: impl Future<Output = Result<AdminTarget, Problem>> + Send,
+    first: LoginTarget,
+    again: impl Future<Output = Result<LoginTarget, Problem>> + Send,
 ) -> Result<Opened, Problem> {
     let refused = match databases.open(&first).await {
         Err(fault) if fault.kind == FaultKind::Denied && !first.by_token => fault,
@@ -60,7 +60,7 @@ async fn log_in_by(
 }
 
 /// The administrator's way into a server.
-async fn target(object: &DbServer, server: &Server, context: &Context) -> Result<AdminTarget, Problem> {
+async fn target(object: &DbServer, server: &Server, context: &Context) -> Result<LoginTarget, Problem> {
     let ca = server::ca(context, object)?;
     let name = object.name_any();
     let admin = object.spec.admin.as_ref();
@@ -80,10 +80,10 @@ async fn target(object: &DbServer, server: &Server, context: &Context) -> Result
         _ => return Err(Problem::of_spec(Reason::NotSupportedYet, "spec.admin.type is not known to this version")),
     };
     let by_token = admin.kind == AdminType::Iam;
-    Ok(AdminTarget { endpoint: server.writer.clone(), login, ca: ca.pem(), by_token })
+    Ok(LoginTarget { endpoint: server.writer.clone(), login, ca: ca.pem(), by_token })
 }
 
-async fn in_secrets_manager(server: &Server, arn: &str, context: &Context) -> Result<AdminLogin, Problem> {
+async fn in_secrets_manager(server: &Server, arn: &str, context: &Context) -> Result<DatabaseCredentials, Problem> {
     context.admin_secrets.read(&server.access, arn).await.map_err(|fault| {
         let is_outage = is_outage(&fault);
         let problem = Problem::from(fault);
@@ -92,7 +92,7 @@ async fn in_secrets_manager(server: &Server, arn: &str, context: &Context) -> Re
 }
 
 /// Only a Secret that says of itself that it is one: else a DbServer could make the operator send any Secret's content to a server.
-async fn in_secret(reference: &SecretLogin, context: &Context) -> Result<AdminLogin, Problem> {
+async fn in_secret(reference: &SecretLogin, context: &Context) -> Result<DatabaseCredentials, Problem> {
     let SecretLogin { name, username_key, password_key } = reference;
     let namespace = &context.settings.namespace;
     let unreadable = |what: String| Problem::passing(Reason::AdminSecretUnreadable, what);
@@ -110,15 +110,15 @@ async fn in_secret(reference: &SecretLogin, context: &Context) -> Result<AdminLo
             data.get(key).and_then(|value| String::from_utf8(value.0.clone()).ok()).filter(|text| !text.is_empty());
         value.ok_or_else(|| unreadable(format!("Secret {namespace}/{name} has no text under the key {key}")))
     };
-    Ok(AdminLogin { username: text(username_key)?, password: Secret::new(text(password_key)?) })
+    Ok(DatabaseCredentials { username: text(username_key)?, password: Secret::new(text(password_key)?) })
 }
 
-async fn by_token(server: &Server, username: &str, context: &Context) -> Result<AdminLogin, Problem> {
+async fn by_token(server: &Server, username: &str, context: &Context) -> Result<DatabaseCredentials, Problem> {
     let credentials = context.own_identity.credentials_for(&server.access).await?;
     let connect =
         Connect { region: server.region.clone(), endpoint: server.writer.clone(), username: username.to_owned() };
     let token = sign(&credentials, &connect, context.clock.now());
-    Ok(AdminLogin { username: username.to_owned(), password: token.text })
+    Ok(DatabaseCredentials { username: username.to_owned(), password: token.text })
 }
 
 #[cfg(test)]
@@ -137,7 +137,7 @@ mod tests {
 
     #[async_trait]
     impl Databases for Closed {
-        async fn open(&self, target: &AdminTarget) -> Result<Opened, Fault> {
+        async fn open(&self, target: &LoginTarget) -> Result<Opened, Fault> {
             self.0.lock().unwrap().push(target.login.password.expose().to_owned());
             Err(Fault::new(FaultKind::Denied, "log in").with_code("1045"))
         }
@@ -146,9 +146,9 @@ mod tests {
     /// What is tried, if the secret says one password after the other.
     async fn tried(first: &str, again: &str, by_token: bool) -> Vec<String> {
         let closed = Closed::default();
-        let target = |password: &str| AdminTarget {
+        let target = |password: &str| LoginTarget {
             endpoint: Endpoint::new("x.rds.amazonaws.com", 3306).unwrap(),
-            login: AdminLogin { username: "admin".into(), password: Secret::new(password) },
+            login: DatabaseCredentials { username: "admin".into(), password: Secret::new(password) },
             ca: "".into(),
             by_token,
         };

@@ -16,7 +16,7 @@ use crate::controllers::problem::Problem;
 use crate::controllers::report::{self, Verdict};
 use crate::domain::engine::Engine;
 use crate::domain::succession::{self, Former};
-use crate::k8s::status::CallError;
+use crate::k8s::call::CallError;
 
 /// A status to be written: its fields, and what was found.
 pub(super) struct Next {

@@ -28,7 +28,7 @@ use super::problem::{Problem, Retry};
 use super::run::Outcome;
 use crate::api::{FINALIZER, IamDbUser, Reason};
 use crate::domain::schedule::{self, Withdrawal};
-use crate::k8s::status::CallError;
+use crate::k8s::call::CallError;
 
 pub(super) async fn reconcile(object: Arc<IamDbUser>, context: Arc<Context>) -> Outcome {
     let namespace = object.namespace().unwrap_or_default();

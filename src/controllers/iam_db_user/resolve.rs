@@ -17,7 +17,7 @@ use crate::domain::account::Question;
 use crate::domain::arn::Principal;
 use crate::domain::names::{RoleName, Username};
 use crate::domain::tenancy::{self, Rule};
-use crate::k8s::status::call;
+use crate::k8s::call::call;
 
 /// What there is to decide with.
 pub(super) struct Inputs {

@@ -13,7 +13,8 @@ use crate::controllers::policies::{self, Granted};
 use crate::controllers::problem::Problem;
 use crate::controllers::report::{self, Verdict};
 use crate::domain::names::HostPattern;
-use crate::k8s::status::{self, CallError};
+use crate::k8s::call::CallError;
+use crate::k8s::status;
 
 /// What the API allows of drift.
 const DRIFT_LINES: usize = 64;

@@ -12,7 +12,7 @@ use crate::controllers::context::Context;
 use crate::controllers::problem::Problem;
 use crate::domain::arn::PrincipalKind;
 use crate::domain::policy::{PolicyHome, Resources, documents};
-use crate::k8s::status::{CallError, call};
+use crate::k8s::call::{CallError, call};
 
 const SUFFIX: &str = "-iam-policy";
 

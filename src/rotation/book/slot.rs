@@ -5,10 +5,9 @@ use std::time::Duration;
 
 use jiff::Timestamp;
 
-use crate::domain::digest::Digest;
 use crate::domain::schedule;
 use crate::domain::token::Token;
-use crate::rotation::known::Known;
+use crate::rotation::known::{Known, Published};
 use crate::rotation::order::{Order, Problem, Progress};
 
 use super::queue::{AT_ONCE, SOON};
@@ -22,15 +21,6 @@ pub(super) const LONGEST_PATIENCE: Duration = Duration::from_secs(60);
 
 /// Repairs in a row that are made at once. Those that follow wait like failures: somebody undoes them.
 const PROMPT_REPAIRS: u32 = 8;
-
-/// What a Secret holds, as its own annotations tell it.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(in crate::rotation) struct Published {
-    /// When its token stops being usable.
-    pub(in crate::rotation) expires_at: Timestamp,
-    /// Digest of what went into it.
-    pub(in crate::rotation) inputs: Digest,
-}
 
 /// One order and where it stands.
 #[derive(Debug)]

@@ -7,8 +7,7 @@ use tower::{Layer, Service};
 use super::*;
 use crate::domain::secret::Secret;
 use crate::k8s::dates::DateLayer;
-use crate::rotation::book::Published;
-use crate::rotation::known::{Known, TokenSecret};
+use crate::rotation::known::{Known, Published};
 use crate::rotation::sample::{MARKS, Silence, inputs, no_apiserver, order, role};
 
 fn token() -> Token {
