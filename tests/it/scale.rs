@@ -106,7 +106,8 @@ async fn many_users_of_a_server_are_served_by_few_connections_and_judged_by_one_
     eprintln!("a minute of resyncs: {} surveys: {statements:?}", statements.len());
     assert!((1..=4).contains(&statements.len()), "in a minute, so in two resyncs of {MANY} users: {statements:?}");
     assert!(statements.iter().all(|session| session.len() <= 5), "{statements:?}");
-    assert!(statements.iter().flatten().all(|it| is_harmless(it)), "{statements:?}");
+    let changes: Vec<_> = resync.statements.iter().flatten().filter(|it| !is_harmless(it)).collect();
+    assert!(changes.is_empty(), "{changes:?}");
     assert_eq!(world.operator_writes(audit, &tenant.name), Vec::<String>::new());
 
     let names: Vec<String> = (0..MANY).map(|n| format!("u{n}")).collect();

@@ -237,13 +237,19 @@ fn an_order_changed_in_flight_is_written_again() {
     assert!(turn.token.is_none(), "changed inputs want a new signing");
 }
 
-#[test]
-fn an_order_that_moved_to_another_key_in_flight_is_written_by_that_key() {
+/// An order that moved to another key while the turn of the first was under way, and both turns.
+fn moved_in_flight() -> (Book, Turn, Turn) {
     let mut book = Book::default();
     book.place(order("app", "a"), None);
     let turn = book.begin(at(0)).unwrap();
     book.place(Order { inputs: inputs(2), ..order("other", "a") }, None);
     let other = book.begin(at(0)).unwrap();
+    (book, turn, other)
+}
+
+#[test]
+fn an_order_that_moved_to_another_key_in_flight_is_written_by_that_key() {
+    let (mut book, turn, other) = moved_in_flight();
     assert_ne!(other.key, turn.key);
     write_all(&mut book, other, 0, 2);
     assert!(book.progress("a").unwrap().is_current);
@@ -255,11 +261,7 @@ fn an_order_that_moved_to_another_key_in_flight_is_written_by_that_key() {
 
 #[test]
 fn what_two_keys_wrote_at_the_same_time_is_looked_at_whoever_ends_last() {
-    let mut book = Book::default();
-    book.place(order("app", "a"), None);
-    let turn = book.begin(at(0)).unwrap();
-    book.place(Order { inputs: inputs(2), ..order("other", "a") }, None);
-    let other = book.begin(at(0)).unwrap();
+    let (mut book, turn, other) = moved_in_flight();
     write_all(&mut book, turn, 0, 3);
     write_all(&mut book, other, 0, 2);
     let again = book.begin(at(0)).unwrap();
