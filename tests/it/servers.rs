@@ -137,7 +137,7 @@ async fn a_database_that_cannot_be_reached_is_told_once_and_tried_again() {
     tenant.apply_server(tenant.own_server()).await;
     tenant.server_reason("False", "Unreachable").await;
     tenant.server_condition("Resolved", "True", "Ready").await;
-    let told = tenant.world.log_end("WORLD_AUDIT_LOG");
+    let told = tenant.world.settled(&tenant.name).await;
     // It is looked at all the same: what changes in RDS shows, with one write.
     let modify = tenant.rds().modify_db_instance().db_instance_identifier(&tenant.name);
     let modify = modify.ca_certificate_identifier("rds-ca-ecc384-g1").apply_immediately(true);

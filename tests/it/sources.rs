@@ -397,7 +397,7 @@ async fn while_rds_does_not_answer_for_a_short_time_nothing_is_written() {
     let turn = World::get().alone().await;
     let tenant = Tenant::new(Database::Orders, "silence").await;
     tenant.server_reason("True", "Ready").await;
-    let from = tenant.world.log_end("WORLD_AUDIT_LOG");
+    let from = tenant.world.settled(&tenant.name).await;
     let fault = Fault::arm(
         &json!({"service": "rds", "action": "DescribeDBInstances", "code": "Throttling", "status": 400, "times": 5}),
     );

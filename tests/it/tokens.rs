@@ -230,7 +230,7 @@ async fn labels_of_others_stay_and_start_no_fight() {
     let tenant = Tenant::new(Database::Billing, "labels").await;
     tenant.ready_pair("app", "app").await;
     let theirs = json!({"metadata": {"labels": {"theirs": "x"}, "annotations": {"example.com/theirs": "y"}}});
-    let from = tenant.world.log_end("WORLD_AUDIT_LOG");
+    let from = tenant.world.settled(&tenant.name).await;
     tenant.merge(&tenant.secrets(), "app-db", theirs).await;
     tokio::time::sleep(Duration::from_secs(15)).await;
     let writes = tenant.world.operator_writes(from, &tenant.name);

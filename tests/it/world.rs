@@ -320,6 +320,17 @@ impl World {
         told.collect()
     }
 
+    /// Where the audit log ends once the operator has written nothing about a tenant for two seconds: the log tells of a status after others
+    /// have seen it, and an Event comes after its status.
+    pub async fn settled(&self, tenant: &str) -> u64 {
+        until(&format!("the operator writes nothing about {tenant}"), SOON, || async {
+            let from = self.log_end("WORLD_AUDIT_LOG");
+            tokio::time::sleep(Duration::from_secs(2)).await;
+            self.operator_writes(from, tenant).is_empty().then_some(from)
+        })
+        .await
+    }
+
     /// Asks one of the world's HTTP endpoints, and returns its answer: JSON, or else the text.
     pub fn ask(&self, endpoint: &str, method: &str, path: &str, body: &Value) -> Value {
         use std::io::{Read, Write};
