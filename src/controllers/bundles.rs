@@ -1,10 +1,10 @@
 //! CA bundles, each read once: thousands of tokens share one text, and reading it is a hundred certificates' work.
 
 use std::collections::HashMap;
-use std::sync::{Mutex, PoisonError};
 
 use jiff::Timestamp;
 use k8s_openapi::api::core::v1::ConfigMap;
+use parking_lot::Mutex;
 
 use crate::domain::ca::{Bundle, NotABundle, TrustStore};
 use crate::ports::Fault;
@@ -30,7 +30,7 @@ impl Bundles {
         let meta = &config_map.metadata;
         let version = (meta.uid.clone(), meta.resource_version.clone());
         let place = (meta.name.clone().unwrap_or_default(), key.to_owned());
-        let mut held = self.read.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut held = self.read.lock();
         if let Some((of, bundle)) = held.get(&place)
             && *of == version
             && bundle.expires_at() > now
@@ -47,17 +47,17 @@ impl Bundles {
 
     /// Why a bundle could not be fetched; none before it was tried, and after it succeeded.
     pub(super) fn failure(&self, place: &TrustStore) -> Option<Fault> {
-        self.failures.lock().unwrap_or_else(PoisonError::into_inner).get(place).cloned()
+        self.failures.lock().get(place).cloned()
     }
 
     /// A bundle could not be fetched.
     pub(super) fn failed(&self, place: &TrustStore, fault: Fault) {
-        self.failures.lock().unwrap_or_else(PoisonError::into_inner).insert(place.clone(), fault);
+        self.failures.lock().insert(place.clone(), fault);
     }
 
     /// A bundle was fetched.
     pub(super) fn fetched(&self, place: &TrustStore) {
-        self.failures.lock().unwrap_or_else(PoisonError::into_inner).remove(place);
+        self.failures.lock().remove(place);
     }
 }
 

@@ -103,7 +103,7 @@ impl Context {
     /// The pause before an object that is well is looked at again, spread so that objects made together do not stay together.
     #[must_use]
     pub fn resync_after(&self, uid: &str) -> Duration {
-        let spread = crate::domain::schedule::jitter(uid).as_secs_f64() / crate::domain::schedule::JITTER.as_secs_f64();
+        let spread = crate::domain::schedule::share(uid);
         self.settings.resync.mul_f64(0.8_f64 + 0.4 * spread)
     }
 }

@@ -2,11 +2,11 @@
 //! must is in the status.
 
 use std::collections::HashMap;
-use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
 use futures::{Stream, StreamExt, stream};
 use jiff::Timestamp;
+use parking_lot::Mutex;
 use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
 
 use crate::domain::schedule;
@@ -48,13 +48,13 @@ impl Default for Looks {
 impl Looks {
     /// Names of the DbServers that are to be looked at. They are told to the first who asks.
     pub(super) fn wanted(&self) -> impl Stream<Item = String> + Send + use<> {
-        let names = self.names.lock().unwrap_or_else(PoisonError::into_inner).take();
+        let names = self.names.lock().take();
         stream::iter(names).flat_map(feed::stream)
     }
 
     /// A user could not get at the server, so that it may have moved: it is to be looked at, unless it just was because of another one.
     pub(super) fn ask(&self, name: &str, now: Timestamp) {
-        let mut asked = self.asked.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut asked = self.asked.lock();
         if asked.get(name).is_none_or(|&last| schedule::plus(last, ASK_INTERVAL) <= now) {
             asked.insert(name.to_owned(), now);
             // Nobody listens any more only when everything stops.
@@ -97,12 +97,12 @@ impl Looks {
 
     /// The DbServer is gone.
     pub(super) fn forget(&self, uid: &str, name: &str) {
-        self.memory.lock().unwrap_or_else(PoisonError::into_inner).remove(uid);
-        self.asked.lock().unwrap_or_else(PoisonError::into_inner).remove(name);
+        self.memory.lock().remove(uid);
+        self.asked.lock().remove(name);
     }
 
     fn with<T>(&self, uid: &str, work: impl FnOnce(&mut Memory) -> T) -> T {
-        work(self.memory.lock().unwrap_or_else(PoisonError::into_inner).entry(uid.to_owned()).or_default())
+        work(self.memory.lock().entry(uid.to_owned()).or_default())
     }
 }
 

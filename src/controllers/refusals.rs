@@ -2,9 +2,9 @@
 //! only its reason changes.
 
 use std::collections::HashMap;
-use std::sync::{Mutex, PoisonError};
 
 use jiff::Timestamp;
+use parking_lot::Mutex;
 
 /// The first instant of each refusal, by uid and what it is of. It begins anew with the process: what was admitted once loses nothing earlier because
 /// of that.
@@ -14,13 +14,13 @@ pub struct Refusals(Mutex<HashMap<String, Timestamp>>);
 impl Refusals {
     /// Since when the object is refused; from now on, if it was not before.
     pub(super) fn since(&self, uid: &str, now: Timestamp) -> Timestamp {
-        let mut held = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut held = self.0.lock();
         *held.entry(uid.to_owned()).or_insert(now)
     }
 
     /// The object is admitted, or gone.
     pub(super) fn over(&self, uid: &str) {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).remove(uid);
+        self.0.lock().remove(uid);
     }
 }
 

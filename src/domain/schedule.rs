@@ -81,6 +81,12 @@ pub fn jitter(key: &str) -> Duration {
     Duration::from_millis(head % span)
 }
 
+/// The same as a share of any span: at least 0, less than 1.
+#[must_use]
+pub fn share(key: &str) -> f64 {
+    jitter(key).as_secs_f64() / JITTER.as_secs_f64()
+}
+
 /// When a token is due to be replaced.
 #[must_use]
 pub fn due(usable_until: Timestamp, renew_before: Duration, jitter: Duration) -> Timestamp {

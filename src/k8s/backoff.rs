@@ -2,10 +2,10 @@
 
 use std::collections::HashMap;
 use std::hash::Hash;
-use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
 use backon::{BackoffBuilder, ExponentialBackoff, ExponentialBuilder};
+use parking_lot::Mutex;
 
 /// How long each key waits before its next attempt: longer after each failure, up to a cap, with jitter.
 pub struct Backoffs<K> {
@@ -29,13 +29,13 @@ impl<K: Eq + Hash> Backoffs<K> {
 
     /// The wait after one more failure of `key`.
     pub fn after_failure(&self, key: K) -> Duration {
-        let mut running = self.running.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut running = self.running.lock();
         running.entry(key).or_insert_with(|| self.shape.build()).next().unwrap_or(self.cap)
     }
 
     /// Forgets the failures of `key`: it succeeded, or is gone.
     pub fn reset(&self, key: &K) {
-        self.running.lock().unwrap_or_else(PoisonError::into_inner).remove(key);
+        self.running.lock().remove(key);
     }
 }
 

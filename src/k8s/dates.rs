@@ -1,6 +1,6 @@
 //! What time the apiserver thinks it is: each of its answers tells. A clock that disagrees must sign nothing.
 
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 use std::task::{Context, Poll};
 use std::time::Instant;
 
@@ -9,6 +9,7 @@ use http::header::DATE;
 use http::{Request, Response};
 use jiff::fmt::rfc2822::DateTimeParser;
 use jiff::{SignedDuration, Timestamp};
+use parking_lot::Mutex;
 use tower::{Layer, Service};
 
 /// The last date that the apiserver told, and when that was by the clock that never jumps.
@@ -20,7 +21,7 @@ impl ServerDate {
     /// answer: the clock that never jumps does not count sleep.
     #[must_use]
     pub fn offset(&self, now: Timestamp) -> Option<SignedDuration> {
-        let (date, told) = (*self.0.lock().unwrap_or_else(PoisonError::into_inner))?;
+        let (date, told) = (*self.0.lock())?;
         let elapsed = SignedDuration::try_from(told.elapsed()).ok()?;
         Some(now.duration_since(date) - elapsed)
     }
@@ -28,7 +29,7 @@ impl ServerDate {
     fn enter(&self, date: &str) {
         static PARSER: DateTimeParser = DateTimeParser::new();
         if let Ok(date) = PARSER.parse_timestamp(date) {
-            *self.0.lock().unwrap_or_else(PoisonError::into_inner) = Some((date, Instant::now()));
+            *self.0.lock() = Some((date, Instant::now()));
         }
     }
 }

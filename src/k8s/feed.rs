@@ -10,7 +10,7 @@ use std::collections::hash_map::DefaultHasher;
 use std::collections::{BTreeSet, HashSet};
 use std::fmt::Debug;
 use std::hash::{Hash, Hasher};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 use std::time::Duration;
 
 use futures::{Stream, StreamExt, TryStreamExt, future};
@@ -18,6 +18,7 @@ use kube::runtime::reflector::{self, Lookup, ObjectRef, Store};
 use kube::runtime::watcher::{self, Event, ExponentialBackoff};
 use kube::runtime::{WatchStreamExt, watcher as watch};
 use kube::{Api, Resource};
+use parking_lot::Mutex;
 use serde::de::DeserializeOwned;
 use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
 
@@ -77,15 +78,15 @@ struct Unseen(Arc<Mutex<BTreeSet<String>>>);
 
 impl Unseen {
     fn enter(&self, namespace: &str) {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).insert(namespace.to_owned());
+        self.0.lock().insert(namespace.to_owned());
     }
 
     fn leave(&self, namespace: &str) {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).remove(namespace);
+        self.0.lock().remove(namespace);
     }
 
     fn holds(&self, namespace: &str) -> bool {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).contains(namespace)
+        self.0.lock().contains(namespace)
     }
 }
 
@@ -145,7 +146,7 @@ where
     /// All objects that are there now, then every change. Whoever subscribes must read: changes wait without limit.
     pub fn subscribe(&self) -> impl Stream<Item = Change<K>> + Send + use<K> {
         let (sender, receiver) = unbounded_channel();
-        let mut subscribers = self.subscribers.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut subscribers = self.subscribers.lock();
         // Under the lock, so that no change falls between what is there and what comes.
         for object in self.store.state() {
             let _ = sender.send(Change::Applied(object));
@@ -215,7 +216,7 @@ where
     /// beside it: after a watch that broke most is as it was.
     fn take(&mut self, event: Event<K>) {
         let subscribers = self.subscribers.clone();
-        let mut subscribers = subscribers.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut subscribers = subscribers.lock();
         let mut tell = |change: Change<K>| subscribers.retain(|subscriber| subscriber.send(change.clone()).is_ok());
         match (event, &mut self.listed) {
             (event @ (Event::Init | Event::InitApply(_)), None) => self.writer.apply_watcher_event(&event),

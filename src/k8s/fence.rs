@@ -6,9 +6,11 @@
 
 use std::future::poll_fn;
 use std::pin::pin;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 use std::task::Poll;
 use std::time::Instant;
+
+use parking_lot::Mutex;
 
 /// Until when work may go on.
 #[derive(Clone, Debug)]
@@ -48,7 +50,7 @@ impl Fence {
     /// nothing would poll that once more.
     #[must_use]
     pub fn prolong_until(&self, end: Instant) -> bool {
-        match &mut *self.0.lock().unwrap_or_else(PoisonError::into_inner) {
+        match &mut *self.0.lock() {
             Until::Always => true,
             Until::Lease(until) => {
                 // Looked at under the lock: whoever was refused before has seen an earlier time.
@@ -65,13 +67,13 @@ impl Fence {
     }
 
     fn set(&self, end: Option<Instant>) {
-        if let Until::Lease(until) = &mut *self.0.lock().unwrap_or_else(PoisonError::into_inner) {
+        if let Until::Lease(until) = &mut *self.0.lock() {
             *until = end;
         }
     }
 
     fn is_open(&self, now: Instant) -> bool {
-        match *self.0.lock().unwrap_or_else(PoisonError::into_inner) {
+        match *self.0.lock() {
             Until::Always => true,
             Until::Lease(end) => end.is_some_and(|end| now < end),
         }
@@ -94,9 +96,9 @@ mod tests {
 
     /// Two effects with a pause between them, in which something happens.
     async fn work(effects: &Mutex<u32>, pause: impl Future<Output = ()>) {
-        *effects.lock().unwrap() += 1;
+        *effects.lock() += 1;
         pause.await;
-        *effects.lock().unwrap() += 1;
+        *effects.lock() += 1;
     }
 
     #[test]
@@ -104,18 +106,18 @@ mod tests {
         let fence = Fence::closed();
         let effects = Mutex::new(0);
         assert!(fence.clone().hold(work(&effects, async {})).now_or_never().is_none());
-        assert_eq!(*effects.lock().unwrap(), 0, "it never held the lease");
+        assert_eq!(*effects.lock(), 0, "it never held the lease");
 
         fence.open_until(Instant::now() + Duration::from_secs(60));
         let (resume, resumed) = futures::channel::oneshot::channel();
         let mut held = pin!(fence.clone().hold(work(&effects, resumed.map(drop))));
         assert!(held.as_mut().now_or_never().is_none());
-        assert_eq!(*effects.lock().unwrap(), 1);
+        assert_eq!(*effects.lock(), 1);
         // The process was stopped beyond the end of its lease; what it waited for is there meanwhile.
         fence.open_until(Instant::now());
         resume.send(()).unwrap();
         assert!(held.as_mut().now_or_never().is_none());
-        assert_eq!(*effects.lock().unwrap(), 1, "the second effect must not start");
+        assert_eq!(*effects.lock(), 1, "the second effect must not start");
     }
 
     #[test]
@@ -133,7 +135,7 @@ mod tests {
         assert!(held.as_mut().now_or_never().is_none());
         assert!(!fence.prolong_until(later()), "the lead is over");
         assert!(held.as_mut().now_or_never().is_none());
-        assert_eq!(*effects.lock().unwrap(), 1);
+        assert_eq!(*effects.lock(), 1);
     }
 
     #[test]
@@ -143,6 +145,6 @@ mod tests {
         fence.close();
         let effects = Mutex::new(0);
         fence.hold(work(&effects, async {})).now_or_never().unwrap();
-        assert_eq!(*effects.lock().unwrap(), 2);
+        assert_eq!(*effects.lock(), 2);
     }
 }

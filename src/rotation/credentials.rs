@@ -1,12 +1,13 @@
 //! One set of credentials an identity: fetched by one caller while the others wait, renewed before they are too short-lived to sign with.
 
 use std::collections::HashMap;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 use std::time::Duration;
 
 use k8s_openapi::api::authentication::v1::{TokenRequest, TokenRequestSpec};
 use k8s_openapi::api::core::v1::ServiceAccount;
 use kube::api::{Api, PostParams};
+use parking_lot::Mutex;
 
 use tokio::time::Instant;
 
@@ -98,7 +99,7 @@ impl CredentialCache {
     }
 
     fn cell(&self, identity: &Identity) -> Cell {
-        let mut cells = self.cells.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut cells = self.cells.lock();
         if cells.len() >= MOST_IDENTITIES {
             let now = self.clock.now();
             let is_of_use = |cell: &Cell| {
@@ -116,7 +117,7 @@ impl CredentialCache {
 
     /// Forgets an identity that no order needs any more.
     pub fn forget(&self, identity: &Identity) {
-        self.cells.lock().unwrap_or_else(PoisonError::into_inner).remove(identity);
+        self.cells.lock().remove(identity);
     }
 
     async fn assume(&self, identity: &Identity) -> Result<Credentials, Fault> {

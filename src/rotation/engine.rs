@@ -1,10 +1,11 @@
 //! The engine's loop: takes the most urgent turn, gets credentials, signs, writes, and enters what came of it.
 
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 use std::time::Duration;
 
 use futures::{Stream, StreamExt, future, stream};
 use jiff::{SignedDuration, Timestamp};
+use parking_lot::Mutex;
 use tokio::sync::mpsc::UnboundedSender;
 use tokio::sync::{Notify, OwnedSemaphorePermit, Semaphore};
 use tokio_util::sync::CancellationToken;
@@ -205,7 +206,7 @@ impl Engine {
     }
 
     fn notice(&self, change: &Change<TokenSecret>) {
-        let Some(uid) = change.object().owner() else {
+        let Some(uid) = change.object().concerns() else {
             return;
         };
         let seen = match change {
@@ -321,7 +322,7 @@ impl Engine {
     }
 
     fn with<T>(&self, use_book: impl FnOnce(&mut Book) -> T) -> T {
-        use_book(&mut self.book.lock().unwrap_or_else(PoisonError::into_inner))
+        use_book(&mut self.book.lock())
     }
 }
 

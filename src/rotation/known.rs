@@ -11,7 +11,7 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 use kube::Resource;
 use kube::runtime::reflector::Lookup;
 
-use super::marks::Marks;
+use super::marks::{Belonging, Marks};
 use crate::domain::digest::Digest;
 
 /// Which object a Secret is, in which state, and what others put on it.
@@ -75,10 +75,7 @@ pub(super) struct Published {
 pub struct TokenSecret {
     name: Box<str>,
     namespace: Box<str>,
-    /// Uid of the object that it belongs to, by its controller.
-    controller: Option<Arc<str>>,
-    /// The same by its label, which is easily taken off.
-    label: Option<Arc<str>>,
+    belonging: Belonging,
     expires_at: Option<Timestamp>,
     inputs: Option<Digest>,
     known: Known,
@@ -88,29 +85,21 @@ impl TokenSecret {
     /// What is kept of a Secret's metadata.
     #[must_use]
     pub fn of(marks: &Marks, meta: ObjectMeta) -> Self {
-        let controller = meta.owner_references.iter().flatten().find(|owner| owner.controller == Some(true));
-        let controller: Option<Arc<str>> = controller.map(|owner| owner.uid.as_str().into());
-        let label = meta.labels.as_ref().and_then(|labels| labels.get(marks.owner_uid));
-        let label = label.map(|label| match &controller {
-            Some(controller) if **controller == **label => controller.clone(),
-            _ => label.as_str().into(),
-        });
         let annotation = |key: &str| meta.annotations.as_ref().and_then(|annotations| annotations.get(key));
         Self {
             name: meta.name.clone().unwrap_or_default().into(),
             namespace: meta.namespace.clone().unwrap_or_default().into(),
-            controller,
-            label,
+            belonging: Belonging::of(marks, &meta),
             expires_at: annotation(marks.expires_at).and_then(|text| text.parse().ok()),
             inputs: annotation(marks.inputs).map(|text| Digest::read(text)),
             known: Known::of(marks, meta),
         }
     }
 
-    /// Whether its label says that it belongs to the object of this uid.
+    /// Whether it is the Secret of the object of this uid.
     #[must_use]
-    pub fn is_of(&self, uid: Option<&str>) -> bool {
-        self.label.as_deref() == uid
+    pub fn is_of(&self, uid: &str) -> bool {
+        self.belonging.is_to(uid)
     }
 
     /// Until when its token can be relied on, as it says itself.
@@ -129,15 +118,15 @@ impl TokenSecret {
         &self.known
     }
 
-    /// Uid of the object that it belongs to.
-    pub(super) fn owner(&self) -> Option<&str> {
-        self.controller.as_deref().or(self.label.as_deref())
+    /// Uid of the object that has to look when it changes.
+    pub(super) fn concerns(&self) -> Option<&str> {
+        self.belonging.concerns()
     }
 
     /// What it says of its contents; none when it does not belong to this object, or its marks cannot be read.
     pub(super) fn published(&self, owner: &str) -> Option<Published> {
         let (expires_at, inputs) = (self.expires_at?, self.inputs?);
-        self.is_of(Some(owner)).then_some(Published { expires_at, inputs })
+        self.is_of(owner).then_some(Published { expires_at, inputs })
     }
 }
 
@@ -208,20 +197,26 @@ mod tests {
     }
 
     #[test]
-    fn a_secret_belongs_to_its_controller_and_without_one_to_whom_its_label_names() {
+    fn a_secret_is_its_controllers_unless_its_label_says_otherwise() {
         let owner = serde_json::json!([{"apiVersion": "v1", "kind": "K", "name": "n", "uid": "o", "controller": true}]);
-        let marks = serde_json::json!({"expires": "2026-01-02T03:04:05Z", "inputs": inputs(1).to_string()});
-        let of = |label: &str, owner: &serde_json::Value| {
-            let meta = serde_json::json!({"labels": {"owner": label}, "annotations": marks, "ownerReferences": owner});
+        let of = |label: Option<&str>, owner: &serde_json::Value| {
+            let annotations = serde_json::json!({"expires": "2026-01-02T03:04:05Z", "inputs": inputs(1).to_string()});
+            let labels = serde_json::json!({"owner": label});
+            let labels = if label.is_some() { labels } else { serde_json::Value::Null };
+            let meta = serde_json::json!({"labels": labels, "annotations": annotations, "ownerReferences": owner});
             TokenSecret::of(&MARKS, self::meta(meta))
         };
         let none = serde_json::Value::Null;
-        let names = |secret: &TokenSecret| secret.owner().map(str::to_owned);
-        assert_eq!(names(&of("o", &owner)), Some("o".into()));
-        assert_eq!(names(&of("other", &owner)), Some("o".into()));
-        assert_eq!(names(&of("other", &none)), Some("other".into()));
-        assert!(of("o", &owner).published("o").is_some());
-        assert_eq!(of("other", &owner).published("o"), None, "what carries another's label tells nothing of us");
+        let is_ours = |secret: &TokenSecret| (secret.is_of("o"), secret.published("o").is_some());
+        assert_eq!(is_ours(&of(Some("o"), &owner)), (true, true));
+        assert_eq!(is_ours(&of(None, &owner)), (true, true), "a label was taken off");
+        assert_eq!(is_ours(&of(Some("other"), &owner)), (false, false));
+        assert_eq!(is_ours(&of(Some("o"), &none)), (false, false), "a copy carries our label, too");
+        // Whoever may have lost it has to look.
+        let concerns = |secret: &TokenSecret| secret.concerns().map(str::to_owned);
+        assert_eq!(concerns(&of(Some("other"), &owner)), Some("o".into()));
+        assert_eq!(concerns(&of(Some("o"), &none)), Some("o".into()));
+        assert_eq!(concerns(&of(None, &none)), None);
     }
 
     #[test]

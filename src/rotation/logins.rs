@@ -1,9 +1,10 @@
 //! Logs in with what was published, beside the rotation and never in its way.
 
 use std::collections::HashMap;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 use std::time::Duration;
 
+use parking_lot::Mutex;
 use tokio::sync::Semaphore;
 use tokio::sync::mpsc::UnboundedSender;
 use tokio::task::AbortHandle;
@@ -161,7 +162,7 @@ impl Logins {
     }
 
     fn with<T>(&self, use_entries: impl FnOnce(&mut HashMap<String, Entry>) -> T) -> T {
-        use_entries(&mut self.entries.lock().unwrap_or_else(PoisonError::into_inner))
+        use_entries(&mut self.entries.lock())
     }
 }
 

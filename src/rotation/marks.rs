@@ -1,8 +1,9 @@
 //! The marks of a token Secret: how the operator knows its own, and what such a Secret says of itself.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
-use k8s_openapi::apimachinery::pkg::apis::meta::v1::OwnerReference;
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::{ObjectMeta, OwnerReference};
 
 use super::order::{Order, Owner};
 use crate::domain::token::Token;
@@ -79,5 +80,39 @@ impl Marks {
         for ours in [self.issued_at, self.expires_at, self.inputs] {
             annotations.remove(ours);
         }
+    }
+}
+
+/// Whose a Secret says that it is.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Belonging {
+    /// Uid of the object that controls it.
+    controller: Option<Arc<str>>,
+    /// Uid on its label.
+    label: Option<Arc<str>>,
+}
+
+impl Belonging {
+    pub(super) fn of(marks: &Marks, meta: &ObjectMeta) -> Self {
+        let controller = meta.owner_references.iter().flatten().find(|owner| owner.controller == Some(true));
+        let controller: Option<Arc<str>> = controller.map(|owner| owner.uid.as_str().into());
+        let label = meta.labels.as_ref().and_then(|labels| labels.get(marks.owner_uid));
+        // Nearly always the same, and kept once.
+        let label = label.map(|label| match &controller {
+            Some(controller) if **controller == **label => controller.clone(),
+            _ => label.as_str().into(),
+        });
+        Self { controller, label }
+    }
+
+    /// Whether it is the Secret of the object of this uid: that object controls it, and no label says otherwise. A label is easily taken off; the next
+    /// write puts it back.
+    pub(super) fn is_to(&self, uid: &str) -> bool {
+        self.controller.as_deref() == Some(uid) && self.label.as_deref().is_none_or(|label| label == uid)
+    }
+
+    /// Uid of the object that has to look when the Secret changes, be it that it lost the Secret by that.
+    pub(super) fn concerns(&self) -> Option<&str> {
+        self.controller.as_deref().or(self.label.as_deref())
     }
 }

@@ -11,7 +11,7 @@ use kube::core::PartialObjectMeta;
 
 use super::book::Member;
 use super::known::{Known, Others};
-use super::marks::Marks;
+use super::marks::{Belonging, Marks};
 use super::order::{Order, Problem};
 use crate::domain::token::Token;
 use crate::k8s::call::{CallError, call};
@@ -76,16 +76,11 @@ async fn look(client: &Client, marks: &Marks, order: &Order) -> Result<Option<Se
     let api = kube::Api::<Secret>::namespaced(client.clone(), &order.secret.namespace);
     let seen = call("get the Secret", api.get_opt(&order.secret.name)).await?;
     match seen {
-        Some(seen) if !is_ours(marks, order, &seen.metadata) => Err(Problem::ForeignSecret.into()),
+        Some(seen) if !Belonging::of(marks, &seen.metadata).is_to(&order.owner.uid) => {
+            Err(Problem::ForeignSecret.into())
+        }
         seen => Ok(seen),
     }
-}
-
-/// Whether the Secret is the order's own: its owner says so, and no label says otherwise. A label that somebody took off is put back.
-fn is_ours(marks: &Marks, order: &Order, meta: &ObjectMeta) -> bool {
-    let label = meta.labels.as_ref().and_then(|labels| labels.get(marks.owner_uid));
-    let owners = meta.owner_references.as_deref().unwrap_or_default();
-    label.is_none_or(|uid| **uid == *order.owner.uid) && owners.iter().any(|owner| *owner.uid == *order.owner.uid)
 }
 
 /// Whether a Secret is already what would be written over it.

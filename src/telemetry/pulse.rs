@@ -1,7 +1,9 @@
 //! Whether the rotation still moves. A process that answers but renews no token is not alive.
 
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 use std::time::{Duration, Instant};
+
+use parking_lot::Mutex;
 
 /// Longer than any turn takes with all its deadlines, and short enough that a restart comes before a token dies: the earliest is renewed seven
 /// minutes before.
@@ -14,12 +16,12 @@ pub struct Pulse(Arc<Mutex<Option<Instant>>>);
 impl Pulse {
     /// The rotation can take another turn: nothing was due, or one has ended.
     pub fn beat(&self) {
-        *self.0.lock().unwrap_or_else(PoisonError::into_inner) = Some(Instant::now());
+        *self.0.lock() = Some(Instant::now());
     }
 
     /// When it last beat.
     pub(crate) fn last(&self) -> Option<Instant> {
-        *self.0.lock().unwrap_or_else(PoisonError::into_inner)
+        *self.0.lock()
     }
 
     /// Whether it beats. What has not begun is not stalled: a replica that does not lead rotates nothing.

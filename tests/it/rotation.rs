@@ -3,7 +3,7 @@
 //! It goes on beside all other tests, also beside those that stop the operator or break something: that may make a rotation late, no more.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use futures::StreamExt;
@@ -13,6 +13,7 @@ use jiff::{SignedDuration, Timestamp};
 use k8s_openapi::api::core::v1::Secret;
 use kube::ResourceExt;
 use kube::runtime::{WatchStreamExt, watcher};
+use parking_lot::Mutex;
 use serde_json::{Value, json};
 
 use crate::effects::{Since, is_write};
@@ -72,7 +73,7 @@ async fn each_rotation_is_one_write_to_each_secret_and_nothing_else_is_written()
     let disturbed = world.was_disturbed(started, Instant::now());
     let patience = SOON + LATEST.unsigned_abs();
     let versions = until("all Secrets of a key hold one token", patience, || async {
-        let versions = record.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        let versions = record.lock().clone();
         let last =
             |key| secrets_of(&versions, key).map(|it| it.last().map(|it| it.token.clone())).collect::<BTreeSet<_>>();
         (0..KEYS).all(|key| last(key).len() == 1).then_some(versions)
@@ -134,7 +135,7 @@ async fn watch(secrets: kube::Api<Secret>, record: Record) {
     let mut changes = std::pin::pin!(changes);
     while let Some(secret) = changes.next().await {
         let version = version(&secret);
-        let mut record = record.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut record = record.lock();
         let versions = record.entry(secret.name_any()).or_default();
         // A watch that begins anew tells what it told before.
         if versions.last().is_none_or(|last| last.stored_as != version.stored_as) {

@@ -5,8 +5,8 @@
 //! that, it does not hear what time the apiserver thinks it is: it would sign nothing.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use async_trait::async_trait;
@@ -39,6 +39,7 @@ use kube::api::{Api, ListParams, PostParams};
 use kube::client::ClientBuilder;
 use kube::core::PartialObjectMeta;
 use kube::runtime::watcher;
+use parking_lot::Mutex;
 use serde_json::{Value, json};
 use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
 use tokio::task::JoinHandle;
@@ -360,8 +361,8 @@ impl Version {
 /// The versions of each Secret, in their order.
 type Record = Arc<Mutex<BTreeMap<String, Vec<Version>>>>;
 
-fn held(record: &Record) -> std::sync::MutexGuard<'_, BTreeMap<String, Vec<Version>>> {
-    record.lock().unwrap_or_else(PoisonError::into_inner)
+fn held(record: &Record) -> parking_lot::MutexGuard<'_, BTreeMap<String, Vec<Version>>> {
+    record.lock()
 }
 
 async fn keep(changes: impl Stream<Item = Change<PartialObjectMeta<Secret>>>, record: Record) {

@@ -395,7 +395,7 @@ async fn condition_of<K>(api: &Api<K>, name: &str, condition: &str, status: &str
 where
     K: Resource<DynamicType = ()> + Clone + DeserializeOwned + serde::Serialize + std::fmt::Debug,
 {
-    let last = std::sync::Mutex::new(Value::Null);
+    let last = parking_lot::Mutex::new(Value::Null);
     let wanted = format!("{} {name} {condition}={status} {reason}", K::kind(&()));
     let started = std::time::Instant::now();
     loop {
@@ -412,10 +412,10 @@ where
                 if is_current && ready["status"] == status && ready["reason"] == reason {
                     return ready["message"].as_str().unwrap_or_default().to_owned();
                 }
-                *last.lock().expect("lock") = ready;
+                *last.lock() = ready;
             }
         }
-        assert!(started.elapsed() < SOON, "not within {SOON:?}: {wanted}; it is {}", last.lock().expect("lock"));
+        assert!(started.elapsed() < SOON, "not within {SOON:?}: {wanted}; it is {}", last.lock());
         tokio::time::sleep(Duration::from_millis(100)).await;
     }
 }

@@ -104,6 +104,15 @@ async fn a_foreign_secret_is_not_touched_and_when_it_goes_the_token_comes() {
     tenant.secrets().delete("app-db", &DeleteParams::default()).await.expect("delete Secret");
     tenant.token_ready("app").await;
     tenant.log_in("app", "SELECT 1").await.expect("login");
+
+    // Whose owner somebody took off is a copy of ours at most, whatever its labels say.
+    let taken = tenant.merge(&tenant.secrets(), "app-db", json!({"metadata": {"ownerReferences": null}})).await;
+    tenant.token_reason("app", "False", "ForeignSecret").await;
+    tenant.rotate("app").await;
+    tokio::time::sleep(Duration::from_secs(2)).await;
+    assert_eq!(whole(&tenant.secret_object("app").await), whole(&taken));
+    tenant.secrets().delete("app-db", &DeleteParams::default()).await.expect("delete Secret");
+    tenant.token_ready("app").await;
     tenant.close().await;
 }
 

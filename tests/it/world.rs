@@ -3,9 +3,10 @@
 use std::collections::{HashMap, HashSet};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
-use std::sync::{Mutex, OnceLock, PoisonError};
+use std::sync::OnceLock;
 use std::time::{Duration, Instant};
 
+use parking_lot::Mutex;
 use serde_json::Value;
 use tokio::sync::{RwLock, RwLockReadGuard, RwLockWriteGuard};
 
@@ -39,7 +40,7 @@ pub struct Alone<'w> {
 
 impl Drop for Alone<'_> {
     fn drop(&mut self) {
-        let mut spans = self.world.alone.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut spans = self.world.alone.lock();
         if let Some((_, end)) = spans.last_mut() {
             *end = Some(Instant::now());
         }
@@ -129,25 +130,25 @@ impl World {
     /// minutes: that of the rotation, in namespaces of its own ([`crate::a_rotation::NAMESPACES`]).
     pub async fn alone(&self) -> Alone<'_> {
         let turn = self.turn.write().await;
-        self.alone.lock().unwrap_or_else(PoisonError::into_inner).push((Instant::now(), None));
+        self.alone.lock().push((Instant::now(), None));
         Alone { world: self, _turn: turn }
     }
 
     /// What is asked for with this token is judged by the test that made it: it has other rights.
     pub fn judge_apart(&self, token_id: &str) {
-        self.apart.lock().unwrap_or_else(PoisonError::into_inner).insert(token_id.to_owned());
+        self.apart.lock().insert(token_id.to_owned());
     }
 
     /// Whether a line of the audit log is judged elsewhere.
     pub fn is_judged_apart(&self, line: &Value) -> bool {
         let id = &line["user"]["extra"][TOKEN_ID][0];
-        id.as_str().is_some_and(|id| self.apart.lock().unwrap_or_else(PoisonError::into_inner).contains(id))
+        id.as_str().is_some_and(|id| self.apart.lock().contains(id))
     }
 
     /// Whether some test was alone between two instants, or shortly before.
     pub fn was_disturbed(&self, from: Instant, to: Instant) -> bool {
         const AFTERMATH: Duration = Duration::from_secs(35);
-        let spans = self.alone.lock().unwrap_or_else(PoisonError::into_inner);
+        let spans = self.alone.lock();
         spans.iter().any(|(start, end)| *start <= to && end.is_none_or(|end| end + AFTERMATH >= from))
     }
 

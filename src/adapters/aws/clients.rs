@@ -2,7 +2,7 @@
 //! gets at by a role.
 
 use std::collections::HashMap;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 use std::time::Duration;
 
 use aws_config::retry::RetryConfig;
@@ -10,6 +10,7 @@ use aws_config::timeout::TimeoutConfig;
 use aws_config::{BehaviorVersion, Region, SdkConfig};
 use aws_credential_types::provider::SharedCredentialsProvider;
 use aws_smithy_http_client::tls::{self, rustls_provider::CryptoMode};
+use parking_lot::Mutex;
 
 use super::role::RoleCredentials;
 use super::{IamPolicies, IamQuotas, OwnCredentials, Rds, RdsDeployments, RdsProxies, SecretsManager, StsSessions};
@@ -136,7 +137,7 @@ impl Identities {
     }
 
     fn role(&self, role: &AccountRole, region: &str) -> SharedCredentialsProvider {
-        let mut roles = self.roles.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut roles = self.roles.lock();
         let make = || SharedCredentialsProvider::new(RoleCredentials::new(&self.sdk(&Access::own(region)), role));
         roles.entry(role.clone()).or_insert_with(make).clone()
     }
@@ -155,7 +156,7 @@ impl<C: Clone> Regional<C> {
     }
 
     pub(super) fn client(&self, access: &Access) -> C {
-        let mut clients = self.clients.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut clients = self.clients.lock();
         clients.entry(access.clone()).or_insert_with(|| (self.make)(&self.identities.sdk(access))).clone()
     }
 }
@@ -213,8 +214,8 @@ mod tests {
             drop(Regional::new(identities, aws_sdk_sts::Client::new).client(&access));
             drop(Regional::new(identities, aws_sdk_iam::Client::new).client(&access));
         }
-        assert_eq!(rds.clients.lock().unwrap().len(), 5);
-        assert_eq!(identities.roles.lock().unwrap().len(), 2, "one session a role and external id");
+        assert_eq!(rds.clients.lock().len(), 5);
+        assert_eq!(identities.roles.lock().len(), 2, "one session a role and external id");
         assert!(identities.credentials(&Access::own("us-east-1")).is_none());
     }
 }

@@ -2,10 +2,11 @@
 
 use std::collections::HashMap;
 use std::net::IpAddr;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use async_trait::async_trait;
+use parking_lot::Mutex;
 use sqlx::ConnectOptions as _;
 use sqlx::mysql::{MySqlConnectOptions, MySqlConnection, MySqlSslMode};
 use tokio::sync::{self, OwnedMutexGuard};
@@ -76,7 +77,7 @@ impl MySqlDatabases {
 
     async fn turn(&self, endpoint: &Endpoint) -> OwnedMutexGuard<Turn> {
         let turn = {
-            let mut turns = self.turns.lock().unwrap_or_else(PoisonError::into_inner);
+            let mut turns = self.turns.lock();
             turns.retain(|_, turn| Arc::strong_count(turn) > 1);
             turns.entry(endpoint.clone()).or_default().clone()
         };
@@ -203,6 +204,6 @@ mod tests {
             drop(databases.turn(&endpoint(host)).await);
         }
         let _held = databases.turn(&endpoint("d")).await;
-        assert_eq!(databases.turns.lock().unwrap().len(), 1);
+        assert_eq!(databases.turns.lock().len(), 1);
     }
 }

@@ -29,7 +29,7 @@ pub(super) async fn retire(object: &DbAuthToken, reason: Reason, was_placed: boo
         let may_come = was_placed || context.engine.watches();
         return Ok(if may_come { Action::requeue(LOOK_AGAIN) } else { Action::await_change() });
     };
-    if !secret.is_of(object.metadata.uid.as_deref()) {
+    if !object.metadata.uid.as_deref().is_some_and(|uid| secret.is_of(uid)) {
         return Ok(Action::await_change()); // not ours
     }
     let left = secret.expires_at().map_or(Duration::ZERO, |end| schedule::until(end, context.clock.now()));

@@ -123,9 +123,9 @@ async fn by_token(server: &Server, username: &str, context: &Context) -> Result<
 
 #[cfg(test)]
 mod tests {
-    use std::sync::Mutex;
 
     use async_trait::async_trait;
+    use parking_lot::Mutex;
 
     use super::*;
     use crate::domain::endpoint::Endpoint;
@@ -138,7 +138,7 @@ mod tests {
     #[async_trait]
     impl Databases for Closed {
         async fn open(&self, target: &LoginTarget) -> Result<Opened, Fault> {
-            self.0.lock().unwrap().push(target.login.password.expose().to_owned());
+            self.0.lock().push(target.login.password.expose().to_owned());
             Err(Fault::new(FaultKind::Denied, "log in").with_code("1045"))
         }
     }
@@ -154,7 +154,7 @@ mod tests {
         };
         let refused = log_in_by(&closed, target(first), async { Ok(target(again)) }).await.err().unwrap();
         assert_eq!(refused.reason, Reason::AccessDenied);
-        closed.0.into_inner().unwrap()
+        closed.0.into_inner()
     }
 
     #[tokio::test]

@@ -5,10 +5,11 @@
 //! to facts that another has changed meanwhile. The session stays open while somebody waits for it, and never for long.
 
 use std::collections::{BTreeSet, HashMap};
+use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
+use parking_lot::Mutex;
 use tokio::sync::OwnedMutexGuard;
 
 use super::judgements::{Judgements, Need};
@@ -36,7 +37,7 @@ pub struct Desks {
 impl Desks {
     /// The desk of a DbServer. Those of DbServers that are gone, and that nobody sits at, are cleared away.
     pub(super) fn at(&self, server: &str, context: &Context) -> Arc<Desk> {
-        let mut desks = self.desks.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut desks = self.desks.lock();
         if let Some(desk) = desks.get(server) {
             return desk.clone();
         }
@@ -84,7 +85,7 @@ impl Desk {
     /// A survey that will do. None is kept longer than it could be of use to anybody.
     pub(super) fn survey(&self, need: Need, context: &Context) -> Option<Arc<Survey>> {
         let (now, longest) = (Instant::now(), context.settings.resync);
-        let mut survey = self.survey.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut survey = self.survey.lock();
         survey.take_if(|survey| now.saturating_duration_since(survey.at) > longest);
         survey.as_ref().filter(|survey| need.is_met(survey.at, now, longest)).cloned()
     }
@@ -171,7 +172,7 @@ impl Chair {
         let open = self.open()?;
         let catalogue = open.session.observe(&question).await?;
         let survey = Arc::new(Survey { facts: open.facts.clone(), catalogue, at });
-        *self.desk.survey.lock().unwrap_or_else(PoisonError::into_inner) = Some(survey.clone());
+        *self.desk.survey.lock() = Some(survey.clone());
         Ok(survey)
     }
 
@@ -268,7 +269,7 @@ mod tests {
         }
 
         async fn apply(&mut self, _: &Username, step: &AccountStep) -> Result<(), Fault> {
-            self.asked.lock().unwrap().push(step.clone());
+            self.asked.lock().push(step.clone());
             if (self.refuses)(step) { Err(Fault::new(self.kind, "take a step")) } else { Ok(()) }
         }
 
@@ -293,7 +294,7 @@ mod tests {
         let mut chair = Arc::new(Desk::default()).sit().await;
         chair.seat.open = Some(Open { facts, session, since: Instant::now(), definers: None });
         let told = chair.apply(&Username::parse("app").unwrap(), &step).await;
-        let asked = asked.lock().unwrap().clone();
+        let asked = asked.lock().clone();
         (told.map(|told| told.map(|(reason, _)| reason)), asked)
     }
 

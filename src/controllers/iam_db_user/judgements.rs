@@ -4,8 +4,9 @@
 //! younger than the one it was judged by last: so all users of a server, however their resyncs are spread, are served by one survey in a while.
 
 use std::collections::HashMap;
-use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
+
+use parking_lot::Mutex;
 
 /// How young a survey has to be.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -37,7 +38,7 @@ struct Judgement {
 impl Judgements {
     /// What a user needs that comes `now`. `was_well` tells what its status says, for users that this process has not met.
     pub(super) fn need(&self, uid: &str, fingerprint: u64, was_well: bool, now: Instant) -> Need {
-        let held = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let held = self.0.lock();
         match held.get(uid) {
             Some(last) if last.fingerprint == fingerprint => Need { after: Some(last.at), is_alone: false },
             None if was_well => Need { after: None, is_alone: false },
@@ -47,13 +48,13 @@ impl Judgements {
 
     /// The user was judged by what was read at this instant.
     pub(super) fn judged(&self, uid: &str, fingerprint: u64, at: Instant) {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).insert(uid.to_owned(), Judgement { fingerprint, at });
+        self.0.lock().insert(uid.to_owned(), Judgement { fingerprint, at });
     }
 
     /// How long after `now` a user is to be looked at again whose pace is this. The pace counts from the read and not from the look: so all who were
     /// judged by one survey come together again, and are served by one again.
     pub(super) fn wait(&self, uid: &str, pace: Duration, now: Instant) -> Duration {
-        let held = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let held = self.0.lock();
         let since = held.get(uid).map_or(Duration::ZERO, |last| now.saturating_duration_since(last.at));
         // Who was looked at and not judged (suspended, say) has nobody to meet.
         pace.checked_sub(since).filter(|left| *left >= Duration::from_secs(1)).unwrap_or(pace)
@@ -61,7 +62,7 @@ impl Judgements {
 
     /// The user has to be looked at anew, or is gone.
     pub(super) fn forget(&self, uid: &str) {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).remove(uid);
+        self.0.lock().remove(uid);
     }
 }
 

@@ -3,8 +3,9 @@
 
 use std::collections::HashMap;
 use std::hash::Hash;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 
+use parking_lot::Mutex;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 /// IamDbUsers of one server. The database serves one after the other; with these there is always one at its desk, while others are at the apiserver,
@@ -40,7 +41,7 @@ impl Turnstile {
 
 async fn pass<K: Eq + Hash>(gates: &Gates<K>, key: K, width: usize) -> Option<OwnedSemaphorePermit> {
     let gate = {
-        let mut gates = gates.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut gates = gates.lock();
         gates.retain(|_, gate| Arc::strong_count(gate) > 1);
         gates.entry(key).or_insert_with(|| Arc::new(Semaphore::new(width))).clone()
     };
@@ -81,6 +82,6 @@ mod tests {
             drop(turnstile.enter(&n.to_string(), "x").await);
         }
         let _inside = turnstile.enter("a", "x").await;
-        assert_eq!(turnstile.servers.lock().unwrap().len(), 1);
+        assert_eq!(turnstile.servers.lock().len(), 1);
     }
 }

@@ -5,10 +5,11 @@
 //! allows on its behalf stays.
 
 use std::collections::BTreeSet;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::Arc;
 
 use futures::{FutureExt, StreamExt, stream};
 use kube::{Resource, ResourceExt};
+use parking_lot::{Mutex, MutexGuard};
 
 use super::claims::{Claim, Claims};
 use super::rounds::{Ask, Rounds};
@@ -221,7 +222,7 @@ impl Entitlements {
     }
 
     fn claims(&self) -> MutexGuard<'_, Claims> {
-        self.claims.lock().unwrap_or_else(PoisonError::into_inner)
+        self.claims.lock()
     }
 
     fn wished<'a>(&'a self, context: &'a Context) -> Wished<'a> {

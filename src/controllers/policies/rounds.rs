@@ -1,11 +1,12 @@
 //! One writer a home at a time. Who waits for its turn while another writes is served by the one write that follows.
 
 use std::collections::HashMap;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use jiff::Timestamp;
+use parking_lot::Mutex;
 use tokio::sync::Semaphore;
 
 use super::entitlements::Wished;
@@ -97,18 +98,18 @@ impl Rounds {
     }
 
     fn account(&self, access: &Access) -> Arc<Semaphore> {
-        let mut accounts = self.accounts.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut accounts = self.accounts.lock();
         accounts.entry(access.clone()).or_insert_with(|| Arc::new(Semaphore::new(OF_ACCOUNT))).clone()
     }
 
     fn turn(&self, home: &PolicyHome) -> Arc<Turn> {
-        let mut turns = self.turns.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut turns = self.turns.lock();
         turns.entry(home.clone()).or_default().clone()
     }
 
     /// Drops a home that nobody wants anything of any more.
     pub(super) fn forget(&self, home: &PolicyHome) {
-        let mut turns = self.turns.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut turns = self.turns.lock();
         if turns.get(home).is_some_and(|turn| Arc::strong_count(turn) == 1) {
             turns.remove(home);
         }

@@ -145,6 +145,6 @@ impl Slot {
 /// Doubles from [`RETRY_FIRST`] to [`RETRY_CAP`], less up to a quarter that belongs to the object, so that failures do not march in step.
 fn retry_delay(uid: &str, failures: u32) -> Duration {
     let full = RETRY_FIRST.saturating_mul(1 << failures.min(8)).min(RETRY_CAP);
-    let share = schedule::jitter(&format!("{uid} {failures}")).as_secs_f64() / schedule::JITTER.as_secs_f64();
+    let share = schedule::share(&format!("{uid} {failures}"));
     full.mul_f64(share.mul_add(-0.25, 1.0))
 }

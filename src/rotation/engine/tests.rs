@@ -76,7 +76,7 @@ async fn a_secret_that_is_not_there_does_not_wait_for_those_that_are() {
     let apiserver = {
         let asked = asked.clone();
         tower::service_fn(move |request: http::Request<Body>| {
-            asked.lock().unwrap().push(request.method().clone());
+            asked.lock().push(request.method().clone());
             future::pending::<Result<http::Response<Body>, std::io::Error>>()
         })
     };
@@ -89,7 +89,7 @@ async fn a_secret_that_is_not_there_does_not_wait_for_those_that_are() {
     let there = (0..2 * WRITERS).map(|number| write(&format!("o{number}"), Some(Known::default())));
     let all = future::join(future::join_all(there), write("new", None));
     let busy = async {
-        while asked.lock().unwrap().len() <= WRITERS {
+        while asked.lock().len() <= WRITERS {
             tokio::task::yield_now().await;
         }
     };
@@ -97,7 +97,7 @@ async fn a_secret_that_is_not_there_does_not_wait_for_those_that_are() {
         _ = all => panic!("nothing is answered"),
         () = busy => {}
     }
-    let asked = asked.lock().unwrap();
+    let asked = asked.lock();
     let of = |method| asked.iter().filter(|it| *it == method).count();
     assert_eq!((of(http::Method::PUT), of(http::Method::POST)), (WRITERS, 1));
 }
