@@ -1,4 +1,4 @@
-//! The figures, as they are kept in `target/bench/figures.json`.
+//! The figures, as they are kept in `docs/performance/figures.json`.
 
 use std::collections::BTreeMap;
 

@@ -1,4 +1,4 @@
-//! `target/bench/figures.json`, and docs/performance.md with its charts from it.
+//! `docs/performance/figures.json`, and docs/performance.md with its charts from it.
 
 use std::fmt::Write as _;
 use std::path::PathBuf;
@@ -32,7 +32,7 @@ fn root() -> PathBuf {
 
 /// Where the figures are kept.
 fn kept() -> PathBuf {
-    root().join("target/bench/figures.json")
+    root().join("docs/performance/figures.json")
 }
 
 /// Keeps the figures, and writes docs/performance.md.
@@ -115,7 +115,7 @@ fn document(figures: &Figures, charts: &[(String, String)]) -> String {
 
 const HEAD: &str = "# Performance
 
-Written by `make bench`; the figures are kept in `target/bench/figures.json`. `make bench-gate` holds some of them.
+Written by `make bench`; the figures are kept in [figures.json](performance/figures.json). `make bench-gate` holds some of them.
 Fleets, accounts, neighbours and each peer can be measured one by one (`--only`), so those of one page may be of different days; shares of the limit are of one
 run each.
 
