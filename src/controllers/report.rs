@@ -41,6 +41,14 @@ impl Verdict {
         matches!(self, Self::Good(_) | Self::Notice(..))
     }
 
+    /// What is wrong.
+    pub(super) const fn problem(&self) -> Option<&Problem> {
+        match self {
+            Self::Bad(problem) => Some(problem),
+            Self::Good(_) | Self::Notice(..) | Self::Waiting(..) => None,
+        }
+    }
+
     pub(super) fn finding(&self, kind: ConditionType) -> Finding {
         let (truth, reason, message) = match self {
             Self::Good(message) => (Truth::True, Reason::Ready, message.clone()),

@@ -50,18 +50,30 @@ enum Failure {
     Keep(#[from] CallError),
 }
 
+/// When a place was looked at, and for how long it need not be looked at again.
+struct Look {
+    at: Instant,
+    wait: Duration,
+}
+
+impl Look {
+    /// Whoever takes a copy away, or spoils it, wants another one.
+    fn is_over(&self, has_copy: bool) -> bool {
+        self.at.elapsed() >= if has_copy { self.wait } else { self.wait.min(RETRY_WITHOUT) }
+    }
+}
+
 /// Works until `stop`.
 pub(super) async fn keep(context: &Context, stop: &CancellationToken) {
-    let mut next: HashMap<TrustStore, Instant> = HashMap::new();
+    let mut looks: HashMap<TrustStore, Look> = HashMap::new();
     while !stop.is_cancelled() {
         let wanted = wanted(context);
-        next.retain(|place, _| wanted.contains(place));
+        looks.retain(|place, _| wanted.contains(place));
         for place in wanted {
-            if next.get(&place).is_some_and(|at| *at > Instant::now()) {
-                continue;
+            if looks.get(&place).is_none_or(|look| look.is_over(has_copy(&place, context))) {
+                let wait = refresh(&place, context).await;
+                looks.insert(place, Look { at: Instant::now(), wait });
             }
-            let wait = refresh(&place, context).await;
-            next.insert(place, Instant::now() + wait);
         }
         tell_expiry(context);
         tokio::select! {
@@ -69,6 +81,13 @@ pub(super) async fn keep(context: &Context, stop: &CancellationToken) {
             () = sleep(TICK) => {}
         }
     }
+}
+
+/// Whether there is a copy that can be used, whoever put it there.
+fn has_copy(place: &TrustStore, context: &Context) -> bool {
+    let kept = server::kept_bundle(context, place);
+    let bundle = kept.and_then(|kept| context.bundles.read(&kept, KEY, context.clock.now()));
+    bundle.is_some_and(|bundle| bundle.is_ok())
 }
 
 fn wanted(context: &Context) -> BTreeSet<TrustStore> {

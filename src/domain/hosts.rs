@@ -11,10 +11,39 @@ pub fn matches(pattern: &str, address: &str) -> bool {
     }
 }
 
-/// Of the patterns that match a client, the one whose account it logs in as: the most specific.
+/// Whether a client at `address` logged in as the account at `host`, of a name that has accounts at `others`, too; none where nobody can tell. A
+/// server that resolves names looks for the address and for the name of a client, and shows the name alone.
 #[must_use]
-pub fn winner<'a>(patterns: impl IntoIterator<Item = &'a str>, address: &str) -> Option<&'a str> {
-    patterns.into_iter().filter(|pattern| matches(pattern, address)).max_by_key(|pattern| specificity(pattern))
+pub fn logged_in_as<'a>(host: &str, others: impl IntoIterator<Item = &'a str>, address: &str) -> Option<bool> {
+    let is_name = address.parse::<std::net::IpAddr>().is_err();
+    let matches = |pattern: &str| {
+        if matches(pattern, address) {
+            Some(true)
+        } else if is_name && is_of_addresses(pattern) {
+            None
+        } else {
+            Some(false)
+        }
+    };
+    let before = |other: &str| rank(other) >= rank(host);
+    let rivals: Vec<&str> = others.into_iter().filter(|other| before(other) && matches(other) != Some(false)).collect();
+    let is_lost = |rival: &&str| rank(rival) > rank(host) && matches(rival) == Some(true);
+    match matches(host) {
+        Some(false) => Some(false),
+        _ if rivals.iter().any(is_lost) => Some(false),
+        Some(true) if rivals.is_empty() => Some(true),
+        Some(true) | None => None,
+    }
+}
+
+/// Whether a pattern may be meant for addresses.
+fn is_of_addresses(pattern: &str) -> bool {
+    pattern.bytes().all(|b| b.is_ascii_hexdigit() || matches!(b, b'.' | b':' | b'%' | b'_' | b'/'))
+}
+
+/// By which the server asks hosts: the higher first. Of those without a wildcard a network comes last, and two of them in no order that is known.
+fn rank(pattern: &str) -> (usize, bool) {
+    (specificity(pattern), !pattern.contains('/'))
 }
 
 /// Whether an account at host `other` would be asked before one at `host` for some client that both match. Nobody reaches a server of RDS from
@@ -95,11 +124,29 @@ mod tests {
 
     #[test]
     fn a_client_logs_in_as_the_most_specific_account() {
-        let hosts = ["%", "10.%", "10.1.2.3"];
-        assert_eq!(winner(hosts, "10.1.2.3"), Some("10.1.2.3"));
-        assert_eq!(winner(hosts, "10.9.9.9"), Some("10.%"));
-        assert_eq!(winner(hosts, "192.168.0.1"), Some("%"));
-        assert_eq!(winner(["10.%"], "192.168.0.1"), None);
+        let is_at =
+            |host: &'static str, others: &[&'static str], address| logged_in_as(host, others.iter().copied(), address);
+        assert_eq!(is_at("10.1.2.3", &["%", "10.%"], "10.1.2.3"), Some(true));
+        assert_eq!(is_at("10.%", &["%", "10.1.2.3"], "10.1.2.3"), Some(false));
+        assert_eq!(is_at("10.%", &["%", "10.1.2.3"], "10.9.9.9"), Some(true));
+        assert_eq!(is_at("%", &["10.%"], "192.168.0.1"), Some(true));
+        assert_eq!(is_at("10.%", &[], "192.168.0.1"), Some(false));
+        assert_eq!(is_at("10.1.2.3", &["10.0.0.0/255.0.0.0"], "10.1.2.3"), Some(true));
+        assert_eq!(is_at("10.0.0.0/255.0.0.0", &["10.1.2.3"], "10.1.2.3"), Some(false));
+        assert_eq!(is_at("10.0.0.0/255.0.0.0", &["10.1.0.0/255.255.0.0"], "10.1.2.3"), None);
+        assert_eq!(is_at("10.0.0.0/255.0.0.0", &["10.1.0.0/255.255.0.0"], "10.2.2.3"), Some(true));
+    }
+
+    #[test]
+    fn of_a_client_that_is_shown_by_its_name_nobody_knows_which_address_matched() {
+        let is_at = |host: &'static str, others: &[&'static str]| {
+            logged_in_as(host, others.iter().copied(), "ip-10-1-2-3.ec2.internal")
+        };
+        assert_eq!(is_at("%", &["10.%"]), None);
+        assert_eq!(is_at("10.%", &["%"]), None);
+        assert_eq!(is_at("10.%", &["ip-10-1-2-3.ec2.internal"]), Some(false));
+        assert_eq!(is_at("%", &["%.other.internal"]), Some(true));
+        assert_eq!(is_at("%.ec2.internal", &["%"]), None, "both begin with a wildcard");
     }
 
     #[test]

@@ -85,9 +85,9 @@ impl std::fmt::Display for OtherOwner {
 }
 
 impl Claimant {
-    /// Reads a mark. `is_alive` tells whether an IamDbUser of a uid still exists.
+    /// Reads a mark. `is_alive` tells whether the IamDbUser that a mark names may still exist.
     #[must_use]
-    pub fn claim(&self, mark: &Owner, is_alive: impl Fn(&str) -> bool) -> Claim {
+    pub fn claim(&self, mark: &Owner, is_alive: impl Fn(&Owner) -> bool) -> Claim {
         let owner = &self.owner;
         if mark.cluster != owner.cluster {
             return Claim::Other(OtherOwner::Cluster(mark.cluster.clone()));
@@ -105,7 +105,7 @@ impl Claimant {
                 Claim::Other(OtherOwner::Server(mark.server.clone()))
             };
         }
-        if (&mark.namespace, &mark.name) == (&owner.namespace, &owner.name) && !is_alive(&mark.uid) {
+        if (&mark.namespace, &mark.name) == (&owner.namespace, &owner.name) && !is_alive(mark) {
             Claim::MineAgain
         } else {
             Claim::Other(OtherOwner::Object(format!("{}/{}", mark.namespace, mark.name)))
@@ -160,7 +160,10 @@ mod tests {
     fn a_mark_of_a_dead_namesake_is_taken_over() {
         let mark = Owner { uid: "u0".into(), ..owner() };
         assert_eq!(claimant().claim(&mark, |_| false), Claim::MineAgain);
-        assert_eq!(claimant().claim(&mark, |uid| uid == "u0"), Claim::Other(OtherOwner::Object("shop/orders".into())));
+        assert_eq!(
+            claimant().claim(&mark, |mark| mark.uid == "u0"),
+            Claim::Other(OtherOwner::Object("shop/orders".into()))
+        );
     }
 
     #[test]

@@ -117,18 +117,8 @@ async fn the_operator_logs_in_with_tokens_of_its_own_and_protects_that_login(dat
     tenant.ready_pair("app", "app").await;
     tenant.log_in("app", "SELECT 1").await.expect("login");
 
-    // It also sees who runs something, and ends sessions.
-    let view = format!("{}.view_{}", database.identifier(), tenant.username("app"));
-    let definer = format!("CREATE DEFINER = '{}'@'%' VIEW {view} AS SELECT 1", tenant.username("app"));
-    tenant.world.root_sql(database, &definer);
-    let sleeper = crate::endings::Sleeper::new(&tenant).await;
-    tenant.delete(tenant.users(), "app").await;
-    assert_ne!(tenant.account(&tenant.username("app")), "", "it is locked and not dropped");
-    crate::endings::all_have_ended(&tenant).await;
-    drop(sleeper);
-    tenant.world.root_sql(database, &format!("DROP VIEW {view}"));
-    tenant.apply::<IamDbUser>(tenant.user("app")).await;
-    tenant.user_ready("app").await;
+    who_runs_something_is_locked_and_not_dropped(&tenant).await;
+    what_cannot_be_taken_away_keeps_nothing_else(&tenant).await;
 
     let mut own = tenant.user("own");
     own["spec"]["username"] = json!(login);
@@ -162,6 +152,38 @@ async fn the_operator_logs_in_with_tokens_of_its_own_and_protects_that_login(dat
     tenant.close().await;
     iam.delete_user_policy().user_name("iamdb-operator").policy_name(name).send().await.expect("delete policy");
     world.root_sql(database, &format!("DROP USER '{login}'@'%'"));
+}
+
+/// It sees whose view or event it is, and ends sessions.
+async fn who_runs_something_is_locked_and_not_dropped(tenant: &Tenant) {
+    let (database, app) = (tenant.database, tenant.username("app"));
+    let name = format!("{}.owned_{app}", database.identifier());
+    for (kind, what) in [("VIEW", "AS SELECT 1"), ("EVENT", "ON SCHEDULE EVERY 1 DAY DO SELECT 1")] {
+        tenant.world.root_sql(database, &format!("CREATE DEFINER = '{app}'@'%' {kind} {name} {what}"));
+        let sleeper = crate::endings::Sleeper::new(tenant).await;
+        tenant.delete(tenant.users(), "app").await;
+        assert_ne!(tenant.account(&app), "", "{kind}: it is locked and not dropped");
+        crate::endings::all_have_ended(tenant).await;
+        drop(sleeper);
+        tenant.world.root_sql(database, &format!("DROP {kind} {name}"));
+        tenant.apply::<IamDbUser>(tenant.user("app")).await;
+        tenant.user_ready("app").await;
+        tenant.token_ready("app").await;
+    }
+}
+
+/// One right that it may not revoke stays, and no other with it.
+async fn what_cannot_be_taken_away_keeps_nothing_else(tenant: &Tenant) {
+    let (database, schema) = (tenant.database, tenant.database.identifier());
+    let account = format!("'{}'@'%'", tenant.username("app"));
+    tenant.world.root_sql(database, &format!("GRANT INSERT, TRIGGER ON {schema}.* TO {account}"));
+    tenant.look_at("app").await;
+    tenant.user_reason("app", "False", "AdminLacksPrivilege").await;
+    let grants = tenant.world.root_sql(database, &format!("SHOW GRANTS FOR {account}"));
+    assert!(!grants.contains("INSERT") && grants.contains("TRIGGER"), "{grants}");
+    tenant.world.root_sql(database, &format!("REVOKE TRIGGER ON {schema}.* FROM {account}"));
+    tenant.look_at("app").await;
+    tenant.user_ready("app").await;
 }
 
 /// A login by which accounts can be made and little else, what it is given beyond that, and what is told then of roles and of sessions.

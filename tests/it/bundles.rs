@@ -59,7 +59,8 @@ async fn a_trust_store_that_fails_or_tells_nonsense_takes_no_bundle_away() {
     let world = World::get();
     let _turn = world.alone().await;
     let tenant = trusting("distrust", json!({"type": "Region"})).await;
-    let before = kept(&tenant, "iamdb-ca-us-east-1").await;
+    let keeper = "iamdb-ca-us-east-1".to_owned();
+    let before = kept(&tenant, &keeper).await;
     let operator = Operator::of(world);
 
     // A restart asks at once, whatever the age of the copy.
@@ -82,10 +83,20 @@ async fn a_trust_store_that_fails_or_tells_nonsense_takes_no_bundle_away() {
     operator.start();
     refreshed(world, from).await;
     world.ask("WORLD_AWS_CONTROL", "POST", "/_world/truststore", &json!({"pem": null}));
-    let after = kept(&tenant, "iamdb-ca-us-east-1").await;
-    assert_eq!((after.resource_version(), after.data), (before.resource_version(), before.data));
+    let after = kept(&tenant, &keeper).await;
+    assert_eq!((after.resource_version(), &after.data), (before.resource_version(), &before.data));
     tenant.token_ready("app").await;
     tenant.log_in("app", "SELECT 1").await.expect("login");
+
+    // Whoever takes the copy away, or spoils it, has not long to wait for another.
+    let config_maps = Api::<ConfigMap>::namespaced(tenant.client.clone(), OPERATOR_NAMESPACE);
+    let is_back =
+        || async { (config_maps.get_opt(&keeper).await.expect("get ConfigMap")?.data == before.data).then_some(()) };
+    config_maps.delete(&keeper, &DeleteParams::default()).await.expect("delete ConfigMap");
+    until("the copy is there again", SOON, is_back).await;
+    tenant.merge(&config_maps, &keeper, json!({"data": {"ca.crt": "no bundle"}})).await;
+    until("the copy is good again", SOON, is_back).await;
+    tenant.server_reason("True", "Ready").await;
     tenant.close().await;
 }
 

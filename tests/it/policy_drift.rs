@@ -3,6 +3,8 @@
 use std::time::Duration;
 
 use iamdb::api::{IamDbUser, IamDbUserStatus};
+use kube::ResourceExt;
+use kube::api::ListParams;
 use serde_json::json;
 
 use crate::aws::Fault;
@@ -306,6 +308,27 @@ async fn iam_that_does_not_know_yet_what_it_made_is_waited_for() {
         tenant.user_ready(&name).await;
         assert_eq!(fault.fired(), 2, "{action} {code}");
     }
+    // One that is attached and said not to be there is not taken for gone: it would stay, and nobody would know of it.
+    let role = tenant.role_arn(&tenant.name);
+    let users: Vec<String> = tenant
+        .users()
+        .list(&ListParams::default())
+        .await
+        .expect("list")
+        .items
+        .iter()
+        .map(ResourceExt::name_any)
+        .collect();
+    let (last, others) = users.split_last().expect("users");
+    for user in others {
+        tenant.delete(tenant.users(), user).await;
+    }
+    let fault = Fault::arm(
+        &json!({"service": "iam", "action": "GetPolicy", "code": "NoSuchEntity", "status": 404, "times": 1}),
+    );
+    tenant.delete(tenant.users(), last).await;
+    assert_eq!(fault.fired(), 1);
+    assert_eq!(tenant.attached(&role).await, Vec::<String>::new());
     tenant.close().await;
 }
 

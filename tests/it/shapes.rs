@@ -137,6 +137,21 @@ async fn full_access_goes_with_its_server_and_is_refused_to_strangers() {
     assert_eq!(tenant.allowed(&tenant.name).await, both);
     tenant.delete(tenant.users(), "app").await;
     assert_eq!(tenant.allowed(&tenant.name).await, both[..1]);
+    // Who comes in its place can have no policy: it loses its own all the same, and whoever stands beside gets his.
+    let beside = format!("{}-beside", tenant.name);
+    tenant.create_role(&beside, "beside").await;
+    let beside = tenant.role_arn(&beside);
+    let mut server = full(stranger);
+    server["spec"]["policy"]["fullAccess"]["principals"] = json!([stranger, beside]);
+    tenant.apply_server(server).await;
+    tenant.server_reason("False", "PrincipalAccountMismatch").await;
+    until("the former one's is taken away", SOON, || async { tenant.attached(&role).await.is_empty().then_some(()) })
+        .await;
+    until("the other one's is given", SOON, || async { (tenant.allowed_to(&beside).await == both[..1]).then_some(()) })
+        .await;
+    tenant.apply_server(full(&role)).await;
+    tenant.server_reason("True", "Ready").await;
+    assert_eq!(tenant.attached(&beside).await, Vec::<String>::new());
     let policy = tenant.attached(&role).await.remove(0);
     tenant.delete(tenant.servers(), &tenant.name).await;
     assert_eq!(tenant.attached(&role).await, Vec::<String>::new());

@@ -73,22 +73,29 @@ impl Session {
         self.link.execute_on_one(sql::ledger::record_adoption(username, host, owner)).await
     }
 
-    /// Ends the sessions that are of this account and of no other of its name.
+    /// Ends the sessions that are of this account and of no other of its name. Those of which nobody can tell go on, and the fault says so.
     async fn end_sessions(
         &mut self,
         username: &Username,
         host: &HostPattern,
         beside: &BTreeSet<String>,
     ) -> Result<(), Fault> {
-        let hosts = || beside.iter().map(String::as_str).chain([host.as_str()]);
+        let mut is_sure = true;
         for row in self.link.rows(read::sessions(username)).await? {
             let (id, client) = catalogue::session("read sessions", &row)?;
             // A server that resolves names shows them, where an account is at addresses: of an only account all are all the same.
-            if beside.is_empty() || hosts::winner(hosts(), &client) == Some(host.as_str()) {
-                self.end_session(id).await?;
+            let others = beside.iter().map(String::as_str);
+            let is_its =
+                if beside.is_empty() { Some(true) } else { hosts::logged_in_as(host.as_str(), others, &client) };
+            match is_its {
+                Some(true) => self.end_session(id).await?,
+                Some(false) => {}
+                None => is_sure = false,
             }
         }
-        Ok(())
+        let unsure =
+            || Fault::new(FaultKind::Unreadable, "tell them from those of an account of this name at another host");
+        if is_sure { Ok(()) } else { Err(unsure()) }
     }
 
     /// One that has ended by itself is done.
@@ -118,7 +125,8 @@ impl Session {
         self.link.execute_on_one(sql::ledger::record_intent(username, host, owner)).await
     }
 
-    /// Takes rights away. MySQL 9 refuses the whole statement where one of them is not there any more: then the others go one by one.
+    /// Takes rights away. A server refuses the whole statement where one of them may not be taken, or as MySQL 9 does is not there any more: then the
+    /// others go one by one.
     async fn revoke_rights(
         &mut self,
         username: &Username,
@@ -126,13 +134,27 @@ impl Session {
         on: &GrantedOn,
         rights: &BTreeSet<Right>,
     ) -> Result<(), Fault> {
-        if self.revoke(built(sql::revoke(username, host, on, rights))?).await? || rights.len() == 1 {
-            return Ok(());
+        match self.revoke(built(sql::revoke(username, host, on, rights))?).await {
+            Err(fault) if rights.len() == 1 || fault.kind == FaultKind::Unreachable => Err(fault),
+            Ok(is_done) if is_done || rights.len() == 1 => Ok(()),
+            Ok(_) | Err(_) => {
+                let each = rights.iter().map(|right| sql::revoke(username, host, on, &[right.clone()].into()));
+                self.revoke_each(each.collect()).await
+            }
         }
-        for right in rights {
-            self.revoke(built(sql::revoke(username, host, on, &[right.clone()].into()))?).await?;
+    }
+
+    /// One after the other. What cannot be taken away keeps nothing else in its place; it is told when all were tried.
+    async fn revoke_each(&mut self, statements: Vec<Result<Statement, Unquotable>>) -> Result<(), Fault> {
+        let mut refused = None;
+        for statement in statements {
+            match self.revoke(built(statement)?).await {
+                Err(fault) if fault.kind == FaultKind::Unreachable => return Err(fault),
+                Err(fault) => _ = refused.get_or_insert(fault),
+                Ok(_) => {}
+            }
         }
-        Ok(())
+        refused.map_or(Ok(()), Err)
     }
 
     /// Tells whether there was anything to take away: nothing is as good.
@@ -177,7 +199,7 @@ impl AdminSession for Session {
             }
         }
         if question.definers {
-            let rows = self.link.rows(read::definers()).await?;
+            let rows = self.link.rows(read::definers(self.engine)).await?;
             gathering.set_definers("read definers", &rows)?;
         }
         Ok(Catalogue { login, ..gathering.finish(question) })
@@ -195,10 +217,8 @@ impl AdminSession for Session {
             }
             AccountStep::RevokeRoles { host, roles } => {
                 // MariaDB takes one at a time, and MySQL would not tell which of them is gone already.
-                for role in roles {
-                    self.revoke(built(sql::revoke_role(username, host, role))?).await?;
-                }
-                return Ok(());
+                let each = roles.iter().map(|role| sql::revoke_role(username, host, role));
+                return self.revoke_each(each.collect()).await;
             }
             AccountStep::EndSessions { host, beside } => return self.end_sessions(username, host, beside).await,
             AccountStep::Forget { .. } if !self.has_ledger => return Ok(()),

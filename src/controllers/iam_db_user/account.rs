@@ -16,6 +16,7 @@ use crate::controllers::server::Server;
 use crate::controllers::wakes::own_state;
 use crate::domain::account::{AccountStep, Catalogue, DesiredUser, Question, Refusal, plan, plan_withdrawal};
 use crate::domain::engine::ServerFacts;
+use crate::domain::ownership::Owner;
 use crate::k8s::feed::digest;
 use crate::ports::FaultKind;
 
@@ -173,9 +174,11 @@ fn judge(desired: &DesiredUser, mode: Mode, survey: &Survey, context: &Context) 
     }
 }
 
-/// Whether an IamDbUser of a uid still exists.
-fn is_alive(context: &Context) -> impl Fn(&str) -> bool {
-    |uid| context.feeds.users.store().find(|user| user.metadata.uid.as_deref() == Some(uid)).is_some()
+/// Whether the IamDbUser that a mark names still exists. Of a namespace that is not watched nobody knows.
+fn is_alive(context: &Context) -> impl Fn(&Owner) -> bool {
+    let exists =
+        |uid: &str| context.feeds.users.store().find(|user| user.metadata.uid.as_deref() == Some(uid)).is_some();
+    move |mark| !context.settings.reach.holds(&mark.namespace) || exists(&mark.uid)
 }
 
 fn withdrawal(

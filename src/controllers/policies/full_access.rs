@@ -25,10 +25,7 @@ pub(in crate::controllers) struct FullAccess {
 impl FullAccess {
     /// What is wrong with it.
     pub(in crate::controllers) fn problem(&self) -> Option<Problem> {
-        match &self.verdict {
-            Some(Verdict::Bad(problem)) => Some(problem.clone()),
-            Some(Verdict::Good(_) | Verdict::Notice(..) | Verdict::Waiting(..)) | None => None,
-        }
+        self.verdict.as_ref()?.problem().cloned()
     }
 }
 
@@ -46,22 +43,29 @@ pub(in crate::controllers) async fn grant(
         Some(server) => bring(api, object, known, &server, context).await,
     };
     let verdict = match &granted {
-        Ok(granted) => Some(told::verdict(granted)),
+        Ok((granted, refused)) => Some(verdict_of(granted, refused.as_ref())),
         Err(problem) => Some(Verdict::Bad(problem.clone())),
     };
-    let attachments = granted.as_ref().map_or_else(|_| remembered.to_vec(), told::state);
+    let attachments = granted.as_ref().map_or_else(|_| remembered.to_vec(), |(granted, _)| told::state(granted));
     let has_something = is_asked || !attachments.is_empty();
     FullAccess { verdict: verdict.filter(|_| has_something), attachments }
 }
 
+fn verdict_of(granted: &Granted, refused: Option<&Problem>) -> Verdict {
+    let told = told::verdict(granted);
+    let first = Problem::of_several(refused.into_iter().chain(told.problem()));
+    first.map_or(told, Verdict::Bad)
+}
+
+/// Brings what is wanted; beside it the first principal that can have nothing, which keeps nothing from the others, nor from those that leave.
 async fn bring(
     api: &Api<DbServer>,
     object: &DbServer,
     known: &DbServer,
     server: &Server,
     context: &Context,
-) -> Result<Granted, Problem> {
-    let wants = of_server(known, server, &context.settings.cluster_id)?;
+) -> Result<(Granted, Option<Problem>), Problem> {
+    let (wants, refused) = of_server(known, server, &context.settings.cluster_id)?;
     let remembered = attachments_of_server(object);
     // Written down before anything is attached, so that whoever comes after a crash knows what to look for.
     let attachments = told::intended(remembered, &wants);
@@ -75,7 +79,7 @@ async fn bring(
     let rendered = rendered::bring(object, namespace, was_rendered(object, context), &wants, context).await;
     let mut granted = context.entitlements.bring(claimant, &wants, context).await;
     granted.rendered = rendered;
-    Ok(granted)
+    Ok((granted, refused))
 }
 
 /// Takes full access away from all who have it: the DbServer goes.

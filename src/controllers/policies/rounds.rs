@@ -164,6 +164,10 @@ async fn attempt(
 ) -> Result<(), Setback> {
     let home = outcome.home.clone();
     outcome.policies = context.policies.observe(access, &home).await?;
+    if let Some(number) = outcome.policies.unknown() {
+        let fault = Fault::new(FaultKind::Missing, "get a policy that is attached");
+        return Err(Setback::Contradiction(PolicyStep::Detach { number }, fault));
+    }
     outcome.is_seen = true;
     let (wanted, limit) = wished.of(&home, &outcome.policies);
     outcome.wanted.clone_from(&wanted.resources);

@@ -138,12 +138,17 @@ pub(in crate::controllers) fn of_user(
     Ok(Wants { homes, own: resources, manner })
 }
 
-/// What a DbServer itself wants: every account, for the principals that its administrator names.
-pub(super) fn of_server(object: &DbServer, server: &Server, cluster: &str) -> Result<Wants, Problem> {
+/// What a DbServer itself wants: every account, for the principals that its administrator names; and the first of those that no policy can be
+/// attached to.
+pub(super) fn of_server(
+    object: &DbServer,
+    server: &Server,
+    cluster: &str,
+) -> Result<(Wants, Option<Problem>), Problem> {
     const FIELD: &str = "spec.policy.fullAccess";
     let manner = Manner::of(object, server, cluster)?;
     let Some(full) = object.spec.policy.as_ref().and_then(|policy| policy.full_access.as_ref()) else {
-        return Ok(Wants { homes: BTreeMap::new(), own: Resources::new(), manner });
+        return Ok((Wants { homes: BTreeMap::new(), own: Resources::new(), manner }, None));
     };
     let resources: Resources = match full.scope {
         Scope::Server => {
@@ -160,14 +165,20 @@ pub(super) fn of_server(object: &DbServer, server: &Server, cluster: &str) -> Re
             return Err(Problem::of_spec(Reason::NotSupportedYet, message));
         }
     };
-    let mut homes = BTreeMap::new();
-    for text in &full.principals {
+    let home = |text: &String| {
         let principal: Principal = text.parse().map_err(|error| {
             Problem::of_spec(Reason::PrincipalNotFound, format!("{FIELD}.principals: {text} is {error}"))
         })?;
-        homes.insert(manner.home(&principal, &format!("{FIELD}.principals"))?, resources.clone());
+        manner.home(&principal, &format!("{FIELD}.principals"))
+    };
+    let (mut homes, mut refused) = (BTreeMap::new(), None);
+    for text in &full.principals {
+        match home(text) {
+            Ok(home) => _ = homes.insert(home, resources.clone()),
+            Err(problem) => _ = refused.get_or_insert(problem),
+        }
     }
-    Ok(Wants { homes, own: resources, manner })
+    Ok((Wants { homes, own: resources, manner }, refused))
 }
 
 /// The proxies that clients may go through as this user. Behind a standard one the account in the database has a password, so it is none that the
@@ -329,7 +340,7 @@ mod tests {
     }
 
     #[allow(clippy::unwrap_in_result, reason = "what is fixed here holds; what is told is the refusal")]
-    fn of_object(spec: &Value) -> Result<Wants, Problem> {
+    fn of_object(spec: &Value) -> Result<(Wants, Option<Problem>), Problem> {
         let object = object(spec);
         of_server(&object, &Server::of(&object).expect("resolved"), "c1")
     }
@@ -337,20 +348,23 @@ mod tests {
     #[test]
     fn full_access_is_every_account_of_the_server_or_of_the_account_and_region() {
         let full = |scope: &str| {
-            told(&of_object(&json!({"policy": {"fullAccess": {"scope": scope, "principals": [APP]}}})).unwrap())
+            told(&of_object(&json!({"policy": {"fullAccess": {"scope": scope, "principals": [APP]}}})).unwrap().0)
         };
         assert_eq!(full("Server")[APP], ["db-GREEN/*", "db-OLD/*", "db-ONE/*", "prx-new/*", "prx-old/*"]);
         assert_eq!(full("AccountRegion")[APP], ["*/*"]);
-        assert!(of_object(&json!({})).unwrap().homes.is_empty());
+        assert!(of_object(&json!({})).unwrap().0.homes.is_empty());
     }
 
     #[test]
-    fn principals_that_cannot_be_attached_to_are_refused() {
+    fn principals_that_cannot_be_attached_to_are_refused_and_stand_in_nobodys_way() {
         for (arn, reason) in [
             ("arn:aws:iam::999999999999:role/other", Reason::PrincipalAccountMismatch),
             ("arn:aws:iam::123456789012:role/aws-reserved/sso.amazonaws.com/x", Reason::PrincipalUnmodifiable),
         ] {
-            let problem = of_object(&json!({"policy": {"fullAccess": {"principals": [arn]}}})).unwrap_err();
+            let spec = json!({"policy": {"fullAccess": {"principals": [arn, APP]}}});
+            let (wants, problem) = of_object(&spec).unwrap();
+            assert_eq!(told(&wants).keys().collect::<Vec<_>>(), [APP]);
+            let problem = problem.unwrap();
             assert_eq!(problem.reason, reason, "{arn}");
             assert!(problem.message.contains(arn), "{}", problem.message);
         }
@@ -358,7 +372,7 @@ mod tests {
 
     #[test]
     fn the_place_and_the_limit_come_from_the_server() {
-        let of = |spec| of_object(&spec).map(|wants| wants.manner);
+        let of = |spec| of_object(&spec).map(|(wants, _)| wants.manner);
         let manner = of(json!({})).unwrap();
         assert_eq!((manner.place.to_string(), manner.limit, manner.form), ("/iamdb/c1/".into(), 6_144, Form::Manage));
         assert_eq!(of(json!({"policy": {"path": "/x/"}})).unwrap().place.to_string(), "/x/");

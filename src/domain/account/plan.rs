@@ -18,7 +18,7 @@ pub fn plan(
     desired: &DesiredUser,
     catalogue: &Catalogue,
     facts: &ServerFacts,
-    is_alive: impl Fn(&str) -> bool,
+    is_alive: impl Fn(&Owner) -> bool,
 ) -> Result<Vec<AccountStep>, Refusal> {
     Planner { desired, catalogue, observed: catalogue.user(&desired.username), facts, is_alive: &is_alive }.plan()
 }
@@ -28,7 +28,7 @@ struct Planner<'a> {
     catalogue: &'a Catalogue,
     observed: &'a ObservedUser,
     facts: &'a ServerFacts,
-    is_alive: &'a dyn Fn(&str) -> bool,
+    is_alive: &'a dyn Fn(&Owner) -> bool,
 }
 
 impl Planner<'_> {
@@ -60,8 +60,13 @@ impl Planner<'_> {
         for &host in hosts.iter().filter(|_| self.desired.revoke_surplus) {
             steps.extend(grants::difference(host, held(host), &wanted, Direction::Revoke));
         }
+        let leave = self.leave(&hosts);
         for (host, account, mark) in surplus {
-            steps.extend(self.leave(host, account, &mark));
+            if !self.stays(&host, &mark) {
+                steps.extend(leave.by_drop(host, account.is_locked));
+            } else if !account.is_locked {
+                steps.extend(leave.by_lock(host, false));
+            }
         }
         let unwanted = rows_without_account(&self.desired.claimant.owner, self.observed)
             .filter(|host| !self.desired.hosts.contains(host));
@@ -123,7 +128,8 @@ impl Planner<'_> {
     /// Whether an account of ours stays when its host has left the spec.
     fn stays(&self, host: &HostPattern, mark: &Owner) -> bool {
         let is_definer = self.catalogue.is_definer(&self.desired.username, host.as_str());
-        !self.desired.drop_surplus || is_definer || self.leaving().keeps(mark)
+        let is_kept = mark.adopted && !self.desired.drops_adopted;
+        !self.desired.drop_surplus || is_definer || is_kept
     }
 
     /// Whether an account that stays is for clients alone that the spec lets in by a wider host. It wins their logins, so it is kept as if the spec
@@ -132,17 +138,13 @@ impl Planner<'_> {
         self.stays(host, mark) && self.desired.hosts.iter().any(|wider| hosts::covers(wider.as_str(), host.as_str()))
     }
 
-    fn leave(&self, host: HostPattern, account: &ObservedAccount, mark: &Owner) -> Vec<AccountStep> {
-        let leave = self.leaving();
-        if self.stays(&host, mark) { leave.by_lock(host, account.is_locked) } else { leave.by_drop(host) }
-    }
-
-    fn leaving(&self) -> Leave<'_> {
+    /// How accounts leave while those at `hosts` stay, which are all shut where the spec says so.
+    fn leave(&self, hosts: &[&HostPattern]) -> Leave<'_> {
+        let beside = if self.desired.is_locked { &[] } else { hosts };
         Leave {
-            observed: self.observed,
+            beside: beside.iter().map(|host| host.as_str().to_owned()).collect(),
             facts: self.facts,
             ends_sessions: self.desired.ends_sessions,
-            drops_adopted: self.desired.drops_adopted,
         }
     }
 
@@ -158,6 +160,11 @@ impl Planner<'_> {
         }
     }
 
+    /// Whether a mark without an account speaks of an object that is gone, too: the object left its account, and somebody dropped that one since.
+    fn is_left_behind(&self, mark: &Owner) -> bool {
+        mark.cluster == self.desired.claimant.owner.cluster && !(self.is_alive)(mark)
+    }
+
     fn create(&self, host: &HostPattern) -> Result<Vec<AccountStep>, Refusal> {
         self.check_elder(host)?;
         let (username, owner) = (self.desired.username.clone(), self.desired.claimant.owner.clone());
@@ -165,6 +172,7 @@ impl Planner<'_> {
             return Err(Refusal::Definer { username, host: host.to_string() });
         }
         if let Some(row) = self.observed.ledger.get(host.as_str())
+            && !self.is_left_behind(&row.owner)
             && let Claim::Other(owner) = self.desired.claimant.claim(&row.owner, self.is_alive)
         {
             return Err(Refusal::Owned { username, host: host.to_string(), owner });
@@ -198,7 +206,7 @@ impl Planner<'_> {
         };
         steps.extend(self.limit(host, account.max_user_connections));
         match (self.desired.is_locked, account.is_locked) {
-            (true, false) => steps.extend(self.leaving().by_lock(host.clone(), false)),
+            (true, false) => steps.extend(self.leave(&[]).by_lock(host.clone(), false)),
             (false, true) => steps.push(AccountStep::Unlock { host: host.clone() }),
             _ => {}
         }

@@ -28,8 +28,8 @@ fn owner(uid: &str) -> Owner {
     }
 }
 
-fn is_alive(uid: &str) -> bool {
-    uid != "former"
+fn is_alive(mark: &Owner) -> bool {
+    mark.uid != "former"
 }
 
 fn role(name: &str, engine: Engine) -> Role {

@@ -1,7 +1,9 @@
 //! What becomes of accounts whose object goes.
 
+use std::collections::{BTreeMap, BTreeSet};
+
 use super::standing::{Standing, standing};
-use super::{AccountStep, Catalogue, ObservedUser};
+use super::{AccountStep, Catalogue, ObservedAccount, ObservedUser};
 use crate::domain::engine::{Engine, ServerFacts};
 use crate::domain::names::{HostPattern, Username};
 use crate::domain::ownership::{Claimant, Owner};
@@ -43,24 +45,31 @@ pub struct RemovalPlan {
 /// nobody left to tell, and nothing to do.
 #[must_use]
 pub fn plan_removal(undoing: &Undoing, catalogue: &Catalogue, facts: &ServerFacts) -> RemovalPlan {
-    let is_alive = |_: &str| true; // a namesake's account is the namesake's to drop
+    let is_alive = |_: &Owner| true; // a namesake's account is the namesake's to drop
     let observed = catalogue.user(&undoing.username);
-    let mut plan = RemovalPlan::default();
-    for (host, account) in &observed.accounts {
+    let ours = |(host, account): (&String, &ObservedAccount)| {
         let standing = standing(&undoing.username, &undoing.claimant, host, account, observed, facts, is_alive);
-        let (Standing::Ours { mark, .. }, Ok(host)) = (standing, HostPattern::parse(host)) else {
-            continue;
-        };
+        match (standing, HostPattern::parse(host)) {
+            (Standing::Ours { mark, .. }, Ok(host)) => Some((host, (mark, account.is_locked))),
+            _ => None,
+        }
+    };
+    let ours: BTreeMap<_, _> = observed.accounts.iter().filter_map(ours).collect();
+    let stays = |host: &&String| !ours.keys().any(|ours| ours.as_str() == **host);
+    let beside = observed.accounts.keys().filter(stays).cloned().collect();
+    let leave = Leave { beside, facts, ends_sessions: undoing.ends_sessions };
+    let mut plan = RemovalPlan::default();
+    for (host, (mark, is_locked)) in ours {
         let is_definer = catalogue.is_definer(&undoing.username, host.as_str());
-        let (ends_sessions, drops_adopted) = (undoing.ends_sessions, undoing.drops_adopted);
-        let leave = Leave { observed, facts, ends_sessions, drops_adopted };
         match undoing.removal {
-            Removal::Drop if !is_definer && !leave.keeps(&mark) => plan.steps.extend(leave.by_drop(host)),
+            Removal::Drop if !is_definer && (undoing.drops_adopted || !mark.adopted) => {
+                plan.steps.extend(leave.by_drop(host, is_locked));
+            }
             Removal::Drop | Removal::Lock => {
                 if is_definer && undoing.removal == Removal::Drop {
                     plan.definers.push(host.clone());
                 }
-                plan.steps.extend(leave.by_lock(host, account.is_locked));
+                plan.steps.extend(leave.by_lock(host, is_locked));
             }
         }
     }
@@ -69,42 +78,30 @@ pub fn plan_removal(undoing: &Undoing, catalogue: &Catalogue, facts: &ServerFact
     plan
 }
 
-/// How one account of a user leaves.
+/// How accounts of a user leave.
 pub(super) struct Leave<'a> {
-    pub(super) observed: &'a ObservedUser,
+    /// Hosts of the accounts of this name that stay, and whose sessions go on.
+    pub(super) beside: BTreeSet<String>,
     pub(super) facts: &'a ServerFacts,
     pub(super) ends_sessions: bool,
-    pub(super) drops_adopted: bool,
 }
 
 impl Leave<'_> {
-    /// Whether an account stays because somebody else made it.
-    pub(super) const fn keeps(&self, mark: &Owner) -> bool {
-        mark.adopted && !self.drops_adopted
-    }
-
-    pub(super) fn by_drop(&self, host: HostPattern) -> Vec<AccountStep> {
-        let mut steps = vec![AccountStep::Drop { host: host.clone() }];
+    /// Sessions outlive their account, and after it nothing says any more that they are to end: they end before it goes, behind a shut door.
+    pub(super) fn by_drop(&self, host: HostPattern, is_locked: bool) -> Vec<AccountStep> {
+        let mut steps = if self.ends_sessions { self.by_lock(host.clone(), is_locked) } else { Vec::new() };
+        steps.push(AccountStep::Drop { host: host.clone() });
         if self.facts.engine == Engine::MariaDb {
-            steps.push(AccountStep::Forget { host: host.clone() });
+            steps.push(AccountStep::Forget { host });
         }
-        steps.extend(self.end_sessions(host));
         steps
     }
 
+    /// The door is shut first, so that nobody comes in behind. It may be shut already by somebody who got no further.
     pub(super) fn by_lock(&self, host: HostPattern, is_locked: bool) -> Vec<AccountStep> {
-        if is_locked {
-            return Vec::new();
-        }
-        let mut steps = vec![AccountStep::Lock { host: host.clone() }];
-        steps.extend(self.end_sessions(host));
-        steps
-    }
-
-    /// After the door is shut, so that nobody comes in behind.
-    fn end_sessions(&self, host: HostPattern) -> Option<AccountStep> {
-        let beside = self.observed.accounts.keys().filter(|other| *other != host.as_str()).cloned().collect();
-        self.ends_sessions.then_some(AccountStep::EndSessions { host, beside })
+        let lock = (!is_locked).then(|| AccountStep::Lock { host: host.clone() });
+        let end_sessions = AccountStep::EndSessions { host, beside: self.beside.clone() };
+        lock.into_iter().chain(self.ends_sessions.then_some(end_sessions)).collect()
     }
 }
 

@@ -9,6 +9,7 @@ use super::{AccountStep, Catalogue, DesiredUser, GrantedOn, ObservedAccount, Ref
 use crate::domain::engine::{Engine, ServerFacts};
 use crate::domain::glob;
 use crate::domain::names::{HostPattern, SYSTEM_SCHEMAS, is_protected};
+use crate::domain::ownership::Owner;
 use crate::domain::privilege::Right;
 
 /// The roles of the spec as the server knows them, if a tenant may have each.
@@ -33,7 +34,7 @@ pub fn plan_withdrawal(
     desired: &DesiredUser,
     catalogue: &Catalogue,
     facts: &ServerFacts,
-    is_alive: impl Fn(&str) -> bool,
+    is_alive: impl Fn(&Owner) -> bool,
 ) -> Vec<AccountStep> {
     // A mandatory role is everybody's and cannot be taken from one.
     let too_strong = |role: &Role| {

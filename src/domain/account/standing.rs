@@ -20,7 +20,7 @@ pub(super) fn standing(
     account: &ObservedAccount,
     observed: &ObservedUser,
     facts: &ServerFacts,
-    is_alive: impl Fn(&str) -> bool,
+    is_alive: impl Fn(&Owner) -> bool,
 ) -> Standing {
     let (username, host) = (username.clone(), host.to_owned());
     if account.is_privileged {

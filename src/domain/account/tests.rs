@@ -9,8 +9,8 @@ use crate::domain::names::{DatabaseName, ObjectName};
 use crate::domain::ownership::Owner;
 use crate::domain::privilege::Right;
 
-const ALIVE: fn(&str) -> bool = |_| true;
-const GONE: fn(&str) -> bool = |_| false;
+const ALIVE: fn(&Owner) -> bool = |_| true;
+const GONE: fn(&Owner) -> bool = |_| false;
 
 fn facts(engine: Engine) -> ServerFacts {
     ServerFacts { engine, partial_revokes: false, folds_names: false, read_only: false, plugin_active: true }
@@ -39,7 +39,7 @@ fn plan(
     desired: &DesiredUser,
     observed: &ObservedUser,
     facts: &ServerFacts,
-    is_alive: fn(&str) -> bool,
+    is_alive: fn(&Owner) -> bool,
 ) -> Result<Vec<AccountStep>, Refusal> {
     super::plan(desired, &catalogue(observed), facts, is_alive)
 }
@@ -292,6 +292,24 @@ fn removal_on_mariadb_forgets_the_row_even_when_the_account_is_gone() {
     let observed = ObservedUser { accounts: BTreeMap::new(), ledger: row(LedgerState::Owned, 1_000) };
     let steps = remove(&observed, &facts(Engine::MariaDb), Removal::Drop);
     assert_eq!(steps, [AccountStep::Forget { host: host("%") }]);
+}
+
+#[test]
+fn a_row_that_outlived_its_account_and_its_object_keeps_the_name_from_nobody() {
+    let left = |mark: Owner| {
+        let mut ledger = row(LedgerState::Owned, 1_000);
+        for row in ledger.values_mut() {
+            row.owner = mark.clone();
+        }
+        ObservedUser { accounts: BTreeMap::new(), ledger }
+    };
+    let plan = |mark: Owner, is_alive| plan(&desired(&[]), &left(mark), &facts(Engine::MariaDb), is_alive);
+    let gone = Owner { uid: "u2".into(), name: "x".into(), ..owner() };
+    let steps = plan(gone.clone(), GONE).unwrap();
+    assert!(steps.iter().any(|step| matches!(step, AccountStep::Create { .. })), "{steps:?}");
+    assert!(matches!(plan(gone.clone(), ALIVE), Err(Refusal::Owned { .. })), "it is about to make the account");
+    let elsewhere = Owner { cluster: "c2".into(), ..gone };
+    assert!(matches!(plan(elsewhere, GONE), Err(Refusal::Owned { .. })), "of another cluster nobody knows who lives");
 }
 
 #[test]

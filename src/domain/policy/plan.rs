@@ -33,6 +33,14 @@ pub struct ObservedPolicies {
     pub foreign_inline: usize,
 }
 
+impl ObservedPolicies {
+    /// The number of a policy that is attached and not there. IAM deletes nothing that is attached, so one of its answers is old.
+    #[must_use]
+    pub fn unknown(&self) -> Option<usize> {
+        self.attached.iter().copied().find(|number| !self.policies.contains_key(number))
+    }
+}
+
 /// What a home shall have.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Wanted {

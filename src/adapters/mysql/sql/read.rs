@@ -37,6 +37,7 @@ const MARIADB_ONLY: &[(u32, &str)] = &[
     (36, "BINLOG ADMIN"),
     (37, "BINLOG REPLAY"),
     (38, "REPLICA MONITOR"),
+    (39, "SHOW CREATE ROUTINE"),
 ];
 
 /// The bits of MariaDB's `access` that are privileges of a schema too, in the order of [`Privilege::ALL`].
@@ -178,12 +179,16 @@ pub(in super::super) fn roles(engine: Engine, users: &[&str]) -> Statement {
     repeated(Statement::new("read roles", text), users, 1)
 }
 
-/// Who something runs as, each once. Text of MySQL and of MariaDB alike: `user@host`.
-pub(in super::super) fn definers() -> Statement {
-    let text = "SELECT CAST(v.DEFINER AS CHAR) AS definer FROM information_schema.VIEWS v \
+/// Who something runs as, each once. Text of MySQL and of MariaDB alike: `user@host`. MariaDB shows events to whoever may make some, and the table
+/// behind them to whoever reads accounts.
+pub(in super::super) fn definers(engine: Engine) -> Statement {
+    let events = if engine == Engine::MariaDb { "mysql.event" } else { "information_schema.EVENTS" };
+    let text = format!(
+        "SELECT CAST(v.DEFINER AS CHAR) AS definer FROM information_schema.VIEWS v \
          UNION SELECT CAST(r.DEFINER AS CHAR) FROM information_schema.ROUTINES r \
          UNION SELECT CAST(t.DEFINER AS CHAR) FROM information_schema.TRIGGERS t \
-         UNION SELECT CAST(e.DEFINER AS CHAR) FROM information_schema.EVENTS e";
+         UNION SELECT CAST(e.DEFINER AS CHAR) FROM {events} e"
+    );
     Statement::new("read definers", text)
 }
 

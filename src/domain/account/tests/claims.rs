@@ -141,18 +141,43 @@ fn an_account_that_stays_is_as_the_spec_says_where_the_spec_lets_its_clients_in_
 fn sessions_end_after_the_door_is_shut() {
     let mut observed = with("%", account(Some(owner()), &[]));
     observed.accounts.insert("10.%".into(), account(Some(owner()), &[]));
-    let beside = |host: &str| BTreeSet::from([host.to_owned()]);
+    let end = |at: &str, beside: &[&str]| AccountStep::EndSessions {
+        host: host(at),
+        beside: beside.iter().map(|&host| host.to_owned()).collect(),
+    };
     let ending = DesiredUser { is_locked: true, ends_sessions: true, ..desired(&[]) };
     assert_eq!(
         plan(&ending, &observed, &facts(Engine::MySql), ALIVE).unwrap(),
         [
             AccountStep::Lock { host: host("%") },
-            AccountStep::EndSessions { host: host("%"), beside: beside("10.%") },
+            end("%", &[]),
+            AccountStep::Lock { host: host("10.%") },
+            end("10.%", &[]),
             AccountStep::Drop { host: host("10.%") },
-            AccountStep::EndSessions { host: host("10.%"), beside: beside("%") },
-        ]
+        ],
+        "nobody of this name is to stay"
+    );
+    let narrower = DesiredUser { is_locked: false, ..ending };
+    assert_eq!(
+        plan(&narrower, &observed, &facts(Engine::MySql), ALIVE).unwrap(),
+        [AccountStep::Lock { host: host("10.%") }, end("10.%", &["%"]), AccountStep::Drop { host: host("10.%") }]
     );
     let undoing = Undoing { ends_sessions: true, ..undoing(Removal::Drop) };
     let steps = plan_removal(&undoing, &catalogue(&observed), &facts(Engine::MariaDb)).steps;
     assert!(steps.is_empty(), "on MariaDB the mark is in the ledger: {steps:?}");
+
+    // Somebody died between the lock and the drop. A foreign account of the name keeps its sessions.
+    observed.accounts.get_mut("10.%").unwrap().is_locked = true;
+    observed.accounts.insert("11.%".into(), account(None, &[]));
+    let steps = plan_removal(&undoing, &catalogue(&observed), &facts(Engine::MySql)).steps;
+    assert_eq!(
+        steps,
+        [
+            AccountStep::Lock { host: host("%") },
+            end("%", &["11.%"]),
+            AccountStep::Drop { host: host("%") },
+            end("10.%", &["11.%"]),
+            AccountStep::Drop { host: host("10.%") },
+        ]
+    );
 }
