@@ -233,17 +233,9 @@ fn rights(words: &str) -> impl Iterator<Item = Right> {
     words.split(',').filter_map(Right::of_sql)
 }
 
-fn words_of_revoke(word: &str) -> &str {
-    match word {
-        "GRANT" => "GRANT OPTION",
-        "DELETE VERSIONING ROWS" => "DELETE HISTORY",
-        word => word,
-    }
-}
-
 /// The words of `tables_priv` and `procs_priv`, two of which a REVOKE does not know.
 fn object_rights(words: &str) -> impl Iterator<Item = Right> {
-    words.split(',').map(words_of_revoke).filter_map(Right::of_sql)
+    words.split(',').map(sql::read::word_of_revoke).filter_map(Right::of_sql)
 }
 
 /// A row whose cells answer with faults.
@@ -298,7 +290,7 @@ mod tests {
             ["SELECT", "CREATE TEMPORARY TABLES", "PROCESS"]
         );
         let of_table = words(object_rights("SELECT,GRANT,DELETE VERSIONING ROWS").collect());
-        assert_eq!(of_table, ["SELECT", "DELETE HISTORY", "GRANT OPTION"]);
+        assert_eq!(of_table, ["SELECT", "GRANT OPTION", "DELETE HISTORY"]);
         assert_eq!(rights("").count(), 0);
     }
 

@@ -124,6 +124,7 @@ async fn an_end_that_no_token_has_is_not_believed() {
     for (name, end) in [("a", schedule::TOKEN_LIFE.as_secs()), ("b", 100_000)] {
         let meta = serde_json::json!({
             "name": name, "namespace": "shop", "labels": {"owner": name},
+            "ownerReferences": [{"apiVersion": "v1", "kind": "K", "name": name, "uid": name, "controller": true}],
             "annotations": {"expires": published(end).expires_at.to_string(), "inputs": inputs(1).to_string()},
         });
         let secret = TokenSecret::of(&MARKS, serde_json::from_value(meta).unwrap());

@@ -158,6 +158,15 @@ pub(in super::super) fn object_grants(engine: Engine, users: &[&str]) -> Stateme
     repeated(Statement::new("read grants", text), users, times)
 }
 
+/// How a REVOKE calls a right of those SETs: two have another name there.
+pub(in super::super) fn word_of_revoke(word: &str) -> &str {
+    match word {
+        "GRANT" => "GRANT OPTION",
+        "DELETE VERSIONING ROWS" => "DELETE HISTORY",
+        word => word,
+    }
+}
+
 /// Who holds which role, which are active after a login, and which everybody has. All edges are read: roles hold roles.
 pub(in super::super) fn roles(engine: Engine, users: &[&str]) -> Statement {
     let these = marks(users.len());
