@@ -85,7 +85,6 @@ const ON_MARIADB: &[Change] = &[
         "REVOKE LOCK TABLES ON `iamdb\\_operator\\_mark`.* FROM {u}",
         &["GRANT LOCK TABLES ON `iamdb\\_operator\\_mark`.* TO {u}"],
     ),
-    ("GRANT DELETE HISTORY ON {s}.other TO {u}", &["REVOKE DELETE HISTORY ON TABLE `{s}`.`other` FROM {u}"]),
     // The default role stays there, and is one again with the role.
     ("REVOKE {r} FROM {u}", &["GRANT '{r}'"]),
     ("SET DEFAULT ROLE NONE FOR {u}", &["SET DEFAULT ROLE '{r}'"]),

@@ -83,6 +83,10 @@ impl Slot {
         let asked = patience.unwrap_or_default().min(LONGEST_PATIENCE);
         self.retry_at = Some(schedule::plus(now, retry_delay(uid, self.failures).max(asked)));
         self.failures = self.failures.saturating_add(1);
+        if problem == Problem::ForeignSecret {
+            // Whatever was published is in somebody else's hands now.
+            (self.known, self.published) = (None, None);
+        }
         self.problem = Some(Box::new(problem));
     }
 
