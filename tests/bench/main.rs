@@ -123,7 +123,12 @@ fn main() -> ExitCode {
 }
 
 async fn measure(options: &Options) -> Result<(), String> {
-    // A peer that is not to be had is no surprise after an hour.
+    // Neither that nothing is kept nor that a peer is not to be had is a surprise after an hour.
+    if !matches!(options.only, None | Some(Part::Peer)) && !report::is_kept() {
+        return Err(
+            "--only puts figures among those that are kept, and there are none: run `make bench` first".to_owned()
+        );
+    }
     let peer = options.peer.as_deref().map(peer::Peer::prepare).transpose()?;
     match options.only {
         None => scenes::all(&options.objects, &options.scheduled, report::publish).await,

@@ -35,6 +35,11 @@ fn kept() -> PathBuf {
     root().join("docs/performance/figures.json")
 }
 
+/// Whether figures are kept.
+pub fn is_kept() -> bool {
+    kept().exists()
+}
+
 /// Keeps the figures, and writes docs/performance.md.
 pub fn publish(figures: &Figures) {
     let json = serde_json::to_string_pretty(figures).expect("JSON");
@@ -44,7 +49,7 @@ pub fn publish(figures: &Figures) {
 
 /// Puts a peer beside the figures that are kept, in the place of what was measured of it before. Without any it is only told.
 pub fn add(peer: PeerFigures) {
-    if !kept().exists() {
+    if !is_kept() {
         println!("{}", beside::section(&peer, None));
         return;
     }
