@@ -83,8 +83,8 @@ impl Session {
         let mut is_sure = true;
         for row in self.link.rows(read::sessions(username)).await? {
             let (id, client) = catalogue::session("read sessions", &row)?;
-            // A server that resolves names shows them, where an account is at addresses: of an only account all are all the same.
             let others = beside.iter().map(String::as_str);
+            // Where no other account stays, all are, however the server shows where they come from.
             let is_its =
                 if beside.is_empty() { Some(true) } else { hosts::logged_in_as(host.as_str(), others, &client) };
             match is_its {
