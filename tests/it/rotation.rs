@@ -40,6 +40,9 @@ const LATEST: SignedDuration = SignedDuration::from_secs(155);
 /// Every published token can be relied on for this long, whoever reads it when.
 const ALWAYS_LEFT: SignedDuration = SignedDuration::from_secs(180);
 
+/// So long after a write both the watch and the audit log tell of it.
+const ALL_TELL: Duration = Duration::from_secs(2);
+
 /// A version of a Secret.
 #[derive(Clone, Debug)]
 struct Version {
@@ -72,13 +75,8 @@ async fn each_rotation_is_one_write_to_each_secret_and_nothing_else_is_written()
     let _turn = world.together().await;
     let disturbed = world.was_disturbed(started, Instant::now());
     let patience = SOON + LATEST.unsigned_abs();
-    let versions = until("all Secrets of a key hold one token", patience, || async {
-        let versions = record.lock().clone();
-        let last =
-            |key| secrets_of(&versions, key).map(|it| it.last().map(|it| it.token.clone())).collect::<BTreeSet<_>>();
-        (0..KEYS).all(|key| last(key).len() == 1).then_some(versions)
-    })
-    .await;
+    let (versions, requests) =
+        until("all Secrets of a key hold one token", patience, || seen(&tenant, &since, &record)).await;
     assert!(!watch.is_finished(), "the watch of the Secrets met one that is wrong");
     watch.abort();
     assert_eq!(versions.len(), KEYS * SECRETS);
@@ -92,7 +90,7 @@ async fn each_rotation_is_one_write_to_each_secret_and_nothing_else_is_written()
             assert_eq!(histories.len(), 1, "key {key}: its Secrets held the same tokens in the same order");
         }
     }
-    check_writes(&since.requests(world), &tenant.name, &versions, disturbed);
+    check_writes(&requests, &versions, disturbed);
     for key in [0, KEYS / 2, KEYS - 1] {
         tenant.log_in(&token_name(key, 0), "SELECT 1").await.expect("login");
     }
@@ -126,6 +124,28 @@ async fn make_all(tenant: &Tenant) {
         tenant.user_ready(&user_name(key)).await;
         join_all((0..SECRETS).map(|secret| async move { tenant.token_ready(&token_name(key, secret)).await })).await;
     }
+}
+
+/// The versions of all Secrets and what the operator asked about Secrets, of one moment; nothing while the Secrets of a key hold two tokens. The
+/// watch tells of a write before the audit log does, or after it: so nothing may have been written in the seconds before and after.
+async fn seen(tenant: &Tenant, since: &Since, record: &Record) -> Option<(BTreeMap<String, Vec<Version>>, Vec<Value>)> {
+    let before = Since::now(tenant.world);
+    tokio::time::sleep(ALL_TELL).await;
+    let versions = record.lock().clone();
+    tokio::time::sleep(ALL_TELL).await;
+    let about_secrets = |since: &Since| {
+        let mut requests = since.requests_in(tenant.world, &tenant.name);
+        requests.retain(|it| it["objectRef"]["resource"] == "secrets");
+        requests
+    };
+    let is_quiet = || !about_secrets(&before).iter().any(is_write);
+    let last = |key| secrets_of(&versions, key).map(|it| it.last().map(|it| it.token.clone())).collect::<BTreeSet<_>>();
+    if !is_quiet() || (0..KEYS).any(|key| last(key).len() != 1) {
+        return None;
+    }
+    // To read minutes of the log takes seconds.
+    let requests = about_secrets(since);
+    is_quiet().then_some((versions, requests))
 }
 
 /// Records every version of every Secret.
@@ -183,15 +203,9 @@ fn check_rotations(world: &World, name: &str, versions: &[Version]) {
 }
 
 /// The audit log knows of no writes but these. What else the operator asked for is no write, nor a look.
-fn check_writes(requests: &[Value], namespace: &str, versions: &BTreeMap<String, Vec<Version>>, disturbed: bool) {
+fn check_writes(requests: &[Value], versions: &BTreeMap<String, Vec<Version>>, disturbed: bool) {
     for (name, versions) in versions {
-        let about: Vec<&Value> = requests
-            .iter()
-            .map(|it| (it, &it["objectRef"]))
-            .filter(|(_, about)| about["resource"] == "secrets" && about["namespace"] == namespace)
-            .filter(|(_, about)| about["name"] == **name)
-            .map(|(it, _)| it)
-            .collect();
+        let about: Vec<&Value> = requests.iter().filter(|it| it["objectRef"]["name"] == **name).collect();
         let verbs: Vec<_> = about.iter().map(|it| format!("{} {}", it["verb"], it["responseStatus"]["code"])).collect();
         let writes = about.iter().filter(|it| is_write(it)).map(|it| it["responseStatus"]["code"].as_u64());
         let (done, open): (Vec<_>, Vec<_>) =
