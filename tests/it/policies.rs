@@ -132,6 +132,50 @@ async fn what_somebody_changes_in_iam_is_put_right() {
 }
 
 #[tokio::test]
+async fn who_left_the_spec_is_shut_out_although_the_account_cannot_be_made() {
+    let _turn = World::get().together().await;
+    let tenant = Tenant::new(Database::Billing, "parted").await;
+    let [left, new] = ["left", "new"].map(|role| format!("{}-{role}", tenant.name));
+    let arn = |role: &str| tenant.role_arn(role);
+    let mut user = tenant.user("app");
+    for role in [&left, &new] {
+        tenant.create_role(role, "app").await;
+    }
+    user["spec"]["principals"] = json!({"arns": [arn(&tenant.name), arn(&left)]});
+    tenant.apply::<IamDbUser>(user.clone()).await;
+    tenant.user_ready("app").await;
+    let resources = [tenant.resource(&tenant.username("app")).await];
+    assert_eq!(tenant.allowed(&left).await, resources);
+
+    let mut server = tenant.server();
+    server["spec"]["admin"] = json!({"type": "SecretRef", "secretRef": {"name": tenant.name}}); // there is none
+    tenant.apply_server(server).await;
+    tenant.server_reason("False", "AdminSecretUnreadable").await;
+    user["spec"]["principals"]["arns"] = json!([arn(&tenant.name), arn(&new)]);
+    user["spec"]["grants"][0]["privileges"] = json!(["SELECT", "INSERT"]); // or nothing would be asked of the database
+    tenant.apply::<IamDbUser>(user).await;
+    let principals = || async {
+        let status = tenant.users().get("app").await.expect("IamDbUser").status.unwrap_or_default();
+        status.attachments.into_iter().map(|it| it.principal).collect::<Vec<_>>()
+    };
+    until("the status forgets who left", SOON, || async { (!principals().await.contains(&arn(&left))).then_some(()) })
+        .await;
+    assert_eq!(tenant.attached(&arn(&left)).await, Vec::<String>::new());
+    assert_eq!(tenant.allowed(&tenant.name).await, resources, "who stays is let in as before");
+    tenant.user_reason("app", "False", "AdminSecretUnreadable").await;
+    assert_eq!(tenant.attached(&arn(&new)).await, Vec::<String>::new(), "nobody is let in to what is not there yet");
+
+    tenant.apply_server(tenant.server()).await;
+    tenant.user_ready("app").await;
+    assert_eq!(tenant.allowed(&new).await, resources);
+    tenant.delete(tenant.users(), "app").await;
+    for role in [&tenant.name, &new] {
+        assert_eq!(tenant.attached(&arn(role)).await, Vec::<String>::new());
+    }
+    tenant.close().await;
+}
+
+#[tokio::test]
 async fn users_and_groups_of_iam_are_let_in_and_shut_out() {
     let _turn = World::get().together().await;
     let tenant = Tenant::new(Database::Orders, "kinds").await;

@@ -18,12 +18,15 @@ use kube::runtime::controller::Action;
 use kube::runtime::finalizer::{Event, finalizer};
 use kube::runtime::reflector::ObjectRef;
 
+use account::Converged;
+use desired::Desired;
 pub use desk::Desks;
 pub(super) use resolve::{names_service_account, role_of_service_account};
 use turnstile::Pass;
 pub use turnstile::Turnstile;
 
 use super::context::Context;
+use super::policies::{Granted, Parted};
 use super::problem::{Problem, Retry};
 use super::run::Outcome;
 use crate::api::{FINALIZER, IamDbUser, Reason};
@@ -152,20 +155,37 @@ async fn work(
     };
     // Whoever waits for the database may come; those who wait for IAM are served together.
     drop(pass);
-    // An account that is not ours gets no policy: it would let the principals in as somebody else.
-    let policy = match account.account {
-        Ok(_) if desired.management.policy => {
-            Some(context.entitlements.converge(object, &desired.policy, context).await)
-        } // reads and writes IAM
-        Err(ref problem) if is_somebody_elses(problem) && desired::has_policies(object) => {
-            if let Err(problem) = context.entitlements.withdraw(object, context).await {
+    let policies = policies(object, &desired, &account, context).await; // reads and writes IAM
+    Ok(status::Findings::of(&desired, object, &account, &policies))
+}
+
+/// What became of the policies.
+enum Policies {
+    /// Each was brought to what the spec says, or says why it was not.
+    Brought(Granted),
+    /// Nobody was let in, and who left the spec was shut out.
+    Parted(Parted),
+    /// They were not looked at, or the object is out of them.
+    Open,
+}
+
+/// An account that is not ours gets no policy: it would let the principals in as somebody else.
+async fn policies(object: &IamDbUser, desired: &Desired, account: &Converged, context: &Context) -> Policies {
+    let (entitlements, is_managed) = (&context.entitlements, desired.management.policy);
+    match &account.account {
+        Ok(_) if is_managed => Policies::Brought(entitlements.converge(object, &desired.policy, context).await),
+        Ok(_) => Policies::Open,
+        Err(problem) if is_somebody_elses(problem) => {
+            if desired::has_policies(object)
+                && let Err(problem) = entitlements.withdraw(object, context).await
+            {
                 tracing::warn!(namespace = object.namespace(), name = object.name_any(), %problem, "policies not taken off");
             }
-            None
+            Policies::Open
         }
-        Ok(_) | Err(_) => None,
-    };
-    Ok(status::Findings::of(&desired, object, &account, policy.as_ref()))
+        Err(_) if is_managed => Policies::Parted(entitlements.part(object, &desired.policy, context).await),
+        Err(_) => Policies::Open,
+    }
 }
 
 #[cfg(test)]

@@ -2,6 +2,7 @@
 
 use kube::api::Api;
 
+use super::Policies;
 use super::account::{Converged, Maker};
 use super::desired::Desired;
 use crate::api::{
@@ -9,7 +10,7 @@ use crate::api::{
     Reason, sentence,
 };
 use crate::controllers::context::Context;
-use crate::controllers::policies::{self, Granted};
+use crate::controllers::policies::{self, Granted, Parted};
 use crate::controllers::problem::Problem;
 use crate::controllers::report::{self, Verdict};
 use crate::domain::names::HostPattern;
@@ -65,9 +66,8 @@ impl Findings {
     }
 
     /// What became of the account and the policies.
-    pub(super) fn of(desired: &Desired, object: &IamDbUser, account: &Converged, granted: Option<&Granted>) -> Self {
+    pub(super) fn of(desired: &Desired, object: &IamDbUser, account: &Converged, policies: &Policies) -> Self {
         let username = &desired.user.username;
-        let open = |what: &str| Verdict::Waiting(Reason::Resolving, format!("waits for {what}"));
         let state = if account.account.is_ok() { AccountState::Ready } else { AccountState::Pending };
         let account_verdict = Verdict::of(&account.account, |maker| match maker {
             Maker::Operator => {
@@ -77,26 +77,16 @@ impl Findings {
             }
             Maker::Other => sentence::ACCOUNT_OF_OTHERS.to_owned(),
         });
-        let grants_verdict = account.grants.as_ref().map_or_else(
-            || open("the account"),
-            |grants| {
-                Verdict::of(grants, |maker| match maker {
-                    Maker::Operator => {
-                        format!("{} grants, {} roles", desired.user.grants.len(), desired.user.roles.len())
-                    }
-                    Maker::Other => sentence::GRANTS_OF_OTHERS.to_owned(),
-                })
-            },
-        );
-        let policy_verdict = match granted {
-            Some(granted) => policies::verdict(granted),
-            None if !desired.management.policy && account.account.is_ok() => {
-                Verdict::Good(sentence::POLICY_OF_OTHERS.to_owned())
-            }
-            None => open("the account"),
-        };
-        // Where IAM was not looked at, what the status remembers may still be attached.
-        let attachments = granted.map_or_else(|| intended(desired, object), policies::state);
+        let grants_verdict = account.grants.as_ref().map_or_else(waits_for_account, |grants| {
+            Verdict::of(grants, |maker| match maker {
+                Maker::Operator => {
+                    format!("{} grants, {} roles", desired.user.grants.len(), desired.user.roles.len())
+                }
+                Maker::Other => sentence::GRANTS_OF_OTHERS.to_owned(),
+            })
+        });
+        let (policy_verdict, attachments) = of_policies(policies, desired, object, account.account.is_ok());
+        let granted = if let Policies::Brought(granted) = policies { Some(granted) } else { None };
         let made = Made {
             accounts: accounts(desired, state),
             policies: granted.map_or_else(|| written(object), policies::policies),
@@ -124,6 +114,31 @@ impl Findings {
             Verdict::Bad(problem) => Some(problem),
             Verdict::Good(_) | Verdict::Notice(..) | Verdict::Waiting(..) => None,
         }))
+    }
+}
+
+/// What is said of what comes after the account.
+fn waits_for_account() -> Verdict {
+    Verdict::Waiting(Reason::Resolving, "waits for the account".to_owned())
+}
+
+/// What the status says of the policies. Where IAM was not looked at, what it remembers may still be attached.
+fn of_policies(
+    policies: &Policies,
+    desired: &Desired,
+    object: &IamDbUser,
+    has_account: bool,
+) -> (Verdict, Vec<AttachmentStatus>) {
+    let remembered = || intended(desired, object);
+    match policies {
+        Policies::Brought(granted) => (policies::verdict(granted), policies::state(granted)),
+        Policies::Parted(Parted { gone, refused }) => {
+            (refused.clone().map_or_else(waits_for_account, Verdict::Bad), policies::remaining(remembered(), gone))
+        }
+        Policies::Open if !desired.management.policy && has_account => {
+            (Verdict::Good(sentence::POLICY_OF_OTHERS.to_owned()), remembered())
+        }
+        Policies::Open => (waits_for_account(), remembered()),
     }
 }
 

@@ -1,6 +1,6 @@
 //! What all objects want, by the home that it concerns. Pure.
 
-use std::collections::{BTreeMap, HashMap, HashSet};
+use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 
 use crate::domain::policy::{ConnectArn, PolicyHome, Resources, Tags};
 
@@ -50,6 +50,26 @@ impl Claims {
         }
         self.by_uid.insert(uid.to_owned(), claim);
         before
+    }
+
+    /// Takes the homes that an object is to leave out of its claim and returns them, together with those of the `remembered` ones that it is to leave. One
+    /// that has not been looked at enters with `first`; one that leaves nothing is left as it is.
+    pub(super) fn part(
+        &mut self,
+        uid: &str,
+        remembered: BTreeSet<PolicyHome>,
+        is_to_leave: impl Fn(&PolicyHome) -> bool,
+        first: Claim,
+    ) -> BTreeSet<PolicyHome> {
+        let claimed = self.by_uid.get(uid).into_iter().flat_map(Claim::homes).cloned();
+        let former: BTreeSet<PolicyHome> = claimed.chain(remembered).filter(is_to_leave).collect();
+        if !former.is_empty() {
+            let mut claim = self.remove(uid).unwrap_or(first);
+            claim.wants.retain(|home, _| !former.contains(home));
+            claim.keeps.retain(|home, _| !former.contains(home));
+            self.enter(uid, claim);
+        }
+        former
     }
 
     /// Forgets an object that is gone.
@@ -141,5 +161,22 @@ mod tests {
         assert!(claims.knows("1") && !claims.knows("2"));
         claims.remove("1");
         assert!(!claims.knows("1") && claims.by_home.is_empty());
+    }
+
+    #[test]
+    fn an_object_leaves_what_it_has_and_what_it_is_remembered_to_have() {
+        let mut claims = Claims::default();
+        claims.enter("1", claim(&[("a", &["x"]), ("b", &["x"])], &[("team", "web")], 1));
+        let remembered: BTreeSet<PolicyHome> = [home("b"), home("c")].into();
+        let stays_in = |name: &'static str| move |it: &PolicyHome| *it != home(name);
+        let left = claims.part("1", remembered.clone(), stays_in("a"), Claim::default());
+        assert_eq!(left, remembered);
+        assert_eq!(claims.enter("1", Claim::default()), Some(claim(&[("a", &["x"])], &[("team", "web")], 1)));
+
+        let first = || Claim { keeps: [(home("c"), resources(&["x"]))].into(), ..Claim::default() };
+        assert_eq!(claims.part("2", remembered.clone(), |_| false, first()), BTreeSet::new());
+        assert!(!claims.knows("2"), "whoever leaves nothing has not been looked at");
+        assert_eq!(claims.part("2", remembered, stays_in("c"), first()), [home("b")].into());
+        assert_eq!(claims.of_home(&home("c")).keeps, resources(&["x"]).into_iter().collect());
     }
 }

@@ -14,7 +14,7 @@ use parking_lot::{Mutex, MutexGuard};
 use super::claims::{Claim, Claims};
 use super::rounds::{Ask, Rounds};
 use super::wants::{self, Form, Wants};
-use super::{Attachment, Granted, rendered, told};
+use super::{Attachment, Granted, Parted, rendered, told};
 use crate::api::{AttachmentStatus, DbServer, IamDbUser, Mode};
 use crate::controllers::context::Context;
 use crate::controllers::problem::Problem;
@@ -83,6 +83,25 @@ impl Entitlements {
         granted
     }
 
+    /// Takes an IamDbUser out of the policies of those whom it lists no longer, and changes nothing else: while its account is not what it shall be
+    /// nobody is let in by it, and who is to go does not wait for that.
+    pub(in crate::controllers) async fn part(&self, user: &IamDbUser, wants: &Wants, context: &Context) -> Parted {
+        let mut parted = Parted::default();
+        if wants.manner.form != Form::Manage {
+            return parted;
+        }
+        let Claimant { uid, account, state, remembered } = Claimant::of_user(user, context);
+        let first = Claim { keeps: wants.kept(&remembered), state, ..Claim::default() };
+        let former = self.claims().part(&uid, remembered, |home| wants.of_principal(home).is_none(), first);
+        for home in former {
+            match self.rid(&home, &account, &wants.manner.access, context).await {
+                Ok(()) => _ = parted.gone.insert(home),
+                Err(problem) => _ = parted.refused.get_or_insert(problem),
+            }
+        }
+        parted
+    }
+
     /// Takes an IamDbUser out of all policies. Tells whether it did: where a server is only looked at, or is not known, they stay.
     pub(in crate::controllers) async fn withdraw(&self, user: &IamDbUser, context: &Context) -> Result<bool, Problem> {
         let claimant = Claimant::of_user(user, context);
@@ -115,13 +134,6 @@ impl Entitlements {
     /// are there: nobody is without access meanwhile.
     async fn write(&self, claimant: Claimant, wants: &Wants, context: &Context) -> Vec<Attachment> {
         let Claimant { uid, account, state, remembered } = claimant;
-        let of_principal = |former: &PolicyHome| {
-            wants
-                .homes
-                .iter()
-                .find(|(home, _)| home.principal == former.principal)
-                .map(|(_, resources)| resources.clone())
-        };
         let mut claim = Claim {
             wants: wants.homes.clone(),
             tags: wants.manner.tags.clone(),
@@ -134,7 +146,7 @@ impl Entitlements {
             let before = claims.remove(&uid).unwrap_or_default();
             let former: BTreeSet<PolicyHome> =
                 before.homes().cloned().chain(remembered).filter(|home| !wants.homes.contains_key(home)).collect();
-            claim.keeps = former.iter().filter_map(|home| Some((home.clone(), of_principal(home)?))).collect();
+            claim.keeps = wants.kept(&former);
             let is_news = before != claim;
             claims.enter(&uid, claim.clone());
             (is_news, former)
@@ -148,10 +160,8 @@ impl Entitlements {
         claim.keeps.retain(|home, _| !gone.contains(home));
         self.claims().enter(&uid, claim);
         for home in gone {
-            let ask = Ask::to_write(true, context);
-            let outcome = self.rounds.bring(&home, &manner.access, ask, &self.wished(context), context).await;
             // A principal that is no longer listed matters only while taking it off fails.
-            if let Err(problem) = outcome.is_rid(&account) {
+            if let Err(problem) = self.rid(&home, &account, &manner.access, context).await {
                 attachments.push(Attachment { home, result: Err(problem), drift: Vec::new() });
             }
         }
@@ -214,11 +224,15 @@ impl Entitlements {
         // All of them, whatever one says: nobody keeps a right because another cannot be taken.
         let mut first = Ok(());
         for home in &homes {
-            let ask = Ask::to_write(true, context);
-            let outcome = self.rounds.bring(home, &access, ask, &self.wished(context), context).await.is_rid(&account);
-            first = first.and(outcome);
+            first = first.and(self.rid(home, &account, &access, context).await);
         }
         first.map(|()| true)
+    }
+
+    /// Writes a home in which an account is wanted no longer, and tells why it is still there.
+    async fn rid(&self, home: &PolicyHome, account: &str, access: &Access, context: &Context) -> Result<(), Problem> {
+        let ask = Ask::to_write(true, context);
+        self.rounds.bring(home, access, ask, &self.wished(context), context).await.is_rid(account)
     }
 
     fn claims(&self) -> MutexGuard<'_, Claims> {
@@ -304,8 +318,7 @@ fn leavable(former: BTreeSet<PolicyHome>, attachments: &mut Vec<Attachment>) -> 
 
 /// Whether the status names the principal there: then what a policy allows by now is kept, whatever came of the last look.
 fn was_attached(attachments: &[AttachmentStatus], home: &PolicyHome) -> bool {
-    let (principal, path) = (home.principal.arn().as_str(), home.place.to_string());
-    attachments.iter().any(|it| it.principal == principal && it.path == path)
+    attachments.iter().any(|it| told::is_at(it, home))
 }
 
 fn attachments_of_user(user: &IamDbUser) -> &[AttachmentStatus] {

@@ -22,8 +22,10 @@ mod wants;
 
 pub use entitlements::Entitlements;
 pub(super) use full_access::{FullAccess, grant as grant_full_access, withdraw as withdraw_full_access};
-pub(super) use told::{drift, intended, policies, state, unattached, verdict};
+pub(super) use told::{drift, intended, policies, remaining, state, unattached, verdict};
 pub(super) use wants::{Wants, of_user};
+
+use std::collections::BTreeSet;
 
 use crate::domain::policy::PolicyHome;
 
@@ -35,6 +37,15 @@ pub(super) struct Granted {
     attachments: Vec<Attachment>,
     /// Name of the ConfigMap with the documents, where they are rendered.
     rendered: Option<Result<String, Problem>>,
+}
+
+/// What became of the homes whose principals an object lists no longer.
+#[derive(Default)]
+pub(super) struct Parted {
+    /// Those in which nothing of the object is left.
+    pub(super) gone: BTreeSet<PolicyHome>,
+    /// Why something is left in another.
+    pub(super) refused: Option<Problem>,
 }
 
 /// What became of one home.

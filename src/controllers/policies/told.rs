@@ -1,12 +1,13 @@
 //! What became of policies, as a status says it. Pure.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use super::wants::Wants;
 use super::{Granted, rendered};
 use crate::api::{AttachmentState, AttachmentStatus, PolicyStatus, Reason};
 use crate::controllers::problem::Problem;
 use crate::controllers::report::Verdict;
+use crate::domain::policy::PolicyHome;
 
 /// How a rendered policy stands in the status.
 const CONFIG_MAP: &str = "configmap/";
@@ -68,6 +69,19 @@ pub(in crate::controllers) fn intended(remembered: &[AttachmentStatus], wants: &
     sorted(new.chain(remembered.iter().cloned()))
 }
 
+/// What is remembered, but for the homes that were left.
+pub(in crate::controllers) fn remaining(
+    remembered: Vec<AttachmentStatus>,
+    gone: &BTreeSet<PolicyHome>,
+) -> Vec<AttachmentStatus> {
+    remembered.into_iter().filter(|it| !gone.iter().any(|home| is_at(it, home))).collect()
+}
+
+/// Whether an entry of the status is about this home.
+pub(super) fn is_at(attachment: &AttachmentStatus, home: &PolicyHome) -> bool {
+    attachment.principal == home.principal.arn().as_str() && attachment.path == home.place.to_string()
+}
+
 /// By principal and place, the last of each.
 fn sorted(all: impl Iterator<Item = AttachmentStatus>) -> Vec<AttachmentStatus> {
     let by_home: BTreeMap<(String, String), AttachmentStatus> =
@@ -84,7 +98,7 @@ pub(in crate::controllers) fn drift(granted: &Granted) -> Vec<String> {
 mod tests {
     use super::super::Attachment;
     use super::*;
-    use crate::domain::policy::{Place, PolicyHome};
+    use crate::domain::policy::Place;
 
     fn attachment(role: &str, result: Result<Vec<String>, Problem>) -> Attachment {
         let principal = format!("arn:aws:iam::123456789012:role/{role}").parse().unwrap();
@@ -108,6 +122,13 @@ mod tests {
         assert_eq!(state(&granted), expected);
         assert!(matches!(verdict(&granted), Verdict::Bad(problem) if problem.reason == Reason::QuotaExceeded));
         assert_eq!(policies(&granted), [PolicyStatus { arn: "p".into() }]);
+    }
+
+    #[test]
+    fn a_home_that_was_left_is_forgotten_and_another_of_that_principal_is_not() {
+        let elsewhere = AttachmentStatus { path: "/iamdb/".into(), ..remembered("a", AttachmentState::Attached) };
+        let all = vec![remembered("a", AttachmentState::Pending), elsewhere.clone()];
+        assert_eq!(remaining(all, &[attachment("a", Ok(Vec::new())).home].into()), [elsewhere]);
     }
 
     #[test]

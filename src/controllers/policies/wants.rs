@@ -46,6 +46,16 @@ pub(super) enum Form {
 }
 
 impl Wants {
+    /// What the principal of a home shall be allowed, wherever its policies are now; none if it is not listed.
+    pub(super) fn of_principal(&self, home: &PolicyHome) -> Option<&Resources> {
+        self.homes.iter().find(|(listed, _)| listed.principal == home.principal).map(|(_, resources)| resources)
+    }
+
+    /// What stays in homes whose principals are still listed.
+    pub(super) fn kept(&self, homes: &BTreeSet<PolicyHome>) -> BTreeMap<PolicyHome, Resources> {
+        homes.iter().filter_map(|home| Some((home.clone(), self.of_principal(home)?.clone()))).collect()
+    }
+
     /// The homes whose policies are written here.
     pub(in crate::controllers) fn written(&self) -> impl Iterator<Item = &PolicyHome> {
         self.homes.keys().filter(|_| self.manner.form == Form::Manage)
