@@ -25,8 +25,8 @@ pub(super) fn feeds(
     let config = watcher::Config::default();
     let ours = config.clone().labels(&format!("{}={}", api::MANAGED_BY_LABEL, api::MANAGED_BY));
     let (servers, watch_servers) = Feed::new(vec![Api::all(client.clone())], config.clone(), own);
-    let (users, watch_users) = Feed::new(within(reach, client), config.clone(), own);
-    let (tokens, watch_tokens) = Feed::new(within(reach, client), config.clone(), own);
+    let (users, watch_users) = Feed::indexed(within(reach, client), config.clone(), own, Feeds::by_username);
+    let (tokens, watch_tokens) = Feed::indexed(within(reach, client), config.clone(), own, Feeds::by_user);
     let all = vec![Api::all(client.clone())];
     let (namespaces, watch_namespaces) = Feed::new(all, config.clone(), |it: Namespace| {
         let metadata = ObjectMeta { annotations: None, ..it.metadata };

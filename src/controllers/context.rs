@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use k8s_openapi::api::core::v1::{ConfigMap, Namespace, ServiceAccount};
 use kube::core::PartialObjectMeta;
+use kube::runtime::reflector::ObjectRef;
 
 use super::bundles::Bundles;
 use super::iam_db_user::{Desks, Turnstile};
@@ -13,7 +14,7 @@ use super::policies::Entitlements;
 use super::refusals::Refusals;
 use crate::api::{DbAuthToken, DbServer, IamDbUser};
 use crate::domain::reach::Reach;
-use crate::k8s::feed::Feed;
+use crate::k8s::feed::{Feed, Index, digest};
 use crate::ports::{
     AccountQuotas, AdminSecrets, Clock, Databases, Deployments, OwnIdentity, Policies, Proxies, RdsServers, TrustStores,
 };
@@ -39,9 +40,9 @@ pub struct Settings {
 pub struct Feeds {
     /// All DbServers.
     pub servers: Feed<DbServer>,
-    /// All IamDbUsers where the operator acts.
+    /// All IamDbUsers where the operator acts, by [`username`](Self::by_username).
     pub users: Feed<IamDbUser>,
-    /// All DbAuthTokens there.
+    /// All DbAuthTokens there, by [`user`](Self::by_user).
     pub tokens: Feed<DbAuthToken>,
     /// All namespaces, for the labels that tenancy rules select.
     pub namespaces: Feed<Namespace>,
@@ -51,6 +52,40 @@ pub struct Feeds {
     pub config_maps: Feed<ConfigMap>,
     /// The operator's own Secrets: what must be known of them, and nothing of their contents; none where it has no right to watch them.
     pub secrets: Option<Feed<TokenSecret>>,
+}
+
+impl Feeds {
+    /// What IamDbUsers are indexed by.
+    #[must_use]
+    pub fn by_username(user: &IamDbUser) -> u64 {
+        digest(&user.spec.username)
+    }
+
+    /// All IamDbUsers of this username, on whatever server.
+    pub(super) fn users_called(&self, username: &str) -> impl Iterator<Item = Arc<IamDbUser>> {
+        let found = self.users.index().about(&username);
+        found.into_iter().filter(move |user| user.spec.username == username)
+    }
+
+    /// What DbAuthTokens are indexed by: namespace and name of their IamDbUser.
+    #[must_use]
+    pub fn by_user(token: &DbAuthToken) -> u64 {
+        digest(&home_of_user(token))
+    }
+}
+
+/// Namespace and name of the IamDbUser of a token.
+fn home_of_user(token: &DbAuthToken) -> (Option<&str>, &str) {
+    let user = &token.spec.user_ref;
+    (user.namespace.as_deref().or(token.metadata.namespace.as_deref()), &user.name)
+}
+
+/// The DbAuthTokens of an IamDbUser.
+pub(super) fn tokens_of(tokens: &Index<DbAuthToken>, user: &ObjectRef<IamDbUser>) -> Vec<Arc<DbAuthToken>> {
+    let home = (user.namespace.as_deref(), user.name.as_str());
+    let mut found = tokens.about(&home);
+    found.retain(|token| home_of_user(token) == home);
+    found
 }
 
 /// What every controller has at hand.

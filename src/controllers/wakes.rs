@@ -1,6 +1,6 @@
 //! What wakes whom: which changes of an object are work for its own controller, and which for that of another kind.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::HashMap;
 use std::fmt::Debug;
 use std::sync::Arc;
 use std::time::Duration;
@@ -12,10 +12,10 @@ use kube::runtime::reflector::{ObjectRef, Store};
 use kube::{Resource, ResourceExt};
 use serde::de::DeserializeOwned;
 
-use super::context::Context;
+use super::context::{Context, tokens_of};
 use super::{db_auth_token, db_server, iam_db_user, server};
 use crate::api::{ConditionType, DbAuthToken, DbServer, GROUP, IamDbUser, Truth};
-use crate::k8s::feed::{Change, Feed, digest, name_digest};
+use crate::k8s::feed::{Change, Feed, Index, digest, name_digest};
 use crate::rotation::ObjectName;
 
 /// What wakes an object's own controller: its generation, its finalizers, its deletion, and annotations of ours. Status is not among them, or
@@ -160,18 +160,18 @@ pub(super) fn token_wakes(
 ) -> impl Stream<Item = ObjectRef<DbAuthToken>> + Send + 'static {
     let feeds = &context.feeds;
     let (servers, users) = (feeds.servers.store().clone(), feeds.users.store().clone());
-    let tokens = feeds.tokens.store().clone();
+    let (tokens, index) = (feeds.tokens.store().clone(), feeds.tokens.index().clone());
     let of_users = related(&feeds.users, admission_state, {
-        let tokens = tokens.clone();
-        move |user: &IamDbUser| tokens_of(&tokens, &[ObjectRef::from_obj(user)])
+        let tokens = index.clone();
+        move |user: &IamDbUser| refs(&tokens_of(&tokens, &ObjectRef::from_obj(user)))
     });
     let of_servers = related(&feeds.servers, db_server::fingerprint, {
-        let (users, tokens) = (users.clone(), tokens.clone());
-        move |server: &DbServer| tokens_of(&tokens, &users_of(&users, std::slice::from_ref(&server.name_any())))
+        let (users, tokens) = (users.clone(), index.clone());
+        move |server: &DbServer| tokens_of_all(&tokens, &users_of(&users, std::slice::from_ref(&server.name_any())))
     });
     let of_config_maps = related(&feeds.config_maps, content, {
-        let tokens = tokens.clone();
-        move |config_map| tokens_of(&tokens, &users_of(&users, &servers_with_ca(&servers, config_map)))
+        let tokens = index.clone();
+        move |config_map| tokens_of_all(&tokens, &users_of(&users, &servers_with_ca(&servers, config_map)))
     });
     let of_namespaces = related(&feeds.namespaces, labels, {
         let tokens = tokens.clone();
@@ -229,14 +229,8 @@ fn users_of(users: &Store<IamDbUser>, servers: &[String]) -> Vec<ObjectRef<IamDb
     refs(&users.state_filter(|user| servers.contains(&user.spec.server_ref.name)))
 }
 
-fn tokens_of(tokens: &Store<DbAuthToken>, users: &[ObjectRef<IamDbUser>]) -> Vec<ObjectRef<DbAuthToken>> {
-    let wanted: HashSet<(Option<&str>, &str)> =
-        users.iter().map(|user| (user.namespace.as_deref(), user.name.as_str())).collect();
-    refs(&tokens.state_filter(|token| {
-        let user = &token.spec.user_ref;
-        let home = user.namespace.as_deref().or(token.metadata.namespace.as_deref());
-        wanted.contains(&(home, user.name.as_str()))
-    }))
+fn tokens_of_all(tokens: &Index<DbAuthToken>, users: &[ObjectRef<IamDbUser>]) -> Vec<ObjectRef<DbAuthToken>> {
+    users.iter().flat_map(|user| refs(&tokens_of(tokens, user))).collect()
 }
 
 #[cfg(test)]

@@ -4,6 +4,7 @@
 //! while the watch was broken included, and changes wait in channels of their own. A change is a wake-up, never the only copy of a fact: the
 //! store is the truth.
 
+mod index;
 mod merge;
 
 use std::collections::hash_map::DefaultHasher;
@@ -23,6 +24,7 @@ use serde::de::DeserializeOwned;
 use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
 
 use super::backoff;
+pub use index::Index;
 
 /// The apiserver ends a watch after this, in seconds, and kube takes one that is silent for longer as dead.
 pub const WATCH_LIMIT: u32 = 120;
@@ -68,6 +70,7 @@ type Subscribers<K> = Arc<Mutex<Vec<UnboundedSender<Change<K>>>>>;
 /// A watched kind.
 pub struct Feed<K: Lookup<DynamicType = ()> + 'static> {
     store: Store<K>,
+    index: Index<K>,
     subscribers: Subscribers<K>,
     unseen: Unseen,
 }
@@ -105,6 +108,31 @@ where
     where
         W: Resource + Clone + Debug + DeserializeOwned + Send + 'static,
     {
+        Self::filed(apis, config, keep, Index::new(None))
+    }
+
+    /// The same, of objects that are looked up `by` something that is not their name, too: a [`digest`] of it.
+    pub fn indexed<W>(
+        apis: Vec<Api<W>>,
+        config: watcher::Config,
+        keep: impl Fn(W) -> K + Clone + Send + 'static,
+        by: fn(&K) -> u64,
+    ) -> (Self, impl Future<Output = ()> + Send)
+    where
+        W: Resource + Clone + Debug + DeserializeOwned + Send + 'static,
+    {
+        Self::filed(apis, config, keep, Index::new(Some(by)))
+    }
+
+    fn filed<W>(
+        apis: Vec<Api<W>>,
+        config: watcher::Config,
+        keep: impl Fn(W) -> K + Clone + Send + 'static,
+        index: Index<K>,
+    ) -> (Self, impl Future<Output = ()> + Send)
+    where
+        W: Resource + Clone + Debug + DeserializeOwned + Send + 'static,
+    {
         let (store, writer) = reflector::store();
         let (subscribers, unseen) = (Subscribers::default(), Unseen::default());
         let config = config.timeout(WATCH_LIMIT);
@@ -121,14 +149,26 @@ where
             (namespace, or_in_pages(streamed, paged).map_ok(move |event| kept(event, &keep)).boxed())
         };
         let events = merge::one_of(apis.into_iter().map(watch).collect(), store.clone(), unseen.clone());
-        let filling = Filling { store: store.clone(), writer, subscribers: subscribers.clone(), listed: None };
-        (Self { store, subscribers, unseen }, fill(events, filling))
+        let filling = Filling {
+            store: store.clone(),
+            index: index.clone(),
+            writer,
+            subscribers: subscribers.clone(),
+            listed: None,
+        };
+        (Self { store, index, subscribers, unseen }, fill(events, filling))
     }
 
     /// What is there now.
     #[must_use]
     pub const fn store(&self) -> &Store<K> {
         &self.store
+    }
+
+    /// The same, by what it was [indexed](Self::indexed) by.
+    #[must_use]
+    pub const fn index(&self) -> &Index<K> {
+        &self.index
     }
 
     /// Whether a namespace may not be looked into, so that absence there means nothing.
@@ -200,6 +240,7 @@ fn kept<W, K>(event: Event<W>, keep: impl Fn(W) -> K) -> Event<K> {
 /// The side of a feed that is written.
 struct Filling<K: Lookup<DynamicType = ()> + Clone + 'static> {
     store: Store<K>,
+    index: Index<K>,
     writer: reflector::store::Writer<K>,
     subscribers: Subscribers<K>,
     /// While everything is listed once more: what was listed, each object by a digest of its name. None during the first list.
@@ -223,7 +264,8 @@ where
             (Event::InitDone, None) => {
                 self.writer.apply_watcher_event(&Event::InitDone);
                 self.listed = Some(HashSet::new());
-                self.store.state().into_iter().map(Change::Applied).for_each(tell);
+                let all = self.store.state().into_iter().inspect(|object| self.index.enter(object));
+                all.map(Change::Applied).for_each(tell);
             }
             (Event::Init, Some(listed)) => listed.clear(),
             (Event::InitApply(object), Some(listed)) => {
@@ -247,12 +289,23 @@ where
         if before.as_ref().is_some_and(|before| is_unchanged::<K>(before, &object)) {
             return Vec::new();
         }
+        if let Some(before) = &before {
+            self.index.leave(before);
+        }
         let gone = before.filter(|before| before.uid() != object.uid()).map(|before| self.remove(before));
         self.writer.apply_watcher_event(&Event::Apply(object));
-        gone.into_iter().chain(self.store.get(&reference).map(Change::Applied)).collect()
+        let now = self.store.get(&reference);
+        if let Some(now) = &now {
+            self.index.enter(now);
+        }
+        gone.into_iter().chain(now.map(Change::Applied)).collect()
     }
 
     fn remove(&mut self, object: Arc<K>) -> Change<K> {
+        // What a watch tells of a deletion is not what it told before.
+        if let Some(before) = self.store.get(&ObjectRef::from_obj(object.as_ref())) {
+            self.index.leave(&before);
+        }
         self.writer.apply_watcher_event(&Event::Delete(K::clone(&object)));
         Change::Deleted(object)
     }
@@ -304,11 +357,25 @@ mod tests {
         .unwrap()
     }
 
+    /// Indexed by the resource version.
     fn filling() -> (Filling<ConfigMap>, Feed<ConfigMap>) {
         let (store, writer) = reflector::store();
         let subscribers = Subscribers::default();
-        let feed = Feed { store: store.clone(), subscribers: subscribers.clone(), unseen: Unseen::default() };
-        (Filling { store, writer, subscribers, listed: None }, feed)
+        let index = Index::new(Some(|it: &ConfigMap| digest(&it.metadata.resource_version.as_deref())));
+        let feed = Feed {
+            store: store.clone(),
+            index: index.clone(),
+            subscribers: subscribers.clone(),
+            unseen: Unseen::default(),
+        };
+        (Filling { store, index, writer, subscribers, listed: None }, feed)
+    }
+
+    fn of_version(feed: &Feed<ConfigMap>, version: &str) -> Vec<String> {
+        let found = feed.index().about(&Some(version));
+        let mut names: Vec<_> = found.into_iter().filter_map(|it| it.metadata.name.clone()).collect();
+        names.sort();
+        names
     }
 
     fn list(filling: &mut Filling<ConfigMap>, objects: impl IntoIterator<Item = ConfigMap>) {
@@ -347,6 +414,21 @@ mod tests {
         assert_eq!(feed.store().len(), 4);
         let still = feed.store().get(&ObjectRef::new("a").within("shop")).unwrap();
         assert!(Arc::ptr_eq(&same, &still), "there is one copy");
+    }
+
+    #[test]
+    fn an_object_is_found_by_what_it_is_now_and_not_by_what_it_was() {
+        let (mut filling, feed) = filling();
+        list(&mut filling, [object("a", "1", "1"), object("b", "2", "1"), object("c", "3", "1")]);
+        assert_eq!(of_version(&feed, "1"), ["a", "b", "c"]);
+        filling.take(Event::Apply(object("a", "1", "2")));
+        filling.take(Event::Apply(object("b", "9", "2"))); // made anew, and its deletion was not told
+        assert_eq!((of_version(&feed, "1"), of_version(&feed, "2")), (vec!["c".into()], vec!["a".into(), "b".into()]));
+        filling.take(Event::Delete(object("a", "1", "3")));
+        list(&mut filling, [object("b", "9", "2"), object("d", "4", "1")]);
+        assert_eq!((of_version(&feed, "1"), of_version(&feed, "2")), (vec!["d".into()], vec!["b".into()]));
+        filling.take(Event::Delete(object("b", "9", "4")));
+        assert!(of_version(&feed, "2").is_empty() && of_version(&feed, "4").is_empty());
     }
 
     #[test]

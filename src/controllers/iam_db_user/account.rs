@@ -3,6 +3,7 @@
 use std::time::Instant;
 
 use kube::ResourceExt;
+use kube::runtime::reflector::ObjectRef;
 
 use super::desk::{Chair, Desk, Survey, Told};
 use super::judgements::Need;
@@ -70,10 +71,8 @@ impl Converged {
 
 /// Somebody else makes the account: it is taken for granted, unless another object here speaks for it. That one alone says who may use it.
 pub(super) fn external(object: &IamDbUser, server: &Server, context: &Context) -> Converged {
-    let store = context.feeds.users.store();
-    let owner = store.find(|other| {
+    let owner = context.feeds.users_called(&object.spec.username).find(|other| {
         other.metadata.uid != object.metadata.uid
-            && other.spec.username == object.spec.username
             && reaches(object.spec.scope, server, other, context)
             && speaks(other, || resolve::is_admitted(other, context))
     });
@@ -176,9 +175,11 @@ fn judge(desired: &DesiredUser, mode: Mode, survey: &Survey, context: &Context) 
 
 /// Whether the IamDbUser that a mark names still exists. Of a namespace that is not watched nobody knows.
 fn is_alive(context: &Context) -> impl Fn(&Owner) -> bool {
-    let exists =
-        |uid: &str| context.feeds.users.store().find(|user| user.metadata.uid.as_deref() == Some(uid)).is_some();
-    move |mark| !context.settings.reach.holds(&mark.namespace) || exists(&mark.uid)
+    let exists = |mark: &Owner| {
+        let user = context.feeds.users.store().get(&ObjectRef::new(&mark.name).within(&mark.namespace));
+        user.is_some_and(|user| user.metadata.uid.as_deref() == Some(&mark.uid))
+    };
+    move |mark| !context.settings.reach.holds(&mark.namespace) || exists(mark)
 }
 
 fn withdrawal(

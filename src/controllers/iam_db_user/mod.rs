@@ -95,15 +95,15 @@ pub(super) fn namesakes(changed: &IamDbUser, context: &Context) -> Vec<ObjectRef
         return Vec::new();
     }
     let leaves = changed.metadata.deletion_timestamp.is_some();
-    let is_concerned = |user: &IamDbUser| {
+    let is_concerned = |user: &Arc<IamDbUser>| {
         (leaves || account::leaves_account_to_others(user)) && resolve::is_of_same_account(user, changed, context)
     };
-    let namesakes = context.feeds.users.store().state_filter(is_concerned);
+    let namesakes = context.feeds.users_called(&changed.spec.username).filter(is_concerned);
     let wake = |user: Arc<IamDbUser>| {
         context.desks.judgements.forget(&user.uid().unwrap_or_default());
         ObjectRef::from_obj(user.as_ref())
     };
-    namesakes.into_iter().map(wake).collect()
+    namesakes.map(wake).collect()
 }
 
 /// Whether the account is not the object's to let anybody in to. What fails for the moment says nothing of that.
@@ -174,7 +174,6 @@ async fn policies(object: &IamDbUser, desired: &Desired, account: &Converged, co
     let (entitlements, is_managed) = (&context.entitlements, desired.management.policy);
     match &account.account {
         Ok(_) if is_managed => Policies::Brought(entitlements.converge(object, &desired.policy, context).await),
-        Ok(_) => Policies::Open,
         Err(problem) if is_somebody_elses(problem) => {
             if desired::has_policies(object)
                 && let Err(problem) = entitlements.withdraw(object, context).await
@@ -184,7 +183,7 @@ async fn policies(object: &IamDbUser, desired: &Desired, account: &Converged, co
             Policies::Open
         }
         Err(_) if is_managed => Policies::Parted(entitlements.part(object, &desired.policy, context).await),
-        Err(_) => Policies::Open,
+        Ok(_) | Err(_) => Policies::Open,
     }
 }
 

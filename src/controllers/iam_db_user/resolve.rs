@@ -64,16 +64,15 @@ pub(super) fn question(server: &str, context: &Context) -> Question {
 /// Of two objects for one account the older one gets it. One that no rule admits asks for nothing: else it could keep a name from everybody.
 fn elder(user: &IamDbUser, server: &Server, context: &Context) -> Option<String> {
     let age = |user: &IamDbUser| (user.metadata.creation_timestamp.clone(), user.metadata.uid.clone());
-    let is_elder = |other: &IamDbUser| {
-        other.spec.username == user.spec.username
-            && other.metadata.uid != user.metadata.uid
+    let is_elder = |other: &Arc<IamDbUser>| {
+        other.metadata.uid != user.metadata.uid
             && age(other) < age(user)
             && other.metadata.deletion_timestamp.is_none()
             && other.spec.hosts.iter().any(|host| user.spec.hosts.contains(host))
             && desired::management(other).is_ok_and(|managed| managed.account)
             && is_admitted_to(other, server, context)
     };
-    let found = context.feeds.users.store().find(is_elder)?;
+    let found = context.feeds.users_called(&user.spec.username).find(is_elder)?;
     Some(format!("{}/{}", found.namespace().unwrap_or_default(), found.name_any()))
 }
 
