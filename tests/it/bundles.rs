@@ -71,9 +71,7 @@ async fn a_trust_store_that_fails_or_tells_nonsense_takes_no_bundle_away() {
     operator.kill();
     operator.start();
     refreshed(world, from).await;
-    tenant.rotate("app").await;
-    let token = tenant.secret("app").await["password"].clone();
-    until("a new token", SOON, || async { (tenant.secret("app").await["password"] != token).then_some(()) }).await;
+    tenant.rotated("app", SOON).await;
     assert!(fault.fired() > 0);
     drop(fault);
 

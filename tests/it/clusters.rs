@@ -51,6 +51,9 @@ async fn two_clusters_on_one_database_do_not_fight(database: Database) {
     let role = left.role_arn(&left.name);
     assert_eq!(left.attached(&role).await.len(), 2, "a policy of each cluster's");
 
+    for tenant in [&left, &right] {
+        stage.world.settled(&tenant.name).await;
+    }
     let since = Since::now(stage.world);
     tokio::time::sleep(A_RESYNC).await;
     assert_eq!(since.writes(stage.world), Vec::<String>::new(), "neither undoes what the other did");

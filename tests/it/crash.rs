@@ -383,7 +383,9 @@ pub async fn policies_of(tenant: &Tenant, role: &str) -> Vec<String> {
     let listed: Vec<_> = pages.items().send().collect::<Result<_, _>>().await.expect("list policies");
     let mut ours = Vec::new();
     for arn in listed.iter().filter_map(|policy| policy.arn()) {
-        let tags = tenant.iam.list_policy_tags().policy_arn(arn).send().await.expect("list tags");
+        let Ok(tags) = tenant.iam.list_policy_tags().policy_arn(arn).send().await else {
+            continue; // it went meanwhile
+        };
         if tags.tags().iter().any(|tag| tag.key() == "iamdb.dev/principal" && tag.value() == role) {
             ours.push(arn.to_owned());
         }

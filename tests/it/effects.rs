@@ -32,13 +32,18 @@ impl Since {
 
     /// All that the operator asked the apiserver for.
     pub fn requests(&self, world: &World) -> Vec<Value> {
-        let (lines, _) = world.log("WORLD_AUDIT_LOG", self.audit);
+        self.requests_about("", world)
+    }
+
+    fn requests_about(&self, about: &str, world: &World) -> Vec<Value> {
+        let (lines, _) = world.log_about(about, "WORLD_AUDIT_LOG", self.audit);
         lines.into_iter().filter(|line| line["user"]["username"] == SERVICE_ACCOUNT).collect()
     }
 
     /// What it asked about a namespace.
     pub fn requests_in(&self, world: &World, namespace: &str) -> Vec<Value> {
-        self.requests(world).into_iter().filter(|it| it["objectRef"]["namespace"] == namespace).collect()
+        let requests = self.requests_about(namespace, world).into_iter();
+        requests.filter(|it| it["objectRef"]["namespace"] == namespace).collect()
     }
 
     /// What it changed of an account.

@@ -346,9 +346,11 @@ async fn a_server_that_is_only_observed_tells_what_differs_and_writes_nothing() 
         server
     };
     tenant.apply_server(observed("Observe")).await;
-    let since = Since::now(tenant.world);
-    tenant.look_at("app").await;
+    tenant.server_reason("True", "Ready").await;
+    // A look that began before would still attach again what is detached now.
+    tenant.looked_at("app").await;
     tenant.user_ready("app").await;
+    let since = Since::now(tenant.world);
     tenant.iam.detach_role_policy().role_name(&tenant.name).policy_arn(&policy).send().await.expect("detach");
     tenant.look_at("app").await;
     tenant.user_reason("app", "False", "Drifted").await;

@@ -30,7 +30,9 @@ async fn what_is_as_it_shall_be_is_not_written() {
     }
     assert_all_is_counted(&since.writes(world));
     // Whatever follows the last status: Events, echoes.
-    tokio::time::sleep(Duration::from_secs(2)).await;
+    for tenant in &tenants {
+        world.settled(&tenant.name).await;
+    }
 
     let since = Since::now(world);
     join_all(tenants.iter().map(touch_all)).await;

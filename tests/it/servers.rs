@@ -118,7 +118,7 @@ async fn a_plugin_that_is_not_loaded_is_told_and_loading_it_heals(database: Data
     assert_eq!(tenant.account(&tenant.username("app")), "", "an account that nobody could log in to");
     tokio::time::sleep(Duration::from_secs(1)).await; // nothing but time wakes anybody from here on
     drop(unloaded);
-    until("the server is ready, sooner than by resync", Duration::from_secs(15), || async {
+    until("the server is ready, sooner than by resync", Duration::from_secs(20), || async {
         let told = tenant.servers().get(&tenant.name).await.expect("DbServer").status.expect("status").conditions;
         told.iter().find(|it| it.type_ == "Ready" && it.status == Truth::True).map(drop)
     })

@@ -279,13 +279,21 @@ impl World {
 
     /// JSON lines of one of the world's logs from a byte on, and where the log ends now.
     pub fn log(&self, name: &str, from: u64) -> (Vec<Value>, u64) {
+        self.log_about("", name, from)
+    }
+
+    /// The same, of lines in which a text stands: to read minutes of the audit log takes longer than to look through them.
+    pub fn log_about(&self, about: &str, name: &str, from: u64) -> (Vec<Value>, u64) {
         let text = std::fs::read(self.var(name)).unwrap_or_default();
         let from = usize::try_from(from).expect("offset");
         assert!(from <= text.len(), "{name} was begun anew");
         // A line that is being written is read next time.
         let end = text.iter().rposition(|&byte| byte == b'\n').map_or(from, |at| at + 1).max(from);
         let lines = text[from..end].split(|&byte| byte == b'\n').filter(|line| !line.is_empty());
-        let lines = lines.map(|line| serde_json::from_slice(line).expect("a JSON line")).collect();
+        let lines = lines
+            .filter(|line| String::from_utf8_lossy(line).contains(about))
+            .map(|line| serde_json::from_slice(line).expect("a JSON line"))
+            .collect();
         (lines, end as u64)
     }
 
@@ -294,15 +302,22 @@ impl World {
         self.log(name, self.beginning[name]).0
     }
 
-    /// Where a log ends now.
+    /// Where a log ends now: behind its last whole line, since whoever reads on from there begins with a line.
     pub fn log_end(&self, name: &str) -> u64 {
-        std::fs::metadata(self.var(name)).map_or(0, |file| file.len())
+        use std::io::{Read, Seek, SeekFrom};
+        const LONGEST_LINE: u64 = 1 << 16;
+        let Ok(mut file) = std::fs::File::open(self.var(name)) else { return 0 };
+        let from = file.metadata().expect("metadata").len().saturating_sub(LONGEST_LINE);
+        let mut tail = Vec::new();
+        file.seek(SeekFrom::Start(from)).and_then(|_| file.read_to_end(&mut tail)).expect("read");
+        let end = tail.iter().rposition(|&byte| byte == b'\n').map_or(0, |at| at + 1);
+        from + end as u64
     }
 
     /// What the operator wrote from a byte of the audit log on, in a namespace or to objects whose names begin with its name: `patch
     /// dbservers/status t-x`.
     pub fn operator_writes(&self, from: u64, tenant: &str) -> Vec<String> {
-        let (lines, _) = self.log("WORLD_AUDIT_LOG", from);
+        let (lines, _) = self.log_about(tenant, "WORLD_AUDIT_LOG", from);
         let text = |value: &Value| value.as_str().unwrap_or_default().to_owned();
         let is_write = |line: &Value| {
             let by_operator = text(&line["user"]["username"]).ends_with(":iamdb-operator");
