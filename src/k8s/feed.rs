@@ -289,14 +289,15 @@ where
         if before.as_ref().is_some_and(|before| is_unchanged::<K>(before, &object)) {
             return Vec::new();
         }
-        if let Some(before) = &before {
-            self.index.leave(before);
-        }
-        let gone = before.filter(|before| before.uid() != object.uid()).map(|before| self.remove(before));
+        let gone = before.clone().filter(|before| before.uid() != object.uid()).map(|before| self.remove(before));
         self.writer.apply_watcher_event(&Event::Apply(object));
         let now = self.store.get(&reference);
         if let Some(now) = &now {
             self.index.enter(now);
+        }
+        // At the end: an object that is there is missing from its index at no moment.
+        if let Some(before) = &before {
+            self.index.leave(before);
         }
         gone.into_iter().chain(now.map(Change::Applied)).collect()
     }

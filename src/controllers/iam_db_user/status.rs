@@ -10,7 +10,7 @@ use crate::api::{
     Reason, sentence,
 };
 use crate::controllers::context::Context;
-use crate::controllers::policies::{self, Granted, Parted};
+use crate::controllers::policies::{self, Granted};
 use crate::controllers::problem::Problem;
 use crate::controllers::report::{self, Verdict};
 use crate::domain::names::HostPattern;
@@ -132,8 +132,9 @@ fn of_policies(
     let remembered = || intended(desired, object);
     match policies {
         Policies::Brought(granted) => (policies::verdict(granted), policies::state(granted)),
-        Policies::Parted(Parted { gone, refused }) => {
-            (refused.clone().map_or_else(waits_for_account, Verdict::Bad), policies::remaining(remembered(), gone))
+        Policies::Parted(parted) => {
+            let problem = Problem::of_several(parted.refused.iter().map(|(_, problem)| problem));
+            (problem.map_or_else(waits_for_account, Verdict::Bad), policies::remaining(remembered(), parted))
         }
         Policies::Open if !desired.management.policy && has_account => {
             (Verdict::Good(sentence::POLICY_OF_OTHERS.to_owned()), remembered())
@@ -148,7 +149,7 @@ fn accounts(desired: &Desired, state: AccountState) -> Vec<AccountStatus> {
     hosts.map(|host| AccountStatus { host: host.to_string(), state }).collect()
 }
 
-/// The policies of the status: they leave it only when it is known what became of them.
+/// The policies of the status: they leave it only with the next look at all of them.
 fn written(object: &IamDbUser) -> Vec<PolicyStatus> {
     object.status.as_ref().map(|status| status.policies.clone()).unwrap_or_default()
 }

@@ -39,6 +39,8 @@ pub(super) struct Wish {
 pub(super) struct Claims {
     by_uid: HashMap<String, Claim>,
     by_home: HashMap<PolicyHome, HashSet<String>>,
+    /// Homes that objects left that have not been looked at otherwise, by uid.
+    parted: HashMap<String, BTreeSet<PolicyHome>>,
 }
 
 impl Claims {
@@ -52,28 +54,33 @@ impl Claims {
         before
     }
 
-    /// Takes the homes that an object is to leave out of its claim and returns them, together with those of the `remembered` ones that it is to leave. One
-    /// that has not been looked at enters with `first`; one that leaves nothing is left as it is.
+    /// Takes the homes that an object is to leave out of its claim and returns them, together with those of the `remembered` ones that it is to leave.
+    /// Whether it has been looked at in others stays as it is.
     pub(super) fn part(
         &mut self,
         uid: &str,
         remembered: BTreeSet<PolicyHome>,
         is_to_leave: impl Fn(&PolicyHome) -> bool,
-        first: Claim,
     ) -> BTreeSet<PolicyHome> {
         let claimed = self.by_uid.get(uid).into_iter().flat_map(Claim::homes).cloned();
         let former: BTreeSet<PolicyHome> = claimed.chain(remembered).filter(is_to_leave).collect();
-        if !former.is_empty() {
-            let mut claim = self.remove(uid).unwrap_or(first);
+        if former.is_empty() {
+            return former;
+        }
+        if self.by_uid.contains_key(uid) {
+            let mut claim = self.remove(uid).unwrap_or_default();
             claim.wants.retain(|home, _| !former.contains(home));
             claim.keeps.retain(|home, _| !former.contains(home));
             self.enter(uid, claim);
+        } else {
+            self.parted.entry(uid.to_owned()).or_default().extend(former.iter().cloned());
         }
         former
     }
 
     /// Forgets an object that is gone.
     pub(super) fn remove(&mut self, uid: &str) -> Option<Claim> {
+        self.parted.remove(uid);
         let claim = self.by_uid.remove(uid)?;
         for home in claim.homes() {
             if let Some(uids) = self.by_home.get_mut(home) {
@@ -86,9 +93,9 @@ impl Claims {
         Some(claim)
     }
 
-    /// Whether the object has been looked at.
-    pub(super) fn knows(&self, uid: &str) -> bool {
-        self.by_uid.contains_key(uid)
+    /// Whether the object has been looked at, as far as this home goes.
+    pub(super) fn knows(&self, uid: &str, home: &PolicyHome) -> bool {
+        self.by_uid.contains_key(uid) || self.parted.get(uid).is_some_and(|homes| homes.contains(home))
     }
 
     /// What everybody wants of a home. Where two DbServers give one tag two values, the lesser stands, whoever came first.
@@ -158,9 +165,9 @@ mod tests {
         let before = claims.enter("1", claim(&[("b", &["x"])], &[], 1));
         assert_eq!(before, Some(claim(&[("a", &["x"])], &[], 1)));
         assert_eq!(claims.of_home(&home("a")), Wish::default());
-        assert!(claims.knows("1") && !claims.knows("2"));
+        assert!(claims.knows("1", &home("a")) && !claims.knows("2", &home("a")));
         claims.remove("1");
-        assert!(!claims.knows("1") && claims.by_home.is_empty());
+        assert!(!claims.knows("1", &home("a")) && claims.by_home.is_empty());
     }
 
     #[test]
@@ -169,14 +176,16 @@ mod tests {
         claims.enter("1", claim(&[("a", &["x"]), ("b", &["x"])], &[("team", "web")], 1));
         let remembered: BTreeSet<PolicyHome> = [home("b"), home("c")].into();
         let stays_in = |name: &'static str| move |it: &PolicyHome| *it != home(name);
-        let left = claims.part("1", remembered.clone(), stays_in("a"), Claim::default());
+        let left = claims.part("1", remembered.clone(), stays_in("a"));
         assert_eq!(left, remembered);
         assert_eq!(claims.enter("1", Claim::default()), Some(claim(&[("a", &["x"])], &[("team", "web")], 1)));
 
-        let first = || Claim { keeps: [(home("c"), resources(&["x"]))].into(), ..Claim::default() };
-        assert_eq!(claims.part("2", remembered.clone(), |_| false, first()), BTreeSet::new());
-        assert!(!claims.knows("2"), "whoever leaves nothing has not been looked at");
-        assert_eq!(claims.part("2", remembered, stays_in("c"), first()), [home("b")].into());
-        assert_eq!(claims.of_home(&home("c")).keeps, resources(&["x"]).into_iter().collect());
+        assert_eq!(claims.part("2", remembered.clone(), |_| false), BTreeSet::new());
+        assert!(!claims.knows("2", &home("b")) && !claims.knows("2", &home("c")));
+        assert_eq!(claims.part("2", remembered, stays_in("c")), [home("b")].into());
+        assert!(claims.knows("2", &home("b")), "nothing there stays on its behalf");
+        assert!(!claims.knows("2", &home("c")), "what it has elsewhere is not known yet");
+        claims.remove("2");
+        assert!(claims.parted.is_empty());
     }
 }

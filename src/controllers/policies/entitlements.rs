@@ -90,13 +90,12 @@ impl Entitlements {
         if wants.manner.form != Form::Manage {
             return parted;
         }
-        let Claimant { uid, account, state, remembered } = Claimant::of_user(user, context);
-        let first = Claim { keeps: wants.kept(&remembered), state, ..Claim::default() };
-        let former = self.claims().part(&uid, remembered, |home| wants.of_principal(home).is_none(), first);
+        let Claimant { uid, account, remembered, .. } = Claimant::of_user(user, context);
+        let former = self.claims().part(&uid, remembered, |home| wants.of_principal(home).is_none());
         for home in former {
             match self.rid(&home, &account, &wants.manner.access, context).await {
                 Ok(()) => _ = parted.gone.insert(home),
-                Err(problem) => _ = parted.refused.get_or_insert(problem),
+                Err(problem) => parted.refused.push((home, problem)),
             }
         }
         parted
@@ -275,11 +274,11 @@ impl Wished<'_> {
     fn unasked(&self, claims: &Claims, home: &PolicyHome) -> Vec<Unasked> {
         let feeds = &self.context.feeds;
         let users = feeds.users.store().state_filter(|user| {
-            !claims.knows(user.metadata.uid.as_deref().unwrap_or_default())
+            !claims.knows(user.metadata.uid.as_deref().unwrap_or_default(), home)
                 && was_attached(attachments_of_user(user), home)
         });
         let servers = feeds.servers.store().state_filter(|server| {
-            !claims.knows(server.metadata.uid.as_deref().unwrap_or_default())
+            !claims.knows(server.metadata.uid.as_deref().unwrap_or_default(), home)
                 && was_attached(attachments_of_server(server), home)
         });
         let meant_by = |server: &DbServer| Some(wants::meant_by(&Server::of(server)?));

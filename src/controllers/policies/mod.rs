@@ -44,8 +44,8 @@ pub(super) struct Granted {
 pub(super) struct Parted {
     /// Those in which nothing of the object is left.
     pub(super) gone: BTreeSet<PolicyHome>,
-    /// Why something is left in another.
-    pub(super) refused: Option<Problem>,
+    /// Those in which something is left, and why.
+    pub(super) refused: Vec<(PolicyHome, Problem)>,
 }
 
 /// What became of one home.

@@ -1,9 +1,9 @@
 //! What became of policies, as a status says it. Pure.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 
 use super::wants::Wants;
-use super::{Granted, rendered};
+use super::{Granted, Parted, rendered};
 use crate::api::{AttachmentState, AttachmentStatus, PolicyStatus, Reason};
 use crate::controllers::problem::Problem;
 use crate::controllers::report::Verdict;
@@ -61,20 +61,19 @@ pub(in crate::controllers) fn state(granted: &Granted) -> Vec<AttachmentStatus> 
 
 /// What the status remembers, and what is about to be attached: an entry leaves it only when the policy is known to be off that principal.
 pub(in crate::controllers) fn intended(remembered: &[AttachmentStatus], wants: &Wants) -> Vec<AttachmentStatus> {
-    let new = wants.written().map(|home| AttachmentStatus {
-        principal: home.principal.to_string(),
-        path: home.place.to_string(),
-        state: AttachmentState::Pending,
-    });
-    sorted(new.chain(remembered.iter().cloned()))
+    sorted(wants.written().map(pending).chain(remembered.iter().cloned()))
 }
 
-/// What is remembered, but for the homes that were left.
-pub(in crate::controllers) fn remaining(
-    remembered: Vec<AttachmentStatus>,
-    gone: &BTreeSet<PolicyHome>,
-) -> Vec<AttachmentStatus> {
-    remembered.into_iter().filter(|it| !gone.iter().any(|home| is_at(it, home))).collect()
+/// What is remembered, but for the homes that were left; and those that could not be.
+pub(in crate::controllers) fn remaining(remembered: Vec<AttachmentStatus>, parted: &Parted) -> Vec<AttachmentStatus> {
+    let is_gone = |it: &AttachmentStatus| parted.gone.iter().any(|home| is_at(it, home));
+    let refused = parted.refused.iter().map(|(home, _)| pending(home));
+    sorted(refused.chain(remembered.into_iter().filter(|it| !is_gone(it))))
+}
+
+fn pending(home: &PolicyHome) -> AttachmentStatus {
+    let (principal, path) = (home.principal.to_string(), home.place.to_string());
+    AttachmentStatus { principal, path, state: AttachmentState::Pending }
 }
 
 /// Whether an entry of the status is about this home.
@@ -128,7 +127,10 @@ mod tests {
     fn a_home_that_was_left_is_forgotten_and_another_of_that_principal_is_not() {
         let elsewhere = AttachmentStatus { path: "/iamdb/".into(), ..remembered("a", AttachmentState::Attached) };
         let all = vec![remembered("a", AttachmentState::Pending), elsewhere.clone()];
-        assert_eq!(remaining(all, &[attachment("a", Ok(Vec::new())).home].into()), [elsewhere]);
+        let home = |role: &str| attachment(role, Ok(Vec::new())).home;
+        let refused = vec![(home("b"), Problem::standing(Reason::ForeignPolicy, "not ours"))];
+        let parted = Parted { gone: [home("a")].into(), refused };
+        assert_eq!(remaining(all, &parted), [elsewhere, remembered("b", AttachmentState::Pending)]);
     }
 
     #[test]
