@@ -111,7 +111,7 @@ where
         Self::filed(apis, config, keep, Index::new(None))
     }
 
-    /// The same, of objects that are looked up `by` something that is not their name, too: a [`digest`] of it.
+    /// The same, of objects that are looked up `by` something that is not their name, too: a number for it, as `digest` gives one.
     pub fn indexed<W>(
         apis: Vec<Api<W>>,
         config: watcher::Config,
