@@ -24,25 +24,36 @@ pub(super) fn feeds(
     let (namespace, reach) = (&settings.namespace, &settings.reach);
     let config = watcher::Config::default();
     let ours = config.clone().labels(&format!("{}={}", api::MANAGED_BY_LABEL, api::MANAGED_BY));
-    let (servers, watch_servers) = Feed::new(vec![Api::all(client.clone())], config.clone(), own);
-    let (users, watch_users) = Feed::indexed(within(reach, client), config.clone(), own, Feeds::by_username);
-    let (tokens, watch_tokens) = Feed::indexed(within(reach, client), config.clone(), own, Feeds::by_user);
+    let (servers, watch_servers) = Feed::new(vec![Api::all(client.clone())], config.clone(), own, None);
+    let (users, watch_users) = Feed::new(within(reach, client), config.clone(), own, Some(Feeds::by_username));
+    let (tokens, watch_tokens) = Feed::new(within(reach, client), config.clone(), own, Some(Feeds::by_user));
     let all = vec![Api::all(client.clone())];
-    let (namespaces, watch_namespaces) = Feed::new(all, config.clone(), |it: Namespace| {
-        let metadata = ObjectMeta { annotations: None, ..it.metadata };
-        Namespace { metadata, ..Namespace::default() }
-    });
+    let (namespaces, watch_namespaces) = Feed::new(
+        all,
+        config.clone(),
+        |it: Namespace| {
+            let metadata = ObjectMeta { annotations: None, ..it.metadata };
+            Namespace { metadata, ..Namespace::default() }
+        },
+        None,
+    );
     let apis = within::<PartialObjectMeta<ServiceAccount>>(reach, client);
-    let (service_accounts, watch_service_accounts) = Feed::new(apis, config.clone(), |mut it| {
-        it.metadata.labels = None;
-        keep_annotations(&mut it.metadata, |key| key == api::ROLE_ARN_ANNOTATION);
-        it
-    });
+    let (service_accounts, watch_service_accounts) = Feed::new(
+        apis,
+        config.clone(),
+        |mut it| {
+            it.metadata.labels = None;
+            keep_annotations(&mut it.metadata, |key| key == api::ROLE_ARN_ANNOTATION);
+            it
+        },
+        None,
+    );
     let api = Api::<ConfigMap>::namespaced(client.clone(), namespace);
-    let (config_maps, watch_config_maps) = Feed::new(vec![api], config, |it| ConfigMap { binary_data: None, ..it });
+    let (config_maps, watch_config_maps) =
+        Feed::new(vec![api], config, |it| ConfigMap { binary_data: None, ..it }, None);
     let secrets = watch_secrets.then(|| {
         let apis = within::<PartialObjectMeta<Secret>>(reach, client);
-        Feed::new(apis, ours, |it| TokenSecret::of(&MARKS, it.metadata))
+        Feed::new(apis, ours, |it| TokenSecret::of(&MARKS, it.metadata), None)
     });
     let (secrets, watch_secrets) = secrets.unzip();
     let mut watches = vec![

@@ -193,9 +193,9 @@ impl Rig {
         let client = builder.with_layer(&DateLayer::new(date.clone())).build();
         let ours = watcher::Config::default().labels(&format!("{}={}", api::MANAGED_BY_LABEL, api::MANAGED_BY));
         let api = Api::<PartialObjectMeta<Secret>>::namespaced(tenant.client.clone(), &tenant.name);
-        let (told, telling) = Feed::new(vec![api], ours.clone(), |it| it);
+        let (told, telling) = Feed::new(vec![api], ours.clone(), |it| it, None);
         let api = Api::<PartialObjectMeta<Secret>>::namespaced(client.clone(), &tenant.name);
-        let (feed, watch) = Feed::new(vec![api], ours, |it| TokenSecret::of(&MARKS, it.metadata));
+        let (feed, watch) = Feed::new(vec![api], ours, |it| TokenSecret::of(&MARKS, it.metadata), None);
         let (watch, telling) = (tokio::spawn(watch), tokio::spawn(telling));
         feed.caught_up().await;
         let world = Arc::new(Simulated::new());

@@ -8,8 +8,8 @@ use parking_lot::RwLock;
 
 use super::digest;
 
-/// What of an object the index goes by.
-type By<K> = fn(&K) -> u64;
+/// What of an object the index goes by: a `digest` of one of its properties.
+pub type By<K> = fn(&K) -> u64;
 
 /// The objects of a store once more, by one of their properties: to look through all of them for each of them takes the square of their number.
 pub struct Index<K> {
@@ -24,7 +24,7 @@ impl<K> Clone for Index<K> {
 }
 
 impl<K> Index<K> {
-    /// By a [`digest`] of the property; none to index nothing.
+    /// None to index nothing.
     pub(super) fn new(by: Option<By<K>>) -> Self {
         Self { by, objects: Arc::default() }
     }
