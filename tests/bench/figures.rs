@@ -225,6 +225,9 @@ pub struct Schedule {
     pub by_second: Vec<u32>,
     /// Seconds between two writes of a Secret, or from its last to the end: the most. By the schedule it is at most 420.
     pub oldest: f64,
+    /// Rotations that came sooner than any does by its own time: another Secret of the same key took the Secret along.
+    #[serde(default)]
+    pub early: usize,
     /// Seconds by which a time between two writes was longer than the shortest of the same Secret, of a thousand but one at most.
     pub late: f64,
     /// The most.

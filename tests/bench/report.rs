@@ -252,6 +252,8 @@ fn schedule(it: &Schedule, timed: impl Fn(String) -> String, row: &mut impl FnMu
     row("by schedule: writes and reads of a rotation", both(it.writes, it.reads), "1.02 and 0.02");
     row("by schedule: CPU of 1,000 rotations", cpu(it.operator_ms, it.apiserver_ms), "");
     row("by schedule: the oldest token, of a life of 870 s", timed(format!("{:.1} s", it.oldest)), "422 s");
+    let early = format!("{}, {:.2} %", it.early, 100.0 * it.early as f64 / it.rotations as f64);
+    row("by schedule: rotated before its own time, along with another Secret of its key", early, "");
     let late = format!("p99.9 {:.2}, most {:.2} s", it.late, it.latest);
     row("by schedule: a rotation later after the one before than the soonest of its Secret", timed(late), "p99.9 2 s");
     let peaks = format!("{:.1}; {:.1}", it.peak_to_mean, it.peak_to_mean_of_tens);

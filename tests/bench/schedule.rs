@@ -19,6 +19,9 @@ const TIME: Duration = Duration::from_secs(30 * 60);
 /// At the end of it the Secrets, which began together, have spread: no more than the longest that one is not renewed.
 const SPREAD: usize = 420;
 
+/// Seconds of the shortest life by schedule. A shorter one ends when another Secret of the same key takes this one along.
+const SHORTEST: f64 = 330.0;
+
 /// How long the log is not read.
 const NAP: Duration = Duration::from_secs(10);
 
@@ -67,6 +70,7 @@ fn of(meter: &Meter<'_>, issued: &[Request]) -> Schedule {
         peak_to_mean_of_tens: peak_to_mean(&tens(spread)),
         by_second,
         oldest: lives.ages().chain(rests).fold(0.0, f64::max),
+        early: lives.ages().filter(|&age| age < SHORTEST).count(),
         late: quantile(&mut lives.lateness(), 0.999),
         latest: quantile(&mut lives.lateness(), 1.0),
         busy_rate: 0.0,
@@ -98,10 +102,11 @@ impl<'r> Lives<'r> {
 
     /// By how many seconds each rotation came later after the one before than the soonest of the same Secret. The share of the spread that belongs to a Secret
     /// is always the same, and signatures know whole seconds, so but for lateness these would be equal. The first rotation is left out: it takes
-    /// along the Secrets that share the token, which were not written in the same moment.
+    /// along the Secrets that share the token, which were not written in the same moment. So are those that came early.
     fn lateness(&self) -> Vec<f64> {
         let late = |writes: &Vec<Timestamp>| {
-            let periods: Vec<f64> = writes.windows(2).skip(1).map(|pair| seconds(whole(pair[0]), pair[1])).collect();
+            let periods = writes.windows(2).skip(1).map(|pair| seconds(whole(pair[0]), pair[1]));
+            let periods: Vec<f64> = periods.filter(|&period| period >= SHORTEST).collect();
             let soonest = periods.iter().copied().fold(f64::INFINITY, f64::min);
             periods.into_iter().map(move |period| period - soonest).collect::<Vec<_>>()
         };
