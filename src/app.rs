@@ -258,10 +258,10 @@ async fn work(
         return act(context, news, Fence::open(), probes.pulse, stop).await.map_err(Failure::Panicked);
     };
     let fence = Fence::closed();
-    tokio::select! {
-        () = candidate.win(&fence) => tracing::info!("leading"),
-        () = stop.cancelled() => return Ok(()),
+    if !candidate.win(&fence, &stop).await {
+        return Ok(());
     }
+    tracing::info!("leading");
     // A task of its own, so that no work delays a renewal.
     let mut acting = tokio::spawn(act(context, news, fence.clone(), probes.pulse, stop));
     let ended = tokio::select! {

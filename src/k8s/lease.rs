@@ -10,12 +10,13 @@ mod record;
 
 use std::time::{Duration, Instant};
 
-use futures::StreamExt;
+use futures::{FutureExt, StreamExt};
 use jiff::Timestamp;
 use k8s_openapi::api::coordination::v1::Lease;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::OwnerReference;
 use kube::api::{Api, PostParams, WatchEvent, WatchParams};
 use tokio::time::{sleep, timeout};
+use tokio_util::sync::CancellationToken;
 
 use super::call::{CallError, within};
 use super::fence::Fence;
@@ -63,20 +64,26 @@ impl Candidate {
         self.owner = Some(owner);
     }
 
-    /// Waits until it leads, and opens the fence.
-    pub async fn win(&mut self, fence: &Fence) {
+    /// Waits until it leads, and opens the fence. It does not when it is told to `stop` before, but for a claim that is under way then and accepted.
+    /// One of which nothing was heard is given back.
+    pub async fn win(&mut self, fence: &Fence, stop: &CancellationToken) -> bool {
         loop {
-            match self.attempt(REQUEST).await {
+            let wait = match self.attempt(REQUEST).await {
                 Ok(Standing::Ours) => break,
-                Ok(Standing::Theirs(_)) => self.follow().await,
-                Ok(Standing::Free) => sleep(RETRY).await, // it changed between look and write
+                Ok(Standing::Theirs(_)) => self.follow().boxed(),
+                Ok(Standing::Free) => sleep(RETRY).boxed(), // it changed between look and write
                 Err(error) => {
                     tracing::warn!(%error, "cannot take part in the election, trying again");
-                    sleep(RETRY).await;
+                    sleep(RETRY).boxed()
                 }
+            };
+            if stop.run_until_cancelled(wait).await.is_none() {
+                self.give_back_if_ours().await.unwrap_or_else(|error| not_released(&error));
+                return false;
             }
         }
         fence.open_until(self.end());
+        true
     }
 
     /// Keeps the lead, and the fence open. Ends when the lead is lost, and the fence is closed then.
@@ -107,9 +114,7 @@ impl Candidate {
         if self.left().is_zero() {
             return; // whoever leads by now is not to be disturbed
         }
-        if let Err(error) = self.give_back().await {
-            tracing::warn!(%error, "the lease was not released: the next leader waits until it has run out");
-        }
+        self.give_back().await.unwrap_or_else(|error| not_released(&error));
     }
 
     async fn give_back(&mut self) -> Result<(), CallError> {
@@ -118,6 +123,10 @@ impl Candidate {
             return Ok(());
         }
         // A renewal was under way, most likely.
+        self.give_back_if_ours().await
+    }
+
+    async fn give_back_if_ours(&mut self) -> Result<(), CallError> {
         self.look(REQUEST).await?;
         if self.observed.standing(&self.identity, Instant::now()) == Standing::Ours {
             let released = self.observed.release(&self.name, (self.wall)());
@@ -204,6 +213,10 @@ impl Candidate {
             self.observed.see(seen, Instant::now());
         }
     }
+}
+
+fn not_released(error: &CallError) {
+    tracing::warn!(%error, "the lease was not released: the next leader waits until it has run out");
 }
 
 #[cfg(test)]

@@ -204,7 +204,7 @@ async fn a_foreign_account_at_another_host_shadows_ours_and_is_left_alone(databa
     tenant.close().await;
 }
 
-/// Nobody waits for its resync, of which two come in a minute here: ten times over, some would be seen late.
+/// Nobody waits for its resync, of which two come in a minute here: sixteen times over, more than one would be seen late.
 async fn who_waits_for_an_account_gets_it_as_soon_as_it_is_left(database: Database) {
     const SOONER: Duration = Duration::from_secs(15);
     let _turn = World::get().together().await;
@@ -217,15 +217,17 @@ async fn who_waits_for_an_account_gets_it_as_soon_as_it_is_left(database: Databa
     };
     tenant.apply::<IamDbUser>(user("h0")).await;
     tenant.user_ready("h0").await;
-    for n in 1..6 {
+    let mut late = Vec::new();
+    for n in 1..=8 {
         let (before, heir) = (format!("h{}", n - 1), format!("h{n}"));
         tenant.apply::<IamDbUser>(user(&heir)).await;
         tenant.user_reason(&heir, "False", "Conflict").await;
         tenant.delete(tenant.users(), &before).await;
         let started = Instant::now();
         tenant.user_ready(&heir).await;
-        assert!(started.elapsed() < SOONER, "{heir} waited for {:?}", started.elapsed());
+        late.extend(Some(started.elapsed()).filter(|waited| *waited > SOONER));
     }
+    assert!(late.len() < 2, "waited for {late:?}");
     tenant.close().await;
 }
 

@@ -3,7 +3,6 @@
 //! A forwarder holds the answer to the n-th write, so that its effect is done, and the operator is killed there; for every n, until n is past
 //! the last write. Which writes there are is not written down here: they are taken from what goes through the forwarders.
 
-use std::time::Duration;
 
 use aws_sdk_iam::types::PolicyScopeType;
 use futures::future::join_all;
@@ -80,23 +79,25 @@ async fn die_at_each(database: Database, writes: fn(&Tenant) -> String) -> Point
         let hold = || Rule::arm(tenant.world, "hold", &pattern, n, 1);
         let rule = hold();
         create(&tenant).await;
-        let in_creation = die_there(rule, &operator, &format!("creation {n}"), || is_made(&tenant)).await;
+        let in_creation = die_there(rule, n, &operator, &format!("creation {n}"), || is_made(&tenant)).await;
         check_made(&tenant).await;
         points.creation += u32::from(in_creation);
         if points.change + 1 >= n {
             let rule = hold();
             let generation = change(&tenant).await;
             let is_over = || is_changed(&tenant, generation);
-            points.change += u32::from(die_there(rule, &operator, &format!("change {n}"), is_over).await);
+            points.change += u32::from(die_there(rule, n, &operator, &format!("change {n}"), is_over).await);
             check_changed(&tenant).await;
         }
         let rule = (points.deletion + 1 >= n).then(hold);
         delete(&tenant).await;
         if let Some(rule) = rule {
-            points.deletion +=
-                u32::from(die_there(rule, &operator, &format!("deletion {n}"), || is_gone(&tenant)).await);
-            check_gone(&tenant).await;
+            let what = format!("deletion {n}");
+            points.deletion += u32::from(die_there(rule, n, &operator, &what, || is_gone(&tenant)).await);
+        } else {
+            until("all is gone", SOON, || async { is_gone(&tenant).await.then_some(()) }).await;
         }
+        check_gone(&tenant).await;
         abandon(&tenant).await;
         if points.creation.max(points.change).max(points.deletion) < n {
             break;
@@ -107,18 +108,14 @@ async fn die_at_each(database: Database, writes: fn(&Tenant) -> String) -> Point
 }
 
 /// Waits until the rule holds an answer, and kills the operator there; or until all is done without. Tells which.
-async fn die_there<F>(rule: Rule, operator: &Operator, what: &str, is_done: impl Fn() -> F) -> bool
+async fn die_there<F>(rule: Rule, nth: u32, operator: &Operator, what: &str, is_done: impl Fn() -> F) -> bool
 where
     F: Future<Output = bool>,
 {
-    let is_over = || async { (rule.met().fired > 0 || is_done().await).then_some(()) };
-    until(&format!("{what}: done, or at the write"), SOON, is_over).await;
-    // The last write is the one that tells that all is done.
-    tokio::time::sleep(Duration::from_millis(200)).await;
-    let met = rule.met();
-    if met.fired == 0 {
+    if !rule.is_met(what, nth, &is_done).await {
         return false;
     }
+    let met = rule.met();
     operator.kill();
     drop(rule);
     operator.start();

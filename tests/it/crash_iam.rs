@@ -68,14 +68,10 @@ async fn disturb(test: &str, action: &str, after: impl Fn()) {
             }
             has_second = matches!(change, Change::Add) || (has_second && !matches!(change, Change::Remove));
             is_inline = matches!(change, Change::Inline) || (is_inline && !matches!(change, Change::Managed));
-            let is_over = || async {
-                let is_done = is_as_it_shall_be(&tenant, has_second, is_inline).await;
-                (rule.met().fired > 0 || is_done).then_some(())
-            };
-            until(&format!("{change:?} {nth}: done, or at the write"), SOON, is_over).await;
-            tokio::time::sleep(std::time::Duration::from_millis(200)).await;
+            let is_done = || is_as_it_shall_be(&tenant, has_second, is_inline);
+            let is_met = rule.is_met(&format!("{change:?} {nth}"), nth, is_done).await;
             let at = rule.met();
-            if at.fired > 0 {
+            if is_met {
                 fired += 1;
                 met.insert(at.request.split([' ', '?']).next().unwrap_or_default().to_owned());
                 after();

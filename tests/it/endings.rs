@@ -28,7 +28,7 @@ impl Sleeper {
         let option_file = tenant.lay_out("app").await;
         let mut command = tenant.world.command(tenant.database.client());
         command.arg(format!("--defaults-extra-file={}", option_file.display()));
-        command.args(["--batch", "--execute", "SELECT SLEEP(90)"]).stdout(Stdio::null()).stderr(Stdio::null());
+        command.args(["--batch", "--execute", "SELECT SLEEP(600)"]).stdout(Stdio::null()).stderr(Stdio::null());
         let sleeper = Self { child: command.spawn().expect("client") };
         until("the session is open", SOON, || async { (sessions(tenant) == "1").then_some(()) }).await;
         sleeper

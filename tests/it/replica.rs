@@ -14,7 +14,7 @@ use serde_json::Value;
 
 use crate::effects::is_write;
 use crate::operator::Operator;
-use crate::world::{Alone, OPERATOR_NAMESPACE, TOKEN_ID, World, until};
+use crate::world::{Alone, OPERATOR_NAMESPACE, SOON, TOKEN_ID, World, until};
 
 pub const LEASE: &str = "iamdb-operator";
 
@@ -92,7 +92,7 @@ impl Stage {
             ready_after: Duration::ZERO,
             _scratch: scratch,
         };
-        until("the replica is ready", Duration::from_secs(30), || async { replica.is_ready().then_some(()) }).await;
+        until("the replica is ready", SOON, || async { replica.is_ready().then_some(()) }).await;
         replica.ready_after = started.elapsed();
         replica
     }
@@ -181,14 +181,9 @@ impl Replica {
 
     /// Waits until the process has ended, and tells whether it did so in order.
     pub async fn ended(&mut self) -> bool {
-        let started = Instant::now();
-        loop {
-            if let Some(status) = self.process.try_wait().expect("wait") {
-                return status.success();
-            }
-            assert!(started.elapsed() < Duration::from_secs(15), "{} does not end", self.name);
-            tokio::time::sleep(Duration::from_millis(20)).await;
-        }
+        let process = parking_lot::Mutex::new(&mut self.process);
+        let look = || async { process.lock().try_wait().expect("wait") };
+        until(&format!("{} has ended", self.name), Duration::from_secs(20), look).await.success()
     }
 
     /// All that it asked the apiserver for since a byte of the audit log. What it is asked who it is is this test's own question.
@@ -203,9 +198,18 @@ impl Replica {
 
     /// When it changed anything but its lease, by the apiserver's clock.
     pub fn effects(&self, world: &World, from: u64) -> Vec<Timestamp> {
+        self.writes(world, from, |line| line["objectRef"]["resource"] != "leases")
+    }
+
+    /// When it claimed its lease, prolonged it, or gave it back.
+    pub fn claims(&self, world: &World, from: u64) -> Vec<Timestamp> {
+        let is_accepted = |line: &Value| line["responseStatus"]["code"].as_u64().is_some_and(|code| code < 300);
+        self.writes(world, from, |line| line["objectRef"]["resource"] == "leases" && is_accepted(line))
+    }
+
+    fn writes(&self, world: &World, from: u64, is_meant: impl Fn(&Value) -> bool) -> Vec<Timestamp> {
         let requests = self.requests(world, from);
-        let effects = requests.iter().filter(|line| is_write(line) && line["objectRef"]["resource"] != "leases");
-        let times = effects.map(|line| &line["requestReceivedTimestamp"]);
+        let times = requests.iter().filter(|it| is_write(it) && is_meant(it)).map(|it| &it["requestReceivedTimestamp"]);
         times.map(|time| time.as_str().expect("a time").parse().expect("a time")).collect()
     }
 }

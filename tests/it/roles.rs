@@ -206,7 +206,7 @@ impl Drop for Mandatory {
 /// opens too much.
 #[tokio::test]
 async fn a_role_that_everybody_has_makes_no_work_and_is_judged_like_any_other() {
-    let turn = World::get().alone().await;
+    let _turn = World::get().alone().await;
     let tenant = Tenant::bare(Database::Orders, "mandatory").await;
     let role = make_role(&tenant, "everybodys");
     let table = format!("orders.mandatory_{}", tenant.username("t"));
@@ -244,6 +244,5 @@ async fn a_role_that_everybody_has_makes_no_work_and_is_judged_like_any_other() 
     tenant.user_ready("app").await;
     drop(mandatory);
     tenant.world.root_sql(Database::Orders, &format!("DROP TABLE {table}; DROP ROLE {role}"));
-    drop(turn);
     tenant.close().await;
 }

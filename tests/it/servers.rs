@@ -105,7 +105,7 @@ impl Drop for Unloaded {
 }
 
 async fn a_plugin_that_is_not_loaded_is_told_and_loading_it_heals(database: Database) {
-    let turn = World::get().alone().await;
+    let _turn = World::get().alone().await;
     let tenant = Tenant::new(database, "plugin").await;
     tenant.server_reason("True", "Ready").await;
     let unloaded = Unloaded::new(database);
@@ -124,7 +124,6 @@ async fn a_plugin_that_is_not_loaded_is_told_and_loading_it_heals(database: Data
     })
     .await;
     tenant.user_ready("app").await;
-    drop(turn);
     tenant.close().await;
 }
 
@@ -251,7 +250,7 @@ async fn an_admin_secret_that_cannot_be_read_is_told_and_reading_it_heals() {
 
 #[tokio::test]
 async fn throttling_passes_and_leaves_accounts_and_tokens_ready() {
-    let turn = World::get().alone().await;
+    let _turn = World::get().alone().await;
     let tenant = Tenant::new(Database::Orders, "throttled").await;
     tenant.ready_pair("app", "app").await;
     let since = |object: Value| {
@@ -271,7 +270,6 @@ async fn throttling_passes_and_leaves_accounts_and_tokens_ready() {
     assert_eq!(user().await, before, "the user was ready all the time");
     tenant.log_in("app", "SELECT 1").await.expect("login");
     drop(fault);
-    drop(turn);
     tenant.close().await;
 }
 
@@ -293,7 +291,7 @@ async fn deletion_waits_for_the_users_and_says_who_they_are(database: Database) 
 }
 
 async fn a_rotated_master_password_is_picked_up(database: Database) {
-    let turn = World::get().alone().await;
+    let _turn = World::get().alone().await;
     let tenant = Tenant::new(database, "rotated").await;
     tenant.server_reason("True", "Ready").await;
     let secret = tenant.master_secret(database.identifier()).await;
@@ -310,6 +308,5 @@ async fn a_rotated_master_password_is_picked_up(database: Database) {
     tenant.log_in("app", "SELECT 1").await.expect("login");
     tenant.look_at_server().await;
     tenant.server_condition("AdminReachable", "True", "Ready").await;
-    drop(turn);
     tenant.close().await;
 }

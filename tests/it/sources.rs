@@ -98,7 +98,7 @@ async fn a_member_of_a_cluster_is_refused_and_its_cluster_named() {
 
 #[tokio::test]
 async fn a_fail_over_stops_nobody_from_getting_an_account() {
-    let turn = World::get().alone().await;
+    let _turn = World::get().alone().await;
     let tenant = Tenant::bare(Database::Ledger, "failover").await;
     tenant.apply_server(ledger(&tenant)).await;
     tenant.server_reason("True", "Ready").await;
@@ -112,7 +112,6 @@ async fn a_fail_over_stops_nobody_from_getting_an_account() {
     fail_over().await;
     tenant.apply::<IamDbUser>(tenant.user("back")).await;
     tenant.user_ready("back").await;
-    drop(turn);
     tenant.close().await;
 }
 
@@ -303,7 +302,7 @@ async fn a_green_id_is_known_before_the_switch_over_and_the_blue_one_after_it() 
 
 #[tokio::test]
 async fn another_account_is_reached_by_its_role_and_its_external_id() {
-    let turn = World::get().alone().await;
+    let _turn = World::get().alone().await;
     let tenant = Tenant::bare(Database::Orders, "account").await;
     let role = format!("{}-db", tenant.name);
     let trust = json!({"Version": "2012-10-17", "Statement": [{
@@ -333,7 +332,6 @@ async fn another_account_is_reached_by_its_role_and_its_external_id() {
     }
     let assumed = lines.iter().filter(|line| line["action"] == "AssumeRole" && line["code"].is_null()).count();
     assert_eq!(assumed, 1, "one session for all clients");
-    drop(turn);
     tenant.close().await;
 }
 
@@ -394,7 +392,7 @@ async fn servers_that_are_reached_by_different_roles_share_the_policy_of_a_princ
 
 #[tokio::test]
 async fn while_rds_does_not_answer_for_a_short_time_nothing_is_written() {
-    let turn = World::get().alone().await;
+    let _turn = World::get().alone().await;
     let tenant = Tenant::new(Database::Orders, "silence").await;
     tenant.server_reason("True", "Ready").await;
     let from = tenant.world.settled(&tenant.name).await;
@@ -407,6 +405,5 @@ async fn while_rds_does_not_answer_for_a_short_time_nothing_is_written() {
     tokio::time::sleep(Duration::from_secs(5)).await;
     let writes = tenant.world.operator_writes(from, &tenant.name);
     assert!(!writes.iter().any(|write| write.contains("status")), "{writes:?}");
-    drop(turn);
     tenant.close().await;
 }

@@ -73,7 +73,7 @@ pub fn set_mark(tenant: &Tenant, username: &str, mark: &Value) {
 }
 
 async fn an_account_is_still_ours_after_its_server_got_another_id(database: Database) {
-    let turn = World::get().alone().await;
+    let _turn = World::get().alone().await;
     let tenant = Tenant::new(database, "switched").await;
     tenant.ready_pair("app", "app").await;
     tenant.apply::<IamDbUser>(tenant.user("live")).await;
@@ -123,6 +123,5 @@ async fn an_account_is_still_ours_after_its_server_got_another_id(database: Data
     until("the mark names the old id", SOON, || async { (mark(&tenant, &app)["server"] == blue).then_some(()) }).await;
     tenant.user_ready("app").await;
     tenant.user_ready("live").await;
-    drop(turn);
     tenant.close().await;
 }

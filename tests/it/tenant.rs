@@ -12,7 +12,7 @@ use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
 
 use crate::effects::Since;
-use crate::world::{Database, SOON, World, until};
+use crate::world::{Database, SOON, World, patiently, until};
 
 /// Account of the world.
 pub const ACCOUNT: &str = "123456789012";
@@ -397,27 +397,16 @@ where
 {
     let last = parking_lot::Mutex::new(Value::Null);
     let wanted = format!("{} {name} {condition}={status} {reason}", K::kind(&()));
-    let started = std::time::Instant::now();
-    loop {
-        if let Some(object) = api.get_opt(name).await.expect("get") {
-            let object = serde_json::to_value(&object).expect("JSON");
-            let ready = object["status"]["conditions"]
-                .as_array()
-                .into_iter()
-                .flatten()
-                .find(|it| it["type"] == condition)
-                .cloned();
-            if let Some(ready) = ready {
-                let is_current = ready["observedGeneration"] == object["metadata"]["generation"];
-                if is_current && ready["status"] == status && ready["reason"] == reason {
-                    return ready["message"].as_str().unwrap_or_default().to_owned();
-                }
-                *last.lock() = ready;
-            }
-        }
-        assert!(started.elapsed() < SOON, "not within {SOON:?}: {wanted}; it is {}", last.lock());
-        tokio::time::sleep(Duration::from_millis(100)).await;
-    }
+    let look = || async {
+        let object = serde_json::to_value(api.get_opt(name).await.expect("get")?).expect("JSON");
+        let conditions = object["status"]["conditions"].as_array().into_iter().flatten();
+        let found = conditions.into_iter().find(|it| it["type"] == condition)?;
+        *last.lock() = found.clone();
+        let is_current = found["observedGeneration"] == object["metadata"]["generation"];
+        let is_wanted = is_current && found["status"] == status && found["reason"] == reason;
+        is_wanted.then(|| found["message"].as_str().unwrap_or_default().to_owned())
+    };
+    patiently(SOON, look).await.unwrap_or_else(|| panic!("not within {SOON:?}: {wanted}; it is {}", last.lock()))
 }
 
 /// What time it is.

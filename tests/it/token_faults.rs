@@ -442,7 +442,7 @@ async fn a_watch_that_breaks_and_must_begin_anew_misses_nothing() {
 
 #[tokio::test]
 async fn a_token_made_again_unseen_has_a_secret_of_its_own() {
-    let turn = World::get().alone().await;
+    let _turn = World::get().alone().await;
     let tenant = Tenant::new(Database::Orders, "again").await;
     tenant.ready_pair("app", "app").await;
     let first = tenant.secret_object("app").await;
@@ -457,6 +457,5 @@ async fn a_token_made_again_unseen_has_a_secret_of_its_own() {
     assert_ne!(secret.uid(), first.uid());
     tenant.log_in("app", "SELECT 1").await.expect("login");
     drop(operator);
-    drop(turn);
     tenant.close().await;
 }

@@ -16,7 +16,7 @@ const INPUTS: &str = "iamdb.dev/inputs";
 #[tokio::test]
 async fn what_another_version_left_is_taken_over_without_a_gap() {
     let world = World::get();
-    let turn = world.alone().await;
+    let _turn = world.alone().await;
     let tenant = Tenant::new(Database::Orders, "version").await;
     tenant.ready_pair("app", "app").await;
     let username = tenant.username("app");
@@ -61,6 +61,5 @@ async fn what_another_version_left_is_taken_over_without_a_gap() {
     let verbs: Vec<_> = writes.map(|it| it["verb"].clone()).collect();
     assert_eq!(verbs, ["update"], "one write, and no read");
     drop(operator);
-    drop(turn);
     tenant.close().await;
 }
