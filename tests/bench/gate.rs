@@ -100,22 +100,24 @@ pub async fn run(gate: Gate) -> ExitCode {
     let recorded: Recorded = serde_json::from_str(RECORDED).expect("recorded.json");
     let (fleet, operator, cold) = scenes::cold_start(&plane, TOKENS).await;
     let (mut raw, _) = Raw::create(&plane, &fleet.a_secret().await, ROTATED, TOKENS, 32).await;
-    let (mut attempts, mut writes, mut reads) = (Vec::new(), 0.0_f64, 0.0_f64);
+    let (mut attempts, mut writes, mut reads) = (Vec::new(), Vec::new(), Vec::new());
     for attempt in 1..=ATTEMPTS {
         let (mut loops, mut bursts) = (Vec::new(), Vec::new());
         for round in 0..ROUNDS {
             loops.push(scenes::bare_loop(&mut raw, 32).await);
             bursts.push(scenes::everything_due(&plane, &fleet, TOKENS, &operator, round % 2 == 0).await);
         }
-        writes = bursts.iter().map(|it| it.writes).fold(writes, f64::max);
-        reads = bursts.iter().map(|it| it.reads).fold(reads, f64::max);
+        // A write whose answer does not come for ten seconds is sent again: the apiserver's pause, and not in each attempt.
+        writes.push(bursts.iter().map(|it| it.writes).fold(0.0, f64::max));
+        reads.push(bursts.iter().map(|it| it.reads).fold(0.0, f64::max));
         let (shares, foreign) = (Shares::of(&loops, &bursts), foreign(&loops, &bursts));
         println!("    attempt {attempt} of {ATTEMPTS}: {shares:.3?}, foreign load {foreign:.2} cores");
         if foreign > BUSY {
             continue; // caches and clocks are shared: what it took says nothing
         }
         attempts.push(shares);
-        if gate == Gate::Hold && Shares::each(&attempts, least).hold(recorded.shares.most()) {
+        let are_exact = least(&writes) <= WRITES && least(&reads) <= READS;
+        if gate == Gate::Hold && are_exact && Shares::each(&attempts, least).hold(recorded.shares.most()) {
             break;
         }
     }
@@ -138,8 +140,8 @@ pub async fn run(gate: Gate) -> ExitCode {
         return ExitCode::SUCCESS;
     }
     let mut checks = vec![
-        ("writes for a rotation", writes, WRITES),
-        ("reads for a rotation", reads, READS),
+        ("writes for a rotation", least(&writes), WRITES),
+        ("reads for a rotation", least(&reads), READS),
         ("writes for a new token", cold.writes, NEW_WRITES),
         ("operator's memory with the fleet, in MiB", least(&memory), recorded.memory * WORSE),
     ];

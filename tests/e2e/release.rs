@@ -112,9 +112,15 @@ impl Release {
         leases.get_opt(NAME).await.expect("get Lease")?.spec?.holder_identity.filter(|holder| !holder.is_empty())
     }
 
+    /// The same, unless it is being deleted: helm waits for those that come alone.
+    async fn staying_leader(&self) -> Option<String> {
+        let pod = self.pods().get_opt(&self.leader().await?).await.expect("get Pod")?;
+        pod.metadata.name.filter(|_| pod.metadata.deletion_timestamp.is_none())
+    }
+
     /// Ends the leader's process as the kernel would: nothing is finished, nothing is said. Returns its pod's name once the kubelet has started it again.
     pub async fn kill_leader(&self) -> String {
-        let leader = until("some replica leads", TAKEOVER, || self.leader()).await;
+        let leader = until("some replica leads that stays", TAKEOVER, || self.staying_leader()).await;
         let (container, restarts) = self.container(&leader).await.expect("the status of its container");
         let killed = Command::new("kill").args(["-9", &process_of(&container).to_string()]).status();
         assert!(killed.expect("kill").success(), "the leader does not run");
@@ -148,7 +154,7 @@ impl Release {
 
     /// Evicts the leader's pod, as draining its node would, and returns its name.
     pub async fn evict_leader(&self) -> String {
-        let leader = until("some replica leads", TAKEOVER, || self.leader()).await;
+        let leader = until("some replica leads that stays", TAKEOVER, || self.staying_leader()).await;
         // The budget allows it when all replicas are ready.
         until("the pod may be evicted", SOON, || async {
             match self.pods().evict(&leader, &EvictParams::default()).await {

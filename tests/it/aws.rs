@@ -39,14 +39,15 @@ pub struct Lives(&'static World);
 impl Lives {
     /// For all roles whose names begin so.
     pub fn limit(role: &str, seconds: &[u32]) -> Self {
-        let world = World::get();
-        world.ask(
-            "WORLD_AWS_CONTROL",
-            "POST",
-            "/_world/sessions",
-            &json!({"lives": seconds, "role": format!("role/{role}")}),
-        );
-        Self(world)
+        let limited = Self(World::get());
+        limited.become_these(role, seconds);
+        limited
+    }
+
+    /// Other lives from now on, with no moment of usual ones in between.
+    pub fn become_these(&self, role: &str, seconds: &[u32]) {
+        let lives = json!({"lives": seconds, "role": format!("role/{role}")});
+        self.0.ask("WORLD_AWS_CONTROL", "POST", "/_world/sessions", &lives);
     }
 
     /// Ends it, and tells the lives of the sessions that were handed out.

@@ -52,7 +52,7 @@ fn command_lines(world: &World, folder: &Path) -> Vec<(&'static str, Command)> {
     let by_option_file = |program: &'static str| {
         let mut command = world.command(program);
         command.arg(format!("--defaults-extra-file={}", folder.join("my.cnf").display()));
-        command.args(["--batch", "--skip-column-names", "--connect-timeout=10", "--execute", "SELECT CURRENT_USER()"]);
+        command.args(["--batch", "--skip-column-names", "--connect-timeout=60", "--execute", "SELECT CURRENT_USER()"]);
         (program, command)
     };
     ["mysql", "mariadb"].map(by_option_file).into()

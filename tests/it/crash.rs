@@ -3,7 +3,6 @@
 //! A forwarder holds the answer to the n-th write, so that its effect is done, and the operator is killed there; for every n, until n is past
 //! the last write. Which writes there are is not written down here: they are taken from what goes through the forwarders.
 
-
 use aws_sdk_iam::types::PolicyScopeType;
 use futures::future::join_all;
 use iamdb::api::{DbAuthToken, FINALIZER, IamDbUser};

@@ -56,7 +56,7 @@ async fn within_a_scope_it_does_everything_and_outside_of_it_nothing() {
     assert_eq!(outsider.account(&outsider.username("app")), "");
     drop((first, second));
     drop(narrowed);
-    drop(stage);
+    let _turn = stage.clear();
     outsider.user_ready("app").await; // of the world's operator, which acts everywhere
     outsider.close().await;
 }
@@ -73,7 +73,7 @@ async fn without_a_watch_of_secrets_each_is_read_once_and_mended_when_it_is_rene
     owner.apply::<DbAuthToken>(owner.token("twin", "app")).await;
     owner.token_ready("twin").await;
     let before = versions(&owner).await;
-    let all = first.tokens().expect("metrics");
+    let all = until("metrics", SOON, || async { first.tokens() }).await;
     let from = stage.world.log_end("WORLD_AUDIT_LOG");
     first.signal("-TERM");
     leads(&stage, &second).await;
@@ -166,7 +166,7 @@ async fn a_namespace_of_the_scope_that_is_deleted_whole_leaves_no_account_and_no
     eprintln!("the IamDbUser's finalizer stays: {}", left.is_some());
     drop(replica);
     drop(narrowed);
-    drop(stage);
+    let _turn = stage.clear();
     // The world's operator has the right.
     until("the namespace is gone", SOON, || async {
         namespaces.get_opt(&tenant.name).await.expect("get Namespace").is_none().then_some(())

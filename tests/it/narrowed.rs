@@ -66,24 +66,36 @@ impl<'s> Narrowed<'s> {
         for place in places {
             narrowed.grant(place).await;
         }
-        let all_secrets = ResourceAttributes {
+        narrowed.hold("secrets", None, false).await;
+        let scope: Vec<_> = mode.namespaces.iter().map(|name| Some(name.as_str())).collect();
+        for place in if scope.is_empty() { vec![None] } else { scope } {
+            narrowed.hold("iamdbusers", place, true).await;
+        }
+        narrowed
+    }
+
+    /// Waits until the apiserver goes by it that the operator may list something, or may not.
+    async fn hold(&self, resource: &str, namespace: Option<&str>, is_allowed: bool) {
+        let group = if resource == "iamdbusers" { "iamdb.dev" } else { "" };
+        let attributes = ResourceAttributes {
             verb: Some("list".into()),
-            resource: Some("secrets".into()),
+            group: Some(group.into()),
+            resource: Some(resource.into()),
+            namespace: namespace.map(str::to_owned),
             ..ResourceAttributes::default()
         };
-        let reviews = Api::<SubjectAccessReview>::all(stage.client.clone());
         let spec = SubjectAccessReviewSpec {
             user: Some(SERVICE_ACCOUNT.into()),
-            resource_attributes: Some(all_secrets),
+            resource_attributes: Some(attributes),
             ..SubjectAccessReviewSpec::default()
         };
         let review = SubjectAccessReview { spec, ..SubjectAccessReview::default() };
-        until("the rights are narrowed", SOON, || async {
+        let reviews = Api::<SubjectAccessReview>::all(self.stage.client.clone());
+        until(&format!("to list {resource} in {namespace:?} is allowed: {is_allowed}"), SOON, || async {
             let answer = reviews.create(&PostParams::default(), &review).await.expect("review");
-            answer.status.filter(|status| !status.allowed).map(drop)
+            answer.status.filter(|status| status.allowed == is_allowed).map(drop)
         })
         .await;
-        narrowed
     }
 
     /// Starts an operator in this mode, and waits until it is ready. What it asks for is judged here, and not with the rights of the default.
@@ -155,7 +167,8 @@ impl Drop for Narrowed<'_> {
     fn drop(&mut self) {
         let kubectl = |arguments: &[&str]| {
             let mut command = self.world.command("kubectl");
-            let _ = command.args(arguments).current_dir(self.world.root()).stdout(Stdio::null()).status();
+            let status = command.args(arguments).current_dir(self.world.root()).stdout(Stdio::null()).status();
+            status.is_ok_and(|status| status.success())
         };
         let both = "role/iamdb-operator-scope rolebinding/iamdb-operator-scope";
         for namespace in self.mode.namespaces.iter().map(String::as_str).chain(["default"]) {
@@ -164,6 +177,9 @@ impl Drop for Narrowed<'_> {
             kubectl(&arguments);
         }
         kubectl(&["apply", "--server-side", "--force-conflicts", "--filename", "tests/world/rbac"]);
+        // The world's operator is not to start before the apiserver goes by them.
+        let again = ["auth", "can-i", "list", "secrets", "--all-namespaces", "--quiet", "--as", SERVICE_ACCOUNT];
+        let _ = (0..50).find(|_| kubectl(&again));
     }
 }
 

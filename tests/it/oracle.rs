@@ -70,8 +70,8 @@ async fn no_reader_is_refused_whatever_breaks() {
     assert_eq!(record.refused, Vec::<String>::new());
     let expected = tenants.len() * USERS * READERS;
     assert_eq!(record.files.len(), expected);
-    // Each reader has logged in every few seconds, or the oracle has seen nothing.
-    assert!(record.opened >= u64::try_from(expected).expect("few") * seconds / 10, "{} sessions", record.opened);
+    // Each reader has logged in time and again, or the oracle has seen nothing.
+    assert!(record.opened >= u64::try_from(expected).expect("few") * seconds / 20, "{} sessions", record.opened);
     for file in &record.files {
         assert!(file.least_life >= LEAST + LATE, "{}: a token was published with {}", file.name, file.least_life);
         let renew_before = SignedDuration::from_secs(renewals[file.user % renewals.len()]);

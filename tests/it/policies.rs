@@ -84,8 +84,7 @@ async fn a_user_goes_although_its_role_went_before_and_others_still_list_it() {
         tenant.user_ready(name).await;
     }
     let policy = only_policy(&tenant).await;
-    tenant.iam.detach_role_policy().role_name(&tenant.name).policy_arn(&policy).send().await.expect("detach");
-    tenant.iam.delete_role().role_name(&tenant.name).send().await.expect("delete role");
+    tenant.delete_role().await;
     tenant.delete(tenant.users(), "goes").await;
     assert_eq!(tenant.account(&tenant.username("goes")), "");
     let left = allowing(&tenant.resource(&tenant.username("stays")).await);

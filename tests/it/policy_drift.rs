@@ -50,6 +50,20 @@ impl Victim<'_> {
         call.send().await.expect("detach");
     }
 
+    /// With all that belongs to it, also what the operator attaches meanwhile.
+    async fn delete(&self) {
+        let (iam, policy) = (&self.tenant.iam, &self.policy);
+        for version in self.versions().await.iter().filter(|it| !it.is_default_version()) {
+            let delete = iam.delete_policy_version().policy_arn(policy);
+            delete.set_version_id(version.version_id.clone()).send().await.expect("delete version");
+        }
+        until("the policy is deleted", SOON, || async {
+            let _ = iam.detach_role_policy().role_name(&self.tenant.name).policy_arn(policy).send().await;
+            iam.delete_policy().policy_arn(policy).send().await.ok()
+        })
+        .await;
+    }
+
     async fn untag(&self, key: &str) {
         self.tenant.iam.untag_policy().policy_arn(&self.policy).tag_keys(key).send().await.expect("untag");
     }
@@ -150,12 +164,7 @@ async fn each_change_by_others_is_put_right_by_the_calls_that_it_takes() {
     tenant.user_ready("app").await;
 
     // All of it goes, and comes again.
-    victim.detach().await;
-    for version in victim.versions().await.iter().filter(|it| !it.is_default_version()) {
-        let delete = tenant.iam.delete_policy_version().policy_arn(&policy);
-        delete.set_version_id(version.version_id.clone()).send().await.expect("delete version");
-    }
-    tenant.iam.delete_policy().policy_arn(&policy).send().await.expect("delete");
+    victim.delete().await;
     tenant.look_at("app").await;
     until("the policy is made again", SOON, || async {
         (tenant.allowed(&tenant.name).await == victim.allowed).then_some(())
@@ -171,10 +180,8 @@ async fn a_principal_that_is_made_again_gets_its_policy_again() {
     let _turn = World::get().together().await;
     let tenant = Tenant::new(Database::Billing, "again").await;
     tenant.ready_pair("app", "app").await;
-    let (role, allowed) = (tenant.role_arn(&tenant.name), tenant.allowed(&tenant.name).await);
-    let policy = tenant.attached(&role).await.remove(0);
-    tenant.iam.detach_role_policy().role_name(&tenant.name).policy_arn(&policy).send().await.expect("detach");
-    tenant.iam.delete_role().role_name(&tenant.name).send().await.expect("delete role");
+    let allowed = tenant.allowed(&tenant.name).await;
+    tenant.delete_role().await;
     tenant.look_at("app").await;
     tenant.user_reason("app", "False", "PrincipalNotFound").await;
     tenant.create_role(&tenant.name, "app").await;

@@ -138,11 +138,11 @@ async fn policies_move_to_another_place_without_a_moment_of_no_access() {
             arrived.then_some(attached)
         };
         let after = until(&format!("the policy is at {place} alone"), SOON, has_moved).await;
+        tenant.user_ready("app").await; // it was not while the policy moved
         for old in &before {
             assert_eq!(tenant.document(old).await, None, "{place}: the old policy is deleted");
         }
         before = after;
-        tenant.user_ready("app").await;
         tenant.log_in("app", "SELECT 1").await.expect("login");
     }
     assert_eq!(tenant.allowed(&tenant.name).await, wanted);

@@ -25,8 +25,8 @@ pub struct Stage {
     /// Where the audit log ended at the beginning.
     pub audit: u64,
     environment: Vec<(String, String)>,
-    _operator: Operator,
-    _turn: Alone<'static>,
+    operator: Operator,
+    turn: Alone<'static>,
 }
 
 impl Stage {
@@ -42,7 +42,14 @@ impl Stage {
         let leases = Api::<Lease>::namespaced(client.clone(), OPERATOR_NAMESPACE);
         let _ = leases.delete(LEASE, &DeleteParams::default()).await;
         let audit = world.log_end("WORLD_AUDIT_LOG");
-        Self { world, client, audit, environment, _operator: operator, _turn: turn }
+        Self { world, client, audit, environment, operator, turn }
+    }
+
+    /// The world's operator runs again, and the turn goes on.
+    pub fn clear(self) -> Alone<'static> {
+        let Self { operator, turn, .. } = self;
+        drop(operator);
+        turn
     }
 
     /// Starts one with further arguments, by way of the forwarder or with a connection of its own, and waits until it is ready.

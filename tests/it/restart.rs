@@ -12,7 +12,7 @@ use serde_json::json;
 use crate::effects::{Since, is_write};
 use crate::replica::Stage;
 use crate::tenant::{ACCOUNT, Tenant};
-use crate::world::{Database, World, until};
+use crate::world::{Database, SOON, World, until};
 
 /// Tokens, unless somebody says otherwise.
 const TOKENS: usize = 200;
@@ -46,9 +46,9 @@ async fn live_tokens_are_scheduled_within_seconds_of_a_restart_and_none_is_writt
         tenant.apply::<IamDbUser>(user).await;
     }
     make(&tenant, tokens).await;
-    tokio::time::sleep(Duration::from_secs(3)).await; // Events
+    world.settled(&tenant.name).await;
 
-    let all = replica.tokens().expect("metrics"); // of other tests, too
+    let all = until("metrics", SOON, || async { replica.tokens() }).await; // of other tests, too
     let since = Since::now(world);
     replica.signal("-KILL");
     assert!(!replica.ended().await, "it was killed");

@@ -118,7 +118,7 @@ async fn a_plugin_that_is_not_loaded_is_told_and_loading_it_heals(database: Data
     assert_eq!(tenant.account(&tenant.username("app")), "", "an account that nobody could log in to");
     tokio::time::sleep(Duration::from_secs(1)).await; // nothing but time wakes anybody from here on
     drop(unloaded);
-    until("the server is ready, sooner than by resync", Duration::from_secs(20), || async {
+    until("the server is ready", SOON, || async {
         let told = tenant.servers().get(&tenant.name).await.expect("DbServer").status.expect("status").conditions;
         told.iter().find(|it| it.type_ == "Ready" && it.status == Truth::True).map(drop)
     })
@@ -141,9 +141,13 @@ async fn a_database_that_cannot_be_reached_is_told_once_and_tried_again() {
     let modify = tenant.rds().modify_db_instance().db_instance_identifier(&tenant.name);
     let modify = modify.ca_certificate_identifier("rds-ca-ecc384-g1").apply_immediately(true);
     modify.send().await.expect("modify DB instance");
-    tokio::time::sleep(Duration::from_secs(18)).await;
-    let status = tenant.servers().get(&tenant.name).await.expect("DbServer").status.expect("status");
-    assert_eq!(status.ca_identifier.as_deref(), Some("rds-ca-ecc384-g1"));
+    until("what changed shows", SOON, || async {
+        let status = tenant.servers().get(&tenant.name).await.expect("DbServer").status.expect("status");
+        (status.ca_identifier.as_deref() == Some("rds-ca-ecc384-g1")).then_some(())
+    })
+    .await;
+    tokio::time::sleep(Duration::from_secs(10)).await; // in which it is tried again
+    tenant.world.settled(&tenant.name).await;
     let writes = tenant.world.operator_writes(told, &tenant.name);
     assert!(writes.len() <= 2, "{writes:?}");
     let all = tenant.world.operator_writes(from, &tenant.name);

@@ -340,6 +340,18 @@ impl Tenant {
         self.world.root_sql(self.database, &sql)
     }
 
+    /// Deletes the tenant's role, with whatever the operator attaches meanwhile.
+    pub async fn delete_role(&self) {
+        let arn = self.role_arn(&self.name);
+        until("the role is deleted", SOON, || async {
+            for policy in self.attached(&arn).await {
+                let _ = self.iam.detach_role_policy().role_name(&self.name).policy_arn(&policy).send().await;
+            }
+            self.iam.delete_role().role_name(&self.name).send().await.ok()
+        })
+        .await;
+    }
+
     /// Deletes an object and waits until it is gone.
     pub async fn delete<K>(&self, api: Api<K>, name: &str)
     where

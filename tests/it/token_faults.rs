@@ -146,8 +146,10 @@ async fn no_foreign_secret_of_any_kind_is_touched() {
         let secret = serde_json::from_value(secret).expect("Secret");
         tenant.secrets().create(&PostParams::default(), &secret).await.expect("create Secret");
     }
-    // What fills the token of a ServiceAccount in may take a moment.
-    tokio::time::sleep(Duration::from_secs(2)).await;
+    until("the token of a ServiceAccount is filled in", SOON, || async {
+        tenant.secret_object("session").await.data.filter(|data| data.contains_key("token"))
+    })
+    .await;
     let whole = || async {
         let secrets = join_all(kinds.iter().map(|(kind, _)| tenant.secret_object(kind))).await;
         secrets.into_iter().map(|secret| serde_json::to_value(&secret).expect("JSON")).collect::<Vec<_>>()
@@ -333,6 +335,7 @@ async fn a_namespace_that_goes_amid_any_write_is_gone_for_good() {
             namespaces.get_opt(&tenant.name).await.expect("get Namespace").is_none().then_some(())
         })
         .await;
+        tenant.world.settled(&tenant.name).await;
         let since = Since::now(tenant.world);
         tokio::time::sleep(Duration::from_secs(12)).await;
         let writes: Vec<_> = since.requests_in(tenant.world, &tenant.name).into_iter().filter(is_write).collect();
@@ -389,14 +392,13 @@ async fn sessions_that_are_too_short_are_told_and_shorter_ones_than_usual_claim_
     let message = tenant.token_reason("late", "False", "SessionTooShort").await;
     assert!(message.contains("an hour"), "{message}");
     assert!(tenant.secrets().get_opt("late-db").await.expect("get").is_none(), "nothing is signed with them");
-    drop(short);
-    let shorter = Lives::limit(&tenant.name, &[885]);
+    short.become_these(&tenant.name, &[885]);
     tenant.token_ready("late").await;
     let secret = tenant.secret_object("late").await;
     let life = instant(&secret, "iamdb.dev/expires-at").duration_since(instant(&secret, ISSUED_AT_ANNOTATION));
     assert!(life.as_secs() <= 855, "a token of {life} by a session of 885 s");
     tenant.log_in("late", "SELECT 1").await.expect("login");
-    drop(shorter);
+    drop(short);
     tenant.token_ready("app").await;
     tenant.close().await;
 }

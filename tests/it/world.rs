@@ -251,7 +251,7 @@ impl World {
         let output = self
             .command(database.client())
             .arg(format!("--defaults-extra-file={}", option_file.display()))
-            .args(["--batch", "--skip-column-names", "--connect-timeout=10", "--execute", sql])
+            .args(["--batch", "--skip-column-names", "--connect-timeout=60", "--execute", sql])
             .output()
             .expect("database client");
         text_of(&output)
@@ -391,13 +391,15 @@ pub async fn until<T, F: Future<Output = Option<T>>>(what: &str, patience: Durat
 pub async fn patiently<T, F: Future<Output = Option<T>>>(patience: Duration, mut look: impl FnMut() -> F) -> Option<T> {
     const PAUSE: Duration = Duration::from_millis(100);
     let mut spent = Duration::ZERO;
-    while spent < patience {
+    loop {
         let began = Instant::now();
         if let Some(answer) = look().await {
             return Some(answer);
         }
+        if spent >= patience {
+            return None;
+        }
         tokio::time::sleep(PAUSE).await;
         spent += began.elapsed().min(patience / 8 + PAUSE);
     }
-    None
 }
