@@ -10,7 +10,7 @@ mod record;
 
 use std::time::{Duration, Instant};
 
-use futures::{FutureExt, StreamExt};
+use futures::StreamExt;
 use jiff::Timestamp;
 use k8s_openapi::api::coordination::v1::Lease;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::OwnerReference;
@@ -64,26 +64,31 @@ impl Candidate {
         self.owner = Some(owner);
     }
 
-    /// Waits until it leads, and opens the fence. It does not when it is told to `stop` before, but for a claim that is under way then and accepted.
-    /// One of which nothing was heard is given back.
+    /// Waits until it leads, and opens the fence; false when it was told to `stop` before. An attempt that is under way then is finished, and if its
+    /// claim is accepted it leads all the same. A claim whose answer was lost is given back if it has arrived by then.
     pub async fn win(&mut self, fence: &Fence, stop: &CancellationToken) -> bool {
-        loop {
-            let wait = match self.attempt(REQUEST).await {
-                Ok(Standing::Ours) => break,
-                Ok(Standing::Theirs(_)) => self.follow().boxed(),
-                Ok(Standing::Free) => sleep(RETRY).boxed(), // it changed between look and write
-                Err(error) => {
-                    tracing::warn!(%error, "cannot take part in the election, trying again");
-                    sleep(RETRY).boxed()
+        let mut is_unsure = false;
+        while !stop.is_cancelled() {
+            let attempt = self.attempt(REQUEST).await;
+            is_unsure = !matches!(attempt, Ok(Standing::Theirs(_)));
+            match attempt {
+                Ok(Standing::Ours) => {
+                    fence.open_until(self.end());
+                    return true;
                 }
-            };
-            if stop.run_until_cancelled(wait).await.is_none() {
-                self.give_back_if_ours().await.unwrap_or_else(|error| not_released(&error));
-                return false;
+                Ok(Standing::Theirs(_)) => {
+                    stop.run_until_cancelled(self.follow()).await;
+                    continue;
+                }
+                Ok(Standing::Free) => {} // it changed between look and write
+                Err(error) => tracing::warn!(%error, "cannot take part in the election, trying again"),
             }
+            stop.run_until_cancelled(sleep(RETRY)).await;
         }
-        fence.open_until(self.end());
-        true
+        if is_unsure {
+            self.give_back_if_ours().await.unwrap_or_else(|error| not_released(&error));
+        }
+        false
     }
 
     /// Keeps the lead, and the fence open. Ends when the lead is lost, and the fence is closed then.

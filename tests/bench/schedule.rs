@@ -70,7 +70,7 @@ fn of(meter: &Meter<'_>, issued: &[Request]) -> Schedule {
         peak_to_mean_of_tens: peak_to_mean(&tens(spread)),
         by_second,
         oldest: lives.ages().chain(rests).fold(0.0, f64::max),
-        early: lives.ages().filter(|&age| age < SHORTEST).count(),
+        early: lives.periods().flatten().filter(|&period| period < SHORTEST).count(),
         late: quantile(&mut lives.lateness(), 0.999),
         latest: quantile(&mut lives.lateness(), 1.0),
         busy_rate: 0.0,
@@ -100,17 +100,21 @@ impl<'r> Lives<'r> {
         self.0.values().filter_map(|writes| writes.last()).map(move |&last| seconds(last, now))
     }
 
-    /// By how many seconds each rotation came later after the one before than the soonest of the same Secret. The share of the spread that belongs to a Secret
-    /// is always the same, and signatures know whole seconds, so but for lateness these would be equal. The first rotation is left out: it takes
-    /// along the Secrets that share the token, which were not written in the same moment. So are those that came early.
+    /// Of each Secret the seconds from one rotation to the next. Signatures know whole seconds. The first rotation is left out: it takes along the
+    /// Secrets that share the token, which were not written in the same moment.
+    fn periods(&self) -> impl Iterator<Item = impl Iterator<Item = f64>> {
+        self.0.values().map(|writes| writes.windows(2).skip(1).map(|pair| seconds(whole(pair[0]), pair[1])))
+    }
+
+    /// By how many seconds each rotation came later after the one before than the soonest of the same Secret. The share of the spread that belongs to
+    /// a Secret is always the same, so but for lateness these would be equal. Those that came early are left out.
     fn lateness(&self) -> Vec<f64> {
-        let late = |writes: &Vec<Timestamp>| {
-            let periods = writes.windows(2).skip(1).map(|pair| seconds(whole(pair[0]), pair[1]));
+        let late = |periods: &mut dyn Iterator<Item = f64>| {
             let periods: Vec<f64> = periods.filter(|&period| period >= SHORTEST).collect();
             let soonest = periods.iter().copied().fold(f64::INFINITY, f64::min);
             periods.into_iter().map(move |period| period - soonest).collect::<Vec<_>>()
         };
-        self.0.values().flat_map(late).collect()
+        self.periods().flat_map(|mut periods| late(&mut periods)).collect()
     }
 }
 

@@ -204,7 +204,7 @@ async fn a_foreign_account_at_another_host_shadows_ours_and_is_left_alone(databa
     tenant.close().await;
 }
 
-/// Nobody waits for its resync, of which two come in a minute here: sixteen times over, more than one would be seen late.
+/// Nobody waits for its resync, of which two come in a minute here: of eight on each database more than one would be late.
 async fn who_waits_for_an_account_gets_it_as_soon_as_it_is_left(database: Database) {
     const SOONER: Duration = Duration::from_secs(15);
     let _turn = World::get().together().await;

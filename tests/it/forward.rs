@@ -5,7 +5,7 @@ use std::net::TcpStream;
 
 use serde_json::{Value, json};
 
-use crate::world::{SOON, World, until};
+use crate::world::{SOON, World, patiently, until};
 
 /// A rule at the forwarders; it goes, and releases what it holds, with this handle.
 pub struct Rule {
@@ -25,9 +25,9 @@ pub fn refusal(code: u16, reason: &str, patience: u32) -> Value {
 /// What a rule has met.
 #[derive(Clone, Debug, Default)]
 pub struct Met {
-    /// How many requests it affected, so far as their effect has been had.
+    /// How many requests it affected, counted once the answer is there.
     pub fired: u64,
-    /// How many match, from the moment that they are passed on.
+    /// How many came that match, affected or not.
     pub seen: u64,
     /// The last of them.
     pub request: String,
@@ -67,20 +67,15 @@ impl Rule {
         let count = |key: &str| answer[key].as_u64().unwrap_or_default();
         Met { fired: count("fired"), seen: count("seen"), request: text("request"), target: text("target") }
     }
-}
 
-impl Rule {
     /// For a rule about the `nth` request: waits until it has met that one, or all is done without. Who sees that all is done may see it before the
     /// answer to the last request has come by.
     pub async fn is_met<F: Future<Output = bool>>(&self, what: &str, nth: u32, is_done: impl Fn() -> F) -> bool {
         let is_over = || async { (self.met().fired > 0 || is_done().await).then_some(()) };
         until(&format!("{what}: done, or at the write"), SOON, is_over).await;
-        if self.met().seen < nth.into() {
-            return false;
-        }
-        until(&format!("{what}: the answer to the write"), SOON, || async { (self.met().fired > 0).then_some(()) })
-            .await;
-        true
+        // Whoever gives a request up before it is answered has not met the rule.
+        let is_answered = || async { (self.met().fired > 0).then_some(()) };
+        self.met().seen >= nth.into() && patiently(SOON, is_answered).await.is_some()
     }
 }
 

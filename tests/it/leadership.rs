@@ -5,6 +5,7 @@
 use std::time::{Duration, Instant};
 
 use iamdb::api::{DbAuthToken, IamDbUser};
+use jiff::SignedDuration;
 use k8s_openapi::api::core::v1::ServiceAccount;
 use kube::ResourceExt;
 use kube::api::Api;
@@ -15,7 +16,7 @@ use crate::replica::{LEASE, Replica, Stage};
 use crate::tenant::Tenant;
 use crate::world::{Database, OPERATOR_NAMESPACE, SOON, until};
 
-/// What the duration of a lease, and the look that finds it over, may take.
+/// What the duration of a lease, and the look that finds it over, may take, by the apiserver's clock.
 const AFTER_A_DEATH: Duration = Duration::from_secs(17);
 
 /// What a rotation may take that is asked for.
@@ -34,10 +35,9 @@ async fn a_leader_that_is_killed_is_replaced_within_its_lease() {
     let tenant = stage.tenant().await;
     tenant.rotated("app", A_ROTATION).await;
     first.signal("-KILL");
-    let death = Instant::now();
-    let is_next = || async { (stage.leader().await == second.name).then_some(()) };
-    until("the other leads", AFTER_A_DEATH, is_next).await;
-    eprintln!("killed: replaced after {:?}", death.elapsed());
+    let vacant = stage.vacancy(&first, &second).await;
+    eprintln!("killed: replaced {vacant:?} after its last renewal");
+    assert!(vacant.is_positive() && vacant.unsigned_abs() < AFTER_A_DEATH, "nobody led for {vacant:?}");
     tenant.rotated("app", A_ROTATION).await;
     tenant.close().await;
 }
@@ -48,12 +48,7 @@ async fn a_leader_that_ends_in_order_gives_the_lead_back() {
     let (mut first, mut second) = stage.two_replicas("ended").await;
     first.signal("-TERM");
     assert!(first.ended().await, "it ended in order");
-    until("the other acts", SOON, || async { second.leads().then_some(()) }).await;
-    assert_eq!(stage.leader().await, second.name);
-    let claims = |of: &Replica| of.claims(stage.world, stage.audit);
-    let claimed = until("its claim is in the log", SOON, || async { claims(&second).into_iter().min() }).await;
-    let released = claims(&first).into_iter().max().expect("a release");
-    let vacant = claimed.duration_since(released);
+    let vacant = stage.vacancy(&first, &second).await;
     eprintln!("ended: replaced after {vacant:?}");
     assert!(vacant.is_positive() && vacant.unsigned_abs() < AFTER_A_RELEASE, "nobody led for {vacant:?}");
     // When the last one goes nobody leads, and nobody has to wait.
@@ -71,15 +66,19 @@ async fn a_leader_that_ends_in_order_gives_the_lead_back() {
 #[tokio::test]
 async fn a_replica_that_ends_amid_its_claim_gives_back_what_it_was_given() {
     let stage = Stage::set().await;
-    let rule = Rule::arm(stage.world, "hold", "^(POST|PUT) .*/leases", 1, 1);
-    let mut replica = stage.replica("amid", 8181, true, &[]).await;
-    until("its claim is accepted, and it does not know", SOON, || async { (rule.met().fired > 0).then_some(()) }).await;
-    assert_eq!(stage.leader().await, replica.name);
-    replica.signal("-TERM");
-    tokio::time::sleep(Duration::from_millis(500)).await; // the signal comes before the answer
-    drop(rule);
-    assert!(replica.ended().await, "it ended in order");
-    assert_eq!(stage.leader().await, "");
+    for is_answered in [true, false] {
+        let rule = Rule::arm(stage.world, "hold", "^(POST|PUT) .*/leases", 1, 1);
+        let mut replica = stage.replica(&format!("amid-{is_answered}"), 8181, true, &[]).await;
+        until("its claim is accepted, and it does not know", SOON, || async { (rule.met().fired > 0).then_some(()) })
+            .await;
+        assert_eq!(stage.leader().await, replica.name);
+        replica.signal("-TERM");
+        tokio::time::sleep(Duration::from_millis(500)).await; // the signal comes before the answer
+        let unanswered = (!is_answered).then_some(rule);
+        assert!(replica.ended().await, "it ended in order");
+        drop(unanswered);
+        assert_eq!(stage.leader().await, "", "its claim was answered: {is_answered}");
+    }
 }
 
 #[tokio::test]
@@ -149,8 +148,10 @@ async fn a_leader_that_is_cut_off_ends_before_another_acts() {
         let cut = Instant::now();
         assert!(!first.ended().await, "it ended because the lease is lost");
         let ended = cut.elapsed();
-        until("the other leads", AFTER_A_DEATH, || async { (stage.leader().await == second.name).then_some(()) }).await;
+        stage.vacancy(&first, &second).await;
         eprintln!("cut off: ended after {ended:?}, replaced after {:?}", cut.elapsed());
+        let (last, claimed) = (first.last_words(stage.world), second.claims(stage.world, stage.audit));
+        assert!(claimed.iter().all(|at| *at > last), "it ended at {last}, and another claimed the lead at {claimed:?}");
         // What was on its way when its sender ended is lost, as in a network that stays cut.
         for request in ["/close", "/resume"] {
             stage.world.ask("WORLD_FORWARD", "POST", request, &json!({"target": "apiserver"}));
@@ -177,6 +178,16 @@ impl Stage {
         let tenant = Tenant::new(Database::Orders, "leader").await;
         tenant.ready_pair("app", "app").await;
         tenant
+    }
+
+    /// Waits until the second leads, and tells how long after the first one's last claim or release it made its own, by the apiserver's clock.
+    async fn vacancy(&self, first: &Replica, second: &Replica) -> SignedDuration {
+        until("the other leads", SOON, || async { (self.leader().await == second.name).then_some(()) }).await;
+        until("it knows", SOON, || async { second.leads().then_some(()) }).await;
+        let claims = |of: &Replica| of.claims(self.world, self.audit);
+        let claimed = until("its claim is in the log", SOON, || async { claims(second).into_iter().min() }).await;
+        let last = claims(first).into_iter().max().expect("a claim of the first");
+        claimed.duration_since(last)
     }
 
     /// Waits until a replica acts, and then for a moment, in which what another one does comes to light.

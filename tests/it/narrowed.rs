@@ -35,11 +35,16 @@ impl Mode {
         arguments
     }
 
+    /// Each of the namespaces; none stands for all of them.
+    fn places(&self) -> Vec<Option<&str>> {
+        let scope: Vec<_> = self.namespaces.iter().map(|name| Some(name.as_str())).collect();
+        if scope.is_empty() { vec![None] } else { scope }
+    }
+
     /// The chart's lists of rules, and the namespace that each is for; none stands for all of them.
     fn lists(&self) -> Vec<(&'static str, Option<&str>)> {
         let mut lists = vec![("cluster", None), ("own", Some(OPERATOR_NAMESPACE))];
-        let scope: Vec<_> = self.namespaces.iter().map(|name| Some(name.as_str())).collect();
-        for place in if scope.is_empty() { vec![None] } else { scope } {
+        for place in self.places() {
             lists.extend(["namespaces", "events", "tokens"].map(|list| (list, place)));
             lists.extend(self.watch_secrets.then_some(("secrets-watch", place)));
         }
@@ -66,16 +71,15 @@ impl<'s> Narrowed<'s> {
         for place in places {
             narrowed.grant(place).await;
         }
-        narrowed.hold("secrets", None, false).await;
-        let scope: Vec<_> = mode.namespaces.iter().map(|name| Some(name.as_str())).collect();
-        for place in if scope.is_empty() { vec![None] } else { scope } {
-            narrowed.hold("iamdbusers", place, true).await;
+        narrowed.is_told("secrets", None, false).await;
+        for place in mode.places() {
+            narrowed.is_told("iamdbusers", place, true).await;
         }
         narrowed
     }
 
-    /// Waits until the apiserver goes by it that the operator may list something, or may not.
-    async fn hold(&self, resource: &str, namespace: Option<&str>, is_allowed: bool) {
+    /// Waits until the apiserver says that the operator may list something, or may not.
+    async fn is_told(&self, resource: &str, namespace: Option<&str>, is_allowed: bool) {
         let group = if resource == "iamdbusers" { "iamdb.dev" } else { "" };
         let attributes = ResourceAttributes {
             verb: Some("list".into()),
@@ -177,7 +181,7 @@ impl Drop for Narrowed<'_> {
             kubectl(&arguments);
         }
         kubectl(&["apply", "--server-side", "--force-conflicts", "--filename", "tests/world/rbac"]);
-        // The world's operator is not to start before the apiserver goes by them.
+        // The world's operator is not to start before the apiserver goes by the rights that were given back.
         let again = ["auth", "can-i", "list", "secrets", "--all-namespaces", "--quiet", "--as", SERVICE_ACCOUNT];
         let _ = (0..50).find(|_| kubectl(&again));
     }

@@ -193,6 +193,14 @@ impl Replica {
         until(&format!("{} has ended", self.name), Duration::from_secs(20), look).await.success()
     }
 
+    /// When it last told of anything.
+    pub fn last_words(&self, world: &World) -> Timestamp {
+        let log = world.root().join(format!("target/world/log/{}.log", self.name));
+        let text = std::fs::read_to_string(log).expect("its log");
+        let mut times = text.lines().filter_map(|line| line.split_whitespace().next()?.parse().ok());
+        times.next_back().expect("a line with a time")
+    }
+
     /// All that it asked the apiserver for since a byte of the audit log. What it is asked who it is is this test's own question.
     pub fn requests(&self, world: &World, from: u64) -> Vec<Value> {
         let (lines, _) = world.log("WORLD_AUDIT_LOG", from);

@@ -143,7 +143,7 @@ async fn a_server_that_does_not_answer_holds_up_nobody_elses_users() {
     }
     waits.sort();
     eprintln!("beside a server that does not answer: ready in {waits:?}");
-    // Whoever waits for the silent one waits for all of its users; where the machine stands still once, one may have waited for that.
+    // If users waited for the silent server all of them would be slow; one may be, where the machine stood still.
     assert!(waits[waits.len() - 2] < Duration::from_secs(5), "{waits:?}");
     drop(silence);
     until("all are ready", PATIENCE, || async { (ready(&bad).await == 60).then_some(()) }).await;

@@ -11,6 +11,9 @@ use crate::aws::Fault;
 use crate::tenant::Tenant;
 use crate::world::{Database, OPERATOR_NAMESPACE, SOON, World, until};
 
+/// A resync comes half a minute after the last look.
+const SOONER: Duration = Duration::from_secs(20);
+
 on_both!(
     a_server_tells_what_rds_tells,
     a_plugin_that_is_not_loaded_is_told_and_loading_it_heals,
@@ -118,7 +121,7 @@ async fn a_plugin_that_is_not_loaded_is_told_and_loading_it_heals(database: Data
     assert_eq!(tenant.account(&tenant.username("app")), "", "an account that nobody could log in to");
     tokio::time::sleep(Duration::from_secs(1)).await; // nothing but time wakes anybody from here on
     drop(unloaded);
-    until("the server is ready", SOON, || async {
+    until("the server is ready, sooner than by resync", SOONER, || async {
         let told = tenant.servers().get(&tenant.name).await.expect("DbServer").status.expect("status").conditions;
         told.iter().find(|it| it.type_ == "Ready" && it.status == Truth::True).map(drop)
     })
@@ -141,12 +144,12 @@ async fn a_database_that_cannot_be_reached_is_told_once_and_tried_again() {
     let modify = tenant.rds().modify_db_instance().db_instance_identifier(&tenant.name);
     let modify = modify.ca_certificate_identifier("rds-ca-ecc384-g1").apply_immediately(true);
     modify.send().await.expect("modify DB instance");
-    until("what changed shows", SOON, || async {
+    until("what changed shows, sooner than by resync", SOONER, || async {
         let status = tenant.servers().get(&tenant.name).await.expect("DbServer").status.expect("status");
         (status.ca_identifier.as_deref() == Some("rds-ca-ecc384-g1")).then_some(())
     })
     .await;
-    tokio::time::sleep(Duration::from_secs(10)).await; // in which it is tried again
+    tokio::time::sleep(Duration::from_secs(10)).await;
     tenant.world.settled(&tenant.name).await;
     let writes = tenant.world.operator_writes(told, &tenant.name);
     assert!(writes.len() <= 2, "{writes:?}");

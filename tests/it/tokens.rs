@@ -12,7 +12,7 @@ use serde_json::{Value, json};
 use crate::tenant::Tenant;
 use crate::world::{Database, SOON, World, until};
 
-/// Sooner than by a resync, which comes half a minute after the last look.
+/// The watch tells of it, and nothing else before the token is due; a busy machine takes seconds.
 const AT_ONCE: Duration = Duration::from_secs(20);
 
 on_both!(
